@@ -1,0 +1,58 @@
+"""Copy every event, so that later random steps can vary the copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import awkward as ak
+import numpy as np
+
+from dask_augment.contract import Augmenter, Output
+from dask_augment.draw import Draw
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Repeat(Augmenter):
+    """Make ``n`` copies of every training event, for later random steps to vary.
+
+    Copies have physics weight 0, so sums of w and of w squared of any histogram stay as they are, and draw random
+    numbers of their own. Original rows stay untouched by later random steps unless those say ``originals=True``.
+    Copies alone carry no information that the original does not have.
+
+    Parameters
+    ----------
+    n
+        Copies of each event, at least 1.
+    keep_original
+        False: the original row leaves; its physics weight leaves with it, as the account says.
+
+    Columns: none but provenance (augment_kind 1, augment_copy). Rows in x (n + 1) = rows out, or n with
+    ``keep_original=False``.
+    """
+
+    keeps_rows: ClassVar[bool] = False
+    makes: ClassVar[str] = "copies"
+    use: ClassVar[str] = "training"
+
+    n: int
+    keep_original: bool = True
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.n, int) and self.n >= 1):
+            raise ValueError(f"n must be a whole number of copies, at least 1, got {self.n!r}")
+
+    def uses(self) -> frozenset[str]:
+        """No column: rows are copied whole."""
+        return frozenset()
+
+    def produces(self) -> Mapping[str, str | None]:
+        """No column of its own."""
+        return {}
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:  # noqa: ARG002
+        """Each row, then its copies."""
+        children = np.arange(0 if self.keep_original else 1, self.n + 1, dtype=np.int32)
+        source = np.repeat(np.arange(len(events)), len(children))
+        return Output({}, source, np.tile(children, len(events)))

@@ -1,0 +1,59 @@
+"""Say which events are for training and which are for testing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import awkward as ak
+import numpy as np
+
+from dask_augment.contract import Augmenter, Output
+from dask_augment.draw import Draw
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split(Augmenter):
+    """Write ``split``: 0 for training, 1 for validation, 2 for test events.
+
+    Decided for each event by one number keyed by its ids, never by rows, jets or copies: an event lands on the same
+    side in every file, variation and run with this seed. Training steps act on rows with ``split == 0`` alone, and
+    what they make inherits it, so no test event leaks into training rows.
+
+    Parameters
+    ----------
+    train, validation
+        Fractions of the events, expected ones: each event falls by itself. The rest is for testing.
+
+    Columns out: ``split`` int8. Rows are kept.
+    """
+
+    keyed: ClassVar[bool] = True
+
+    train: float
+    validation: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation"):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= 1):
+                raise ValueError(f"{name} must be a fraction in [0, 1], got {value!r}")
+        if self.train + self.validation > 1:
+            raise ValueError(f"train + validation must be at most 1, got {self.train} + {self.validation}")
+
+    def uses(self) -> frozenset[str]:
+        """No column but the ids."""
+        return frozenset()
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The code of the part."""
+        return {"split": "int8"}
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:  # noqa: ARG002
+        """Compare one number for each event with the borders."""
+        assert draw is not None
+        original = draw.of_originals()
+        borders = np.array([self.train, self.train + self.validation])
+        return Output({"split": np.searchsorted(borders, original.uniform(0), side="right").astype(np.int8)})

@@ -1,0 +1,329 @@
+"""Columns by name, whatever the shape of the events: take them out, put new ones back, and say the form beforehand.
+
+A column's name is dotted, ``Jet.pt``; the first ``_`` of a flat branch is the dot. A name is looked up as it stands,
+then nested, then flat; ``nJet`` is also the number of entries of ``Jet``. Augmenters always see one shape: nested,
+plain layouts without names, behaviours or parameters.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
+from awkward.index import Index64
+from numpy.typing import NDArray
+
+_STRINGS = ("string", "bytestring")
+
+
+class MissingColumn(KeyError):
+    """A column that a step needs is not among the events."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def flat(name: str) -> str:
+    """The branch name of a column: ``Jet.pt`` is ``Jet_pt``."""
+    return name.replace(".", "_", 1)
+
+
+def dotted(name: str) -> str:
+    """The column name of a branch: ``Jet_pt`` is ``Jet.pt``."""
+    return name if "." in name else name.replace("_", ".", 1)
+
+
+def column(events: ak.Array, name: str) -> Content:
+    """The layout of one column, or :class:`MissingColumn` with the names that come near."""
+    return lookup(events.layout, name)
+
+
+def has(events: ak.Array, name: str) -> bool:
+    """Whether the events have this column."""
+    return _found(events.layout, name) is not None
+
+
+def lookup(layout: Content, name: str) -> Content:
+    """As :func:`column`, on a layout."""
+    found = _found(layout, name)
+    if found is None:
+        raise MissingColumn(_missing(layout, name))
+    return found
+
+
+def _found(layout: Content, name: str) -> Content | None:
+    fields = layout.fields
+    if name in fields:
+        return layout[name]
+    head, _, tail = dotted(name).partition(".")
+    if head in fields and tail in layout[head].fields:
+        return layout[head][tail]
+    if flat(name) in fields:
+        return layout[flat(name)]
+    if name[:1] == "n" and "." not in name:
+        counted = _collection(layout, name[1:])
+        if counted is not None:
+            counts = ak.num(ak.Array(counted), axis=1)
+            return counts.layout
+    return None
+
+
+def _collection(layout: Content, name: str) -> Content | None:
+    """A list per event that belongs to this collection."""
+    if name in layout.fields:
+        return layout[name] if _is_list(layout[name]) else None
+    for field in layout.fields:
+        if field.startswith(f"{name}_") and _is_list(layout[field]):
+            return layout[field]
+    return None
+
+
+def _is_list(content: Content) -> bool:
+    while content.is_indexed or content.is_option:
+        content = content.content
+    return bool(content.is_list) and content.parameter("__array__") not in _STRINGS
+
+
+def _missing(layout: Content, name: str) -> str:
+    known = sorted({*map(dotted, layout.fields), *(f"{f}.{g}" for f in layout.fields for g in layout[f].fields)})
+    near = difflib.get_close_matches(dotted(name), known, n=3, cutoff=0.5)
+    hint = f"the nearest are {', '.join(near)}" if near else f"there are {len(known)} columns: {', '.join(known[:8])}"
+    return f"no column {name!r} among the events; {hint}"
+
+
+def plain(content: Content) -> Content:
+    """The same values without indirection, parameters (but of strings) or unused entries; buffers are shared."""
+    if content.is_option:
+        options = content.to_IndexedOptionArray64()
+        return IndexedOptionArray(options.index, plain(options.content))
+    if content.is_indexed:
+        if content.parameter("__array__") == "categorical":
+            return content
+        return plain(content.project())
+    if content.is_record:
+        contents = [plain(content[field]) for field in content.fields]
+        return RecordArray(contents, content.fields, length=content.length, backend=content.backend)
+    if isinstance(content, RegularArray):
+        inner = plain(content.content[: content.size * content.length])
+        return RegularArray(inner, content.size, zeros_length=content.length)
+    if content.is_list:
+        if content.parameter("__array__") in _STRINGS:
+            return content
+        lists = content.to_ListOffsetArray64(True)
+        inner = lists.content
+        if inner.backend.nplike.known_data and int(lists.offsets[-1]) != inner.length:
+            inner = inner[: int(lists.offsets[-1])]
+        return ListOffsetArray(lists.offsets, plain(inner))
+    if content.is_numpy:
+        return NumpyArray(content.to_contiguous().data, backend=content.backend)
+    return content
+
+
+def only(events: ak.Array, columns: Iterable[str]) -> ak.Array:
+    """The events with these columns and no more, nested and plain; one cheap step, buffers are shared."""
+    return ak.Array(only_layout(events.layout, columns))
+
+
+def only_layout(layout: Content, columns: Iterable[str]) -> RecordArray:
+    """As :func:`only`, on layouts."""
+    top: dict[str, Content] = {}
+    nested: dict[str, dict[str, Content]] = {}
+    for name in sorted(columns):
+        head, dot, tail = name.partition(".")
+        content = plain(lookup(layout, name))
+        if dot:
+            nested.setdefault(head, {})[tail] = content
+        else:
+            top[name] = content
+    top.update({head: _collected(head, contents) for head, contents in nested.items()})
+    return RecordArray(list(top.values()), list(top), length=layout.length, backend=layout.backend)
+
+
+def _collected(head: str, contents: Mapping[str, Content]) -> Content:
+    """One collection of its fields: a list of records where the fields are lists, else a record."""
+    first = next(iter(contents.values()))
+    if not all(isinstance(content, ListOffsetArray) for content in contents.values()):
+        return RecordArray(list(contents.values()), list(contents), length=first.length, backend=first.backend)
+    for name, content in contents.items():
+        if not same_counts(first, content):
+            raise ValueError(
+                f"the columns of {head} have different numbers of entries: {head}.{name} against "
+                f"{head}.{next(iter(contents))}; they are not fields of one collection"
+            )
+    inner = [content.content for content in contents.values()]
+    record = RecordArray(inner, list(contents), length=inner[0].length, backend=first.backend)
+    return ListOffsetArray(first.offsets, record)
+
+
+def same_counts(one: ListOffsetArray, other: ListOffsetArray) -> bool:
+    """Whether two plain lists have the same number of entries in every event."""
+    if one.offsets is other.offsets or not one.backend.nplike.known_data or not other.backend.nplike.known_data:
+        return True
+    a, b = np.asarray(one.offsets), np.asarray(other.offsets)
+    return a is b or (a.shape == b.shape and (np.shares_memory(a, b, max_work=1) or bool(np.array_equal(a, b))))
+
+
+def jagged(like: ak.Array, values: NDArray[Any]) -> ak.Array:
+    """Flat values as lists with the counts of the collection or jagged column ``like``; no copy of the values."""
+    lists = plain(like.layout)
+    if not isinstance(lists, ListOffsetArray):
+        raise TypeError(f"jagged needs a collection with one list for each event, got {like.type}")
+    return ak.Array(ListOffsetArray(lists.offsets, ak.to_layout(np.ascontiguousarray(values))))
+
+
+def flatten(lists: ak.Array) -> NDArray[Any]:
+    """The values of a jagged column, flat, in order; no copy where the layout is plain."""
+    content: Any = plain(lists.layout)
+    return np.asarray(content.content.data)
+
+
+def as_content(values: Any) -> Content:
+    """What ``apply`` may return for a column (awkward or NumPy, one or more dimensions) as a plain, contiguous layout."""
+    if isinstance(values, np.ndarray):
+        return ak.to_layout(np.ascontiguousarray(values), regulararray=True)
+    return plain(ak.to_layout(values))
+
+
+def assemble(events: ak.Array, columns: Mapping[str, Content], source: Any = None) -> ak.Array:
+    """The events with new columns, their rows taken by ``source`` first, in the style of the events.
+
+    A field of a collection goes into that collection (``FatJet.zoom``, or ``FatJet_zoom`` among flat branches) and
+    must have its counts. Behaviours, attributes and what is virtual stay as they are.
+    """
+    taken = events if source is None else events[source]
+    layout = taken.layout
+    contents = {field: layout[field] for field in layout.fields}
+    for name in sorted(columns):
+        _place(contents, name, columns[name])
+    parameters = _record_parameters(events.layout)
+    record = RecordArray(
+        list(contents.values()), list(contents), length=layout.length, parameters=parameters, backend=layout.backend
+    )
+    return ak.Array(record, behavior=taken.behavior, attrs=taken.attrs)
+
+
+def _record_parameters(layout: Content) -> dict[str, Any] | None:
+    while layout.is_indexed:
+        layout = layout.content
+    return dict(layout.parameters)
+
+
+def _place(contents: dict[str, Content], name: str, new: Content) -> None:
+    """Put one column among the contents of the events, where its name says that it belongs."""
+    head, dot, tail = name.partition(".")
+    if not dot and name not in contents:
+        # NanoAODSchema reads ``train_weight`` back as the field ``weight`` of ``train``.
+        before, _, after = dotted(name).partition(".")
+        if before in contents and after in contents[before].fields:
+            head, dot, tail = before, ".", after
+    if name in contents or not dot:
+        contents[name] = new
+    elif head in contents and (contents[head].fields or not _is_flat_style(contents)):
+        contents[head] = _with_field(contents[head], head, tail, new)
+    elif _is_flat_style(contents):
+        for sibling, content in contents.items():
+            if sibling.startswith(f"{head}_") and sibling != flat(name) and _is_list(content):
+                _check_counts(plain(content), new, name, sibling)
+                break
+        contents[flat(name)] = new
+    else:
+        contents[head] = _collected(head, {tail: new})
+
+
+def _is_flat_style(contents: Mapping[str, Content]) -> bool:
+    return not any(content.fields for content in contents.values())
+
+
+def _with_field(collection: Content, head: str, tail: str, new: Content) -> Content:
+    """The collection with one field more, or another one in its place."""
+    while collection.is_indexed:
+        collection = collection.project()
+    if collection.is_record:
+        fields = {field: collection[field] for field in collection.fields} | {tail: new}
+        return RecordArray(
+            list(fields.values()), list(fields), length=collection.length, parameters=collection.parameters,
+            backend=collection.backend,
+        )
+    if not collection.is_list:
+        raise TypeError(f"{head} is {collection.form.type}, neither a record nor a list of records: no field can be added")
+    lists = collection.to_ListOffsetArray64(True)
+    _check_counts(lists, new, f"{head}.{tail}", head)
+    record = _with_field(lists.content, head, tail, new.content)
+    return ListOffsetArray(lists.offsets, record, parameters=collection.parameters)
+
+
+def _check_counts(lists: Content, new: Content, name: str, like: str) -> None:
+    if not isinstance(new, ListOffsetArray):
+        raise ValueError(f"{name} has type {new.form.type} for each event; a field of {like} has one entry for each object")
+    if not same_counts(lists, new):
+        raise ValueError(f"{name} has other numbers of entries in an event than {like}: they must have the same counts")
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> ak.types.Type:
+    try:
+        return ak.types.from_datashape(text, highlevel=False)
+    except Exception as error:
+        raise ValueError(f"{text!r} is not an awkward type of one entry, such as 'float32' or 'var * float32'") from error
+
+
+def promised(layout: Content, produces: Mapping[str, str | None]) -> dict[str, ak.types.Type]:
+    """The awkward type for each event of every column that is promised, given the columns that there are."""
+    types = {}
+    for name, text in produces.items():
+        if text is None:
+            types[name] = plain(lookup(layout, name)).form.type
+            continue
+        kind = _parsed(text)
+        head, dot, _ = name.partition(".")
+        if dot and not isinstance(kind, ak.types.ListType) and _collection(layout, head) is not None:
+            kind = ak.types.ListType(kind)
+        types[name] = kind
+    return types
+
+
+def zeros(kind: ak.types.Type, length: int) -> Content:
+    """A column of this type for rows that a step did not act on: zeros, empty lists, or null where the type allows."""
+    if isinstance(kind, ak.types.NumpyType):
+        return NumpyArray(np.zeros(length, kind.primitive))
+    if isinstance(kind, ak.types.ListType):
+        return ListOffsetArray(Index64(np.zeros(length + 1, np.int64)), zeros(kind.content, 0))
+    if isinstance(kind, ak.types.RegularType):
+        return RegularArray(zeros(kind.content, length * kind.size), kind.size, zeros_length=length)
+    if isinstance(kind, ak.types.OptionType):
+        return IndexedOptionArray(Index64(np.full(length, -1, np.int64)), zeros(kind.content, 0))
+    raise TypeError(f"columns hold numbers, booleans and lists of them, not {kind}")
+
+
+def touch(events: ak.Array, columns: Iterable[str]) -> None:
+    """Tell the reader of typetracer events that these columns will be read."""
+    for name in columns:
+        ak.typetracer.touch_data(ak.Array(lookup(events.layout, name)))
+
+
+def shape_only(events: ak.Array, columns: Mapping[str, ak.types.Type], *, keeps_rows: bool) -> ak.Array:
+    """The form of :func:`assemble` for typetracer events, from the promised types alone."""
+    new = {name: _unknown(kind) for name, kind in columns.items()}
+    source = None if keeps_rows else ak.Array(_unknown(ak.types.NumpyType("int64")))
+    return assemble(events, new, source)
+
+
+def _unknown(kind: ak.types.Type) -> Content:
+    form = ak.forms.from_type(kind)
+    return form.length_zero_array(highlevel=False).to_typetracer(forget_length=True)
+
+
+def typetracer(events: ak.Array) -> ak.Array:
+    """The form of the events without their data or length."""
+    return ak.Array(events.layout.to_typetracer(forget_length=True), behavior=events.behavior, attrs=events.attrs)
+
+
+def empty(events: ak.Array) -> ak.Array:
+    """No events of this form."""
+    layout = events.layout.form.length_zero_array(highlevel=False)
+    return ak.Array(layout, behavior=events.behavior, attrs=events.attrs)

@@ -1,0 +1,168 @@
+"""The contract: an augmenter is a function from the columns it names to new columns, and to the row that each came from.
+
+Dask can project columns because they are named, knows the form of the result before any data is read because the new
+columns have declared types, can run a partition again because the function has no state and no randomness of its own,
+and can account for every row because each new row has a source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.draw import Draw
+from dask_augment.learned import Learned
+
+T = TypeVar("T")
+L = TypeVar("L", bound="Learner")
+
+KINDS = {"": 0, "copies": 1, "interpolated": 2, "generated": 3}
+"""What ``augment_kind`` says of a row made by a step that ``makes`` this; 0 is an original row."""
+
+
+class Output(NamedTuple):
+    """New columns, for each output row the input row it came from, and which of its children it is.
+
+    source: int64 (n_out,); None says one row out for each row in, in order.
+    nth: int32 (n_out,); 0 is the source row itself, n > 0 the n-th row made from it; None: all 0.
+    Columns not in ``columns`` are carried over from the source row.
+    """
+
+    columns: Mapping[str, Any]
+    source: NDArray[np.int64] | None = None
+    nth: NDArray[np.int32] | None = None
+
+
+def plain(value: Any) -> Any:
+    """A configuration value as JSON would hold it: lists, dictionaries with sorted keys, numbers, strings, None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        as_plan = getattr(value, "as_plan", None)
+        return plain(as_plan() if as_plan else {field.name: getattr(value, field.name) for field in fields(value)})
+    if isinstance(value, Mapping):
+        return {str(key): plain(value[key]) for key in sorted(value, key=str)}
+    if isinstance(value, (set, frozenset)):
+        return sorted(plain(entry) for entry in value)
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a configuration holds numbers, strings, lists and dictionaries, not {type(value).__name__}: {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Augmenter(ABC):
+    """One way to augment events. Its fields are its whole configuration.
+
+    It holds no data, no random state and no open model, so it can be compared, tokenised, written to a footer and
+    shipped. Two augmenters are equal when their class, configuration and learned arrays are.
+    """
+
+    keeps_rows: ClassVar[bool] = True
+    """False: rows may be dropped, copied or made."""
+    makes: ClassVar[str] = ""
+    """What rows with nth > 0 are: "copies", "interpolated" or "generated"."""
+    keyed: ClassVar[bool] = False
+    """True: event ids are read and ``draw`` is given."""
+    use: ClassVar[str] = "always"
+    """Or "training": acts on training rows only, and runs neither in an analysis pass nor on collision data."""
+
+    @abstractmethod
+    def uses(self) -> frozenset[str]:
+        """Columns that ``apply`` reads, by their dotted names: ``{"Jet.pt", "weight"}``."""
+
+    @abstractmethod
+    def produces(self) -> Mapping[str, str | None]:
+        """Columns that ``apply`` returns, with the awkward type of one entry: ``{"lbn": "24 * float32"}``.
+
+        An entry is one event, or for a field of a collection that the events already have (``"Jet.zoom": "float32"``)
+        one object. None stands for the type that the column has.
+        """
+
+    def resources(self) -> Mapping[str, float]:
+        """What a worker must have free to run ``apply`` on one partition: ``{"GPU": 1}``."""
+        return {}
+
+    @abstractmethod
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        """Augment one slice of events.
+
+        ``events`` holds ``uses`` and no more, nested (``events.Jet.pt``), is never empty and never changed in place.
+        The result may not depend on how the events were sliced.
+        """
+
+    def configuration(self) -> dict[str, Any]:
+        """The fields as JSON would hold them, without what was learned."""
+        return {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "learned"}
+
+    @property
+    def digest(self) -> str:
+        """sha256 of class, configuration and learned arrays: the identity of this augmenter."""
+        learned: Learned | None = getattr(self, "learned", None)
+        kind = type(self)
+        identity = [kind.__module__, kind.__qualname__, self.configuration(), learned.digest if learned else None]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Augmenter) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __dask_tokenize__(self) -> str:
+        return self.digest
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measure(ABC, Generic[T]):
+    """One question to all the data. Its totals are added up in any order and grouping, so ``T`` has ``+``.
+
+    Sums that decide about rows are integers: sums of floats depend on the partitioning.
+    """
+
+    keyed: ClassVar[bool] = False
+    """True: event ids are read and ``draw`` is given."""
+
+    @abstractmethod
+    def uses(self) -> frozenset[str]:
+        """Columns that ``measure`` reads."""
+
+    @abstractmethod
+    def measure(self, events: ak.Array, draw: Draw | None) -> T:
+        """The answer of one slice of events, never empty; only training rows are measured."""
+
+    def ask(self) -> Generator[Measure[Any], Any, T]:
+        """Yield the question and return its total: ``total = yield from Count(...).ask()``."""
+        total: T = yield self
+        return total
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Learner(Augmenter):
+    """An augmenter that must see all the data before it can apply; it is refused while ``learned`` is None."""
+
+    learned: Learned | None = None
+
+    @abstractmethod
+    def learning(self) -> Generator[Measure[Any], Any, Learned]:
+        """Ask as many questions as it needs and return what was learned: the same for any partitioning."""
+
+
+def taught(learner: L, ask: Callable[[Measure[Any]], Any]) -> L:
+    """The learner with what it learned; ``ask`` puts one question to all the data and returns the total."""
+    questions = learner.learning()
+    try:
+        question = next(questions)
+        while True:
+            question = questions.send(ask(question))
+    except StopIteration as stop:
+        return replace(learner, learned=stop.value)

@@ -1,0 +1,184 @@
+"""Which row is which: the ids of events, their data set, and the check that no id stands twice.
+
+Ids are (run, luminosityBlock, event) unless named otherwise; a made row has its source's ids and a copy number of its
+own. Two rows with the same ids, copy and data set would share all random numbers and break every quota in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.columns import MissingColumn, has, lookup, plain
+from dask_augment.contract import Measure
+from dask_augment.draw import Draw
+
+IDS = ("run", "luminosityBlock", "event")
+"""The ids of an event, unless ``ids=`` names others."""
+
+
+class RepeatedIds(ValueError):
+    """Two events have the same ids."""
+
+
+def row_ids(events: ak.Array, names: Sequence[str]) -> dict[str, NDArray[np.uint64]]:
+    """The id columns as 64-bit words."""
+    ids = {}
+    for name in names:
+        try:
+            content = plain(lookup(events.layout, name))
+        except MissingColumn as error:
+            raise MissingColumn(
+                f"{error}. Random and resampling steps need the ids of events: name the columns that identify an event "
+                f'with ids=[...] (now {list(names)}), or use ids="position" in a plan'
+            ) from None
+        if not content.is_numpy or content.form.type.primitive not in _INTEGERS:
+            raise TypeError(f"id column {name!r} must hold one integer for each event, it has type {content.form.type}")
+        ids[name] = np.ascontiguousarray(content.data).astype(np.uint64)
+    return ids
+
+
+_INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+
+
+def copy_numbers(events: ak.Array) -> NDArray[np.int64]:
+    """The copy number of each row; 0 for all where no step made rows."""
+    if has(events, "augment_copy"):
+        return np.asarray(plain(lookup(events.layout, "augment_copy")).data).astype(np.int64)
+    if has(events, "augment_kind"):
+        raise MissingColumn(
+            "the events have augment_kind but no augment_copy: copies of one event could not be told apart and would "
+            "get the same random numbers; keep both columns"
+        )
+    return np.zeros(len(events), np.int64)
+
+
+def dataset_codes(events: ak.Array, dataset: str | None) -> tuple[list[str], NDArray[np.int64] | None]:
+    """Names of the data sets of these rows, and which of them each row belongs to (None: all to the one)."""
+    if dataset is not None:
+        return [dataset], None
+    if not has(events, "dataset"):
+        raise MissingColumn(
+            "no data set name: random numbers are keyed by it. Pass dataset=, or have a column 'dataset'"
+        )
+    strings = ak.to_categorical(ak.Array(lookup(events.layout, "dataset")))
+    names = [str(name) for name in ak.categories(strings)]
+    return names, np.asarray(strings.layout.index.data).astype(np.int64)
+
+
+@dataclass
+class Spans:
+    """For each (data set, leading ids), the spans [first, last] of the last id, one from each slice, and its rows."""
+
+    spans: dict[tuple[Any, ...], list[tuple[int, int]]] = field(default_factory=dict)
+
+    def __add__(self, other: Spans) -> Spans:
+        merged = dict(self.spans)
+        for key, spans in other.spans.items():
+            merged[key] = merged.get(key, []) + spans
+        return Spans(merged)
+
+    def overlapping(self) -> frozenset[tuple[Any, ...]]:
+        """The keys with two spans that overlap: only there can an id stand in two slices."""
+        found = set()
+        for key, spans in self.spans.items():
+            ordered = sorted(spans)
+            if any(later[0] <= earlier[1] for earlier, later in zip(ordered, ordered[1:], strict=False)):
+                found.add(key)
+        return frozenset(found)
+
+
+def _grouped(draw: Draw) -> tuple[list[tuple[Any, ...]], NDArray[np.int64]]:
+    """Keys (data set, leading ids) of these rows, and which each row has."""
+    codes = np.zeros(len(draw), np.uint64) if draw.codes is None else draw.codes.astype(np.uint64)
+    table = np.stack([codes, *list(draw.ids.values())[:-1]], axis=1)
+    unique, inverse = np.unique(table, axis=0, return_inverse=True)
+    return [(draw.datasets[int(row[0])], *map(int, row[1:])) for row in unique], inverse.reshape(-1)
+
+
+def _refuse_repeats(rows: NDArray[np.uint64], key: tuple[Any, ...], names: Sequence[str]) -> None:
+    """Raise when two rows of (last id, copy) are equal."""
+    unique, counts = np.unique(rows, axis=0, return_counts=True)
+    if len(unique) != len(rows):
+        at = int(np.argmax(counts))
+        ids = dict(zip(names, [*key[1:], int(unique[at][0])], strict=True))
+        raise RepeatedIds(
+            f"data set {key[0]!r} has {int(counts[at])} events with {ids}: events are told apart by these ids, and random "
+            "numbers and quotas would go wrong. Remove the file that is listed twice, name columns that do identify an "
+            'event with ids=[...], or use ids="position" in a plan'
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IdSpans(Measure[Spans]):
+    """Refuses ids that stand twice in one slice, and says which span of ids each slice has."""
+
+    keyed: ClassVar[bool] = True
+
+    def uses(self) -> frozenset[str]:
+        """Nothing but the ids, which every keyed measure has."""
+        return frozenset()
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> Spans:  # noqa: ARG002
+        """The spans of one slice."""
+        assert draw is not None
+        keys, which = _grouped(draw)
+        last = list(draw.ids.values())[-1]
+        order = np.argsort(which, kind="stable")
+        borders = np.searchsorted(which[order], np.arange(len(keys) + 1))
+        spans: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+        for key, start, stop in zip(keys, borders, borders[1:], strict=False):
+            rows = order[start:stop]
+            events_here = last[rows]
+            if len(np.unique(events_here)) != len(rows):
+                _refuse_repeats(np.stack([events_here, draw.copies[rows].astype(np.uint64)], 1), key, list(draw.ids))
+            spans[key] = [(int(events_here.min()), int(events_here.max()))]
+        return Spans(spans)
+
+
+@dataclass
+class IdTable:
+    """(last id, copy) of the rows of some keys, in pieces."""
+
+    pieces: dict[tuple[Any, ...], list[NDArray[np.uint64]]] = field(default_factory=dict)
+
+    def __add__(self, other: IdTable) -> IdTable:
+        merged = dict(self.pieces)
+        for key, pieces in other.pieces.items():
+            merged[key] = merged.get(key, []) + pieces
+        return IdTable(merged)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IdsOf(Measure[IdTable]):
+    """The ids themselves, where spans of two slices overlap."""
+
+    keyed: ClassVar[bool] = True
+    keys: frozenset[tuple[Any, ...]]
+
+    def uses(self) -> frozenset[str]:
+        """Nothing but the ids, which every keyed measure has."""
+        return frozenset()
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> IdTable:  # noqa: ARG002
+        """The ids of one slice."""
+        assert draw is not None
+        keys, which = _grouped(draw)
+        rows = np.stack([list(draw.ids.values())[-1], draw.copies.astype(np.uint64)], axis=1)
+        return IdTable({key: [rows[which == i]] for i, key in enumerate(keys) if key in self.keys})
+
+
+def refuse_repeated_ids(names: Sequence[str]) -> Generator[Measure[Any], Any, None]:
+    """Two questions to all the data that raise :class:`RepeatedIds` when any id stands twice, in any slices."""
+    spans: Spans = yield from IdSpans().ask()
+    overlapping = spans.overlapping()
+    if not overlapping:
+        return
+    table: Mapping[tuple[Any, ...], list[NDArray[np.uint64]]] = (yield from IdsOf(keys=overlapping).ask()).pieces
+    for key in sorted(table, key=str):
+        _refuse_repeats(np.concatenate(table[key]), key, names)

@@ -1,0 +1,1 @@
+"""Array mathematics by subject: NumPy and numba alone, nothing of awkward, Dask, coffea or pandas."""

@@ -1,0 +1,95 @@
+"""Arrays that were learned: named by their contents, stored once, loaded once per process."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import fsspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Learned(Mapping[str, NDArray[Any]]):
+    """Named arrays, read-only, compared and tokenised by the sha256 of their contents.
+
+    ``put(url)`` stores them under that digest; once put, they pickle as (url, digest), some hundred bytes, and each
+    process loads them once. Put what is large before any collection is built with it.
+    """
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self._arrays = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}
+        self._url: str | None = None
+        content = hashlib.sha256()
+        for name, array in self._arrays.items():
+            if array.dtype.hasobject:
+                raise TypeError(f"learned array {name!r} has dtype object; numbers, booleans and strings can be stored")
+            array.setflags(write=False)
+            content.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+            content.update(array.tobytes())
+        self.digest: str = content.hexdigest()
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Learned) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{name}: {array.dtype}{list(array.shape)}" for name, array in self._arrays.items())
+        return f"Learned({arrays})"
+
+    def __dask_tokenize__(self) -> str:
+        return self.digest
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Learned, (self._arrays,)) if self._url is None else (load, (self._url, self.digest))
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the arrays in bytes."""
+        return sum(array.nbytes for array in self._arrays.values())
+
+    def put(self, folder: str) -> Learned:
+        """Store the arrays as ``folder/<digest>.npz`` (any fsspec URL); putting the same arrays twice writes once."""
+        url = f"{str(folder).rstrip('/')}/{self.digest}.npz"
+        filesystem, path = fsspec.core.url_to_fs(url)
+        if not filesystem.exists(path):
+            buffer = io.BytesIO()
+            np.savez(buffer, **self._arrays)
+            filesystem.makedirs(filesystem._parent(path), exist_ok=True)
+            # Under a name of its own first: a reader never sees half a file.
+            part = f"{path}.{hashlib.sha256(id(self).to_bytes(8, 'little')).hexdigest()[:8]}.part"
+            filesystem.pipe_file(part, buffer.getvalue())
+            filesystem.mv(part, path)
+        self._url = url
+        return self
+
+
+@lru_cache(maxsize=64)
+def load(url: str, digest: str) -> Learned:
+    """The arrays that :meth:`Learned.put` stored, once per process; refuses other contents than ``digest`` names."""
+    try:
+        with fsspec.open(url, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            learned = Learned({name: arrays[name] for name in arrays.files})
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"learned arrays {url} are not there; workers must see the folder they were put into (a shared file system)"
+        ) from None
+    if learned.digest != digest:
+        raise ValueError(f"learned arrays {url} have digest {learned.digest}, expected {digest}; learn again")
+    learned._url = url
+    return learned

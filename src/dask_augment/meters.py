@@ -1,0 +1,72 @@
+"""What a stage reports about itself: rows in, dropped, made and out, sums of weights, seconds per step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class Account:
+    """What became of the rows of one partition, or of many (accounts add up).
+
+    ``rows_in - dropped + made == rows_out`` holds in every account. Sums of weights are kept as the list of the
+    partial sums they are made of and added with :func:`math.fsum`, so that totals do not depend on the order.
+    """
+
+    rows_in: int = 0
+    rows_out: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Rows dropped, by the label of the step that dropped them."""
+    made: dict[str, int] = field(default_factory=dict)
+    """Rows made, by the label of the step that made them."""
+    weights_in: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Sum of w and of w squared of each weight column, before the first step."""
+    weights_out: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """The same after the last step."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall seconds spent in each step."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether rows in - dropped + made is rows out."""
+        return self.rows_in - sum(self.dropped.values()) + sum(self.made.values()) == self.rows_out
+
+    def to_dict(self) -> dict[str, Any]:
+        """The account as JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Account:
+        """The account that :meth:`to_dict` wrote."""
+        kept = dict(values)
+        for name in ("weights_in", "weights_out"):
+            kept[name] = {column: (float(w), float(w2)) for column, (w, w2) in kept[name].items()}
+        return cls(**kept)
+
+    @classmethod
+    def total(cls, accounts: Iterable[Account]) -> Account:
+        """The sum of accounts, the same in any order."""
+        parts = list(accounts)
+
+        def counts(name: str) -> dict[str, int]:
+            labels = sorted({label for part in parts for label in getattr(part, name)})
+            return {label: sum(getattr(part, name).get(label, 0) for part in parts) for label in labels}
+
+        def sums(name: str) -> dict[str, tuple[float, float]]:
+            columns = sorted({column for part in parts for column in getattr(part, name)})
+            values = {column: [getattr(part, name).get(column, (0.0, 0.0)) for part in parts] for column in columns}
+            return {column: (math.fsum(w for w, _ in v), math.fsum(w2 for _, w2 in v)) for column, v in values.items()}
+
+        labels = sorted({label for part in parts for label in part.seconds})
+        return cls(
+            rows_in=sum(part.rows_in for part in parts),
+            rows_out=sum(part.rows_out for part in parts),
+            dropped=counts("dropped"),
+            made=counts("made"),
+            weights_in=sums("weights_in"),
+            weights_out=sums("weights_out"),
+            seconds={label: math.fsum(part.seconds.get(label, 0.0) for part in parts) for label in labels},
+        )

@@ -1,0 +1,62 @@
+"""Names of augmenters: one table of strings for ours, entry points for those of other packages."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+
+from dask_augment.augmenters import TABLE
+from dask_augment.contract import Augmenter
+
+GROUP = "dask_augment.augmenters"
+"""Entry point group in which other packages name theirs: ``my_name = "package.module:Class"``."""
+
+
+@cache
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in TABLE}
+
+
+def names() -> tuple[str, ...]:
+    """All known names, sorted; nothing is imported."""
+    return tuple(sorted({*TABLE, *_plugins()}))
+
+
+def get(name: str) -> type[Augmenter]:
+    """The class behind a name."""
+    if name in TABLE:
+        module, _, attribute = TABLE[name].partition(":")
+        found = getattr(import_module(module), attribute)
+    elif name in _plugins():
+        point = _plugins()[name]
+        try:
+            found = point.load()
+        except ImportError as error:
+            package = point.dist.name if point.dist else point.value
+            raise ImportError(f"augmenter {name!r} of {package} cannot be imported: {error}") from error
+    else:
+        near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(names())}"
+        raise KeyError(f"no augmenter is named {name!r}; {hint} A function of your own is 'my_file.py:function'")
+    if not (isinstance(found, type) and issubclass(found, Augmenter)):
+        raise TypeError(f"augmenter {name!r} is {found!r}, not a class derived from Augmenter")
+    return found
+
+
+def name_of(augmenter: Augmenter) -> str:
+    """The registered name of an augmenter, else its own ``name`` or its class name in snake case."""
+    own = getattr(augmenter, "name", None)
+    if isinstance(own, str):
+        return own
+    kind = type(augmenter)
+    address = f"{kind.__module__}:{kind.__qualname__}"
+    for name, target in TABLE.items():
+        if target == address:
+            return name
+    for name, point in _plugins().items():
+        if point.value == address:
+            return name
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
