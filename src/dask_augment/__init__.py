@@ -15,9 +15,15 @@ _HOME = {
     "Learned": "learned",
     "augment": "frames",
     "learn": "frames",
+    "Define": "augmenters.define",
+    "Function": "augmenters.function",
+    "augmenter": "augmenters.function",
     "PhiRotate": "augmenters.phi_rotate",
     "Repeat": "augmenters.repeat",
+    "Select": "augmenters.select",
     "Split": "augmenters.split",
+    "Expression": "expression",
+    "preview": "pictures",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604

@@ -8,7 +8,7 @@ plain layouts without names, behaviours or parameters.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -115,13 +115,18 @@ def plain(content: Content) -> Content:
         if content.parameter("__array__") in _STRINGS:
             return content
         lists = content.to_ListOffsetArray64(True)
-        inner = lists.content
-        if inner.backend.nplike.known_data and int(lists.offsets[-1]) != inner.length:
-            inner = inner[: int(lists.offsets[-1])]
-        return ListOffsetArray(lists.offsets, plain(inner))
+        return ListOffsetArray(lists.offsets, plain(_used(lists)))
     if content.is_numpy:
         return NumpyArray(content.to_contiguous().data, backend=content.backend)
     return content
+
+
+def _used(lists: ListOffsetArray) -> Content:
+    """The objects that the lists hold, without those behind the last: a slice of events shares all its objects."""
+    inner = lists.content
+    if inner.backend.nplike.known_data and int(lists.offsets[-1]) != inner.length:
+        inner = inner[: int(lists.offsets[-1])]
+    return inner
 
 
 def only(events: ak.Array, columns: Iterable[str]) -> ak.Array:
@@ -189,17 +194,20 @@ def as_content(values: Any) -> Content:
     return plain(ak.to_layout(values))
 
 
-def assemble(events: ak.Array, columns: Mapping[str, Content], source: Any = None) -> ak.Array:
+def assemble(
+    events: ak.Array, columns: Mapping[str, Content], source: Any = None, like: Collection[str] = ()
+) -> ak.Array:
     """The events with new columns, their rows taken by ``source`` first, in the style of the events.
 
     A field of a collection goes into that collection (``FatJet.zoom``, or ``FatJet_zoom`` among flat branches) and
-    must have its counts. Behaviours, attributes and what is virtual stay as they are.
+    must have its counts; among flat branches they are compared with one of ``like``, columns that were read anyway.
+    Behaviours, attributes and what is virtual stay as they are.
     """
     taken = events if source is None else events[source]
     layout = taken.layout
     contents = {field: layout[field] for field in layout.fields}
     for name in sorted(columns):
-        _place(contents, name, columns[name])
+        _place(contents, name, columns[name], like)
     parameters = _record_parameters(events.layout)
     record = RecordArray(
         list(contents.values()), list(contents), length=layout.length, parameters=parameters, backend=layout.backend
@@ -213,7 +221,7 @@ def _record_parameters(layout: Content) -> dict[str, Any] | None:
     return dict(layout.parameters)
 
 
-def _place(contents: dict[str, Content], name: str, new: Content) -> None:
+def _place(contents: dict[str, Content], name: str, new: Content, like: Collection[str]) -> None:
     """Put one column among the contents of the events, where its name says that it belongs."""
     head, dot, tail = name.partition(".")
     if not dot and name not in contents:
@@ -226,10 +234,10 @@ def _place(contents: dict[str, Content], name: str, new: Content) -> None:
     elif head in contents and (contents[head].fields or not _is_flat_style(contents)):
         contents[head] = _with_field(contents[head], head, tail, new)
     elif _is_flat_style(contents):
-        for sibling, content in contents.items():
-            if sibling.startswith(f"{head}_") and sibling != flat(name) and _is_list(content):
-                _check_counts(plain(content), new, name, sibling)
-                break
+        siblings = [field for field in contents if field.startswith(f"{head}_") and _is_list(contents[field])]
+        # One that was read anyway comes first: reading another only to count its entries is a whole branch more.
+        for sibling in sorted(siblings, key=lambda field: dotted(field) not in like)[:1]:
+            _check_counts(plain(contents[sibling]), new, name, sibling)
         contents[flat(name)] = new
     else:
         contents[head] = _collected(head, {tail: new})
@@ -253,7 +261,7 @@ def _with_field(collection: Content, head: str, tail: str, new: Content) -> Cont
         raise TypeError(f"{head} is {collection.form.type}, neither a record nor a list of records: no field can be added")
     lists = collection.to_ListOffsetArray64(True)
     _check_counts(lists, new, f"{head}.{tail}", head)
-    record = _with_field(lists.content, head, tail, new.content)
+    record = _with_field(_used(lists), head, tail, new.content)
     return ListOffsetArray(lists.offsets, record, parameters=collection.parameters)
 
 
@@ -306,11 +314,13 @@ def touch(events: ak.Array, columns: Iterable[str]) -> None:
         ak.typetracer.touch_data(ak.Array(lookup(events.layout, name)))
 
 
-def shape_only(events: ak.Array, columns: Mapping[str, ak.types.Type], *, keeps_rows: bool) -> ak.Array:
+def shape_only(
+    events: ak.Array, columns: Mapping[str, ak.types.Type], *, keeps_rows: bool, like: Collection[str] = ()
+) -> ak.Array:
     """The form of :func:`assemble` for typetracer events, from the promised types alone."""
     new = {name: _unknown(kind) for name, kind in columns.items()}
     source = None if keeps_rows else ak.Array(_unknown(ak.types.NumpyType("int64")))
-    return assemble(events, new, source)
+    return assemble(events, new, source, like)
 
 
 def _unknown(kind: ak.types.Type) -> Content:

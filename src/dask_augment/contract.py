@@ -75,6 +75,8 @@ class Augmenter(ABC):
     """True: event ids are read and ``draw`` is given."""
     use: ClassVar[str] = "always"
     """Or "training": acts on training rows only, and runs neither in an analysis pass nor on collision data."""
+    shorthand: ClassVar[str] = ""
+    """The field that a plan may give alone: ``select: nJet >= 4``."""
 
     @abstractmethod
     def uses(self) -> frozenset[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 import awkward as ak
@@ -20,23 +21,39 @@ from dask_augment.draw import Draw
 
 IDS = ("run", "luminosityBlock", "event")
 """The ids of an event, unless ``ids=`` names others."""
+POSITION = ("position_file", "position_entry")
+"""Id columns of ``ids="position"``: a 64-bit word of the file's uuid, and the entry in it."""
+
+
+def file_word(uuid: str) -> int:
+    """The 64-bit word that stands for a file in ``position_file``."""
+    return int.from_bytes(blake2b(uuid.encode(), digest_size=8).digest(), "little")
 
 
 class RepeatedIds(ValueError):
     """Two events have the same ids."""
 
 
+def refuse_keyless(events: ak.Array, names: Sequence[str], dataset: str | None) -> None:
+    """Raise :class:`MissingColumn` where random numbers could not be keyed: without id columns or data set."""
+    for name in names:
+        if not has(events, name):
+            raise MissingColumn(
+                f"no column {name!r} among the events. Random and resampling steps need the ids of events: name the "
+                f'columns that identify an event with ids=[...] (now {list(names)}), or use ids="position" in a plan'
+            )
+    if dataset is None and not has(events, "dataset"):
+        raise MissingColumn(
+            "no data set name: random numbers are keyed by it. Pass dataset=, or have a column 'dataset'"
+        )
+
+
 def row_ids(events: ak.Array, names: Sequence[str]) -> dict[str, NDArray[np.uint64]]:
     """The id columns as 64-bit words."""
+    refuse_keyless(events, names, "")
     ids = {}
     for name in names:
-        try:
-            content = plain(lookup(events.layout, name))
-        except MissingColumn as error:
-            raise MissingColumn(
-                f"{error}. Random and resampling steps need the ids of events: name the columns that identify an event "
-                f'with ids=[...] (now {list(names)}), or use ids="position" in a plan'
-            ) from None
+        content = plain(lookup(events.layout, name))
         if not content.is_numpy or content.form.type.primitive not in _INTEGERS:
             raise TypeError(f"id column {name!r} must hold one integer for each event, it has type {content.form.type}")
         ids[name] = np.ascontiguousarray(content.data).astype(np.uint64)
@@ -62,10 +79,7 @@ def dataset_codes(events: ak.Array, dataset: str | None) -> tuple[list[str], NDA
     """Names of the data sets of these rows, and which of them each row belongs to (None: all to the one)."""
     if dataset is not None:
         return [dataset], None
-    if not has(events, "dataset"):
-        raise MissingColumn(
-            "no data set name: random numbers are keyed by it. Pass dataset=, or have a column 'dataset'"
-        )
+    refuse_keyless(events, (), None)
     strings = ak.to_categorical(ak.Array(lookup(events.layout, "dataset")))
     names = [str(name) for name in ak.categories(strings)]
     return names, np.asarray(strings.layout.index.data).astype(np.int64)

@@ -23,7 +23,7 @@ class Learned(Mapping[str, NDArray[Any]]):
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         self._arrays = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}
-        self._url: str | None = None
+        self._folder: str | None = None
         content = hashlib.sha256()
         for name, array in self._arrays.items():
             if array.dtype.hasobject:
@@ -56,40 +56,51 @@ class Learned(Mapping[str, NDArray[Any]]):
         return self.digest
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Learned, (self._arrays,)) if self._url is None else (load, (self._url, self.digest))
+        return (Learned, (self._arrays,)) if self._folder is None else (load, (self._folder, self.digest))
 
     @property
     def nbytes(self) -> int:
         """Size of the arrays in bytes."""
         return sum(array.nbytes for array in self._arrays.values())
 
+    def to_bytes(self) -> bytes:
+        """The arrays as a NumPy archive (npz)."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **self._arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, archive: bytes) -> Learned:
+        """The arrays of a NumPy archive; nothing in it is unpickled."""
+        with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
+            return cls({name: arrays[name] for name in arrays.files})
+
     def put(self, folder: str) -> Learned:
         """Store the arrays as ``folder/<digest>.npz`` (any fsspec URL); putting the same arrays twice writes once."""
-        url = f"{str(folder).rstrip('/')}/{self.digest}.npz"
-        filesystem, path = fsspec.core.url_to_fs(url)
+        folder = str(folder).rstrip("/")
+        filesystem, path = fsspec.core.url_to_fs(f"{folder}/{self.digest}.npz")
         if not filesystem.exists(path):
-            buffer = io.BytesIO()
-            np.savez(buffer, **self._arrays)
             filesystem.makedirs(filesystem._parent(path), exist_ok=True)
             # Under a name of its own first: a reader never sees half a file.
             part = f"{path}.{hashlib.sha256(id(self).to_bytes(8, 'little')).hexdigest()[:8]}.part"
-            filesystem.pipe_file(part, buffer.getvalue())
+            filesystem.pipe_file(part, self.to_bytes())
             filesystem.mv(part, path)
-        self._url = url
+        self._folder = folder
         return self
 
 
 @lru_cache(maxsize=64)
-def load(url: str, digest: str) -> Learned:
+def load(folder: str, digest: str) -> Learned:
     """The arrays that :meth:`Learned.put` stored, once per process; refuses other contents than ``digest`` names."""
+    url = f"{folder}/{digest}.npz"
     try:
-        with fsspec.open(url, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            learned = Learned({name: arrays[name] for name in arrays.files})
+        with fsspec.open(url, "rb") as stream:
+            learned = Learned.from_bytes(stream.read())
     except FileNotFoundError:
         raise FileNotFoundError(
             f"learned arrays {url} are not there; workers must see the folder they were put into (a shared file system)"
         ) from None
     if learned.digest != digest:
         raise ValueError(f"learned arrays {url} have digest {learned.digest}, expected {digest}; learn again")
-    learned._url = url
+    learned._folder = folder
     return learned

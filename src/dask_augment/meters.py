@@ -34,6 +34,18 @@ class Account:
         """Whether rows in - dropped + made is rows out."""
         return self.rows_in - sum(self.dropped.values()) + sum(self.made.values()) == self.rows_out
 
+    def then(self, later: Account) -> Account:
+        """The account of two passes over the same rows, one after the other."""
+        return Account(
+            rows_in=self.rows_in,
+            rows_out=later.rows_out,
+            dropped={**self.dropped, **later.dropped},
+            made={**self.made, **later.made},
+            weights_in=self.weights_in,
+            weights_out=later.weights_out,
+            seconds={**self.seconds, **later.seconds},
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The account as JSON-able values."""
         return asdict(self)

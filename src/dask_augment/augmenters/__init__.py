@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TABLE: Mapping[str, str] = {
+    "define": "dask_augment.augmenters.define:Define",
     "phi_rotate": "dask_augment.augmenters.phi_rotate:PhiRotate",
     "repeat": "dask_augment.augmenters.repeat:Repeat",
+    "select": "dask_augment.augmenters.select:Select",
     "split": "dask_augment.augmenters.split:Split",
 }
 """Name of each augmenter -> "module:Class"; nothing is imported until it is asked for."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from dask.utils import Dispatch
 
 from dask_augment.contract import Augmenter, Learner, Measure, taught
 from dask_augment.frames.eager import Setting, Stage, Step, labelled
-from dask_augment.identity import IDS, refuse_repeated_ids
+from dask_augment.identity import IDS, POSITION, refuse_repeated_ids
 
 L = TypeVar("L", bound=Learner)
 
@@ -78,40 +79,51 @@ def learn(
     return learned(steps[-1], stage, lambda sub, measure, label: put_question(events, sub, measure, label), artefacts)
 
 
-def learned(
-    step: Step, before: Stage, put: Callable[[Stage, Measure[Any], str], Any], artefacts: str | None = None
-) -> Any:
-    """Drive the questions of one learner; ``put`` asks one of all the data, after the steps it depends on."""
-    label, setting = step.label, before.setting
+Put = Callable[[Stage, Measure[Any], str], Any]
+"""Puts one question of a learner to all the data, after the steps that it depends on."""
 
-    def ask(measure: Measure[Any]) -> Any:
-        ids = setting.ids if measure.keyed else ()
-        needed = measure.uses() | set(ids) | ({setting.split} if setting.split else set())
-        total = put(before.pruned(frozenset(needed)), measure, label)
-        if total is None:
-            raise ValueError(
-                f"step {label!r} has nothing to learn from: there are no events"
-                + (f" with {setting.split} == 0 (training)" if setting.split else "")
-            )
-        return total
 
+def learned(step: Step, before: Stage, put: Put, artefacts: str | None = None, *, check_ids: bool = True) -> Any:
+    """Drive the questions of one learner; a keyed one first makes sure that no event stands twice."""
     learner = step.augmenter
     assert isinstance(learner, Learner)
-    if learner.keyed:
-        _answered(refuse_repeated_ids(setting.ids), ask)
-    result = taught(learner, ask)
+    if learner.keyed and check_ids:
+        refuse_repeats(before, put, step.label)
+    result = taught(learner, _asking(before, put, step.label))
     if artefacts is not None and result.learned is not None:
         result.learned.put(artefacts)
     return result
 
 
-def _answered(questions: Generator[Measure[Any], Any, None], ask: Callable[[Measure[Any]], Any]) -> None:
+def refuse_repeats(before: Stage, put: Put, label: str) -> None:
+    """Raise :class:`~dask_augment.identity.RepeatedIds` when two events of all the data have the same ids.
+
+    The events are asked as they come, before any step: what steps make of them is told apart by its copy number.
+    """
+    everything = replace(before, steps=(), setting=replace(before.setting, split=None))
+    questions = refuse_repeated_ids(before.setting.ids)
     try:
         question = next(questions)
-        while True:
-            question = questions.send(ask(question))
+        while (answer := put(everything, question, label)) is not None:
+            question = questions.send(answer)
     except StopIteration:
         return
+
+
+def _asking(before: Stage, put: Put, label: str) -> Callable[[Measure[Any]], Any]:
+    setting = before.setting
+
+    def ask(measure: Measure[Any]) -> Any:
+        ids = setting.ids if measure.keyed else ()
+        answer = put(before.pruned(frozenset({*measure.uses(), *ids, setting.split or ""})), measure, label)
+        if answer is None:
+            raise ValueError(
+                f"step {label!r} has nothing to learn from: there are no events"
+                + (f" with {setting.split} == 0 (training)" if setting.split else "")
+            )
+        return answer
+
+    return ask
 
 
 def total(parts: Iterable[Any]) -> Any:
@@ -123,6 +135,8 @@ def total(parts: Iterable[Any]) -> Any:
 def _setting(
     events: Any, seed: int | None, dataset: str | None, ids: Sequence[str], weights: Sequence[str], split: str | None
 ) -> Setting:
+    if ids == "position" and getattr(events, "knows_position", False):
+        ids = POSITION
     if isinstance(ids, str):
         remedy = (
             'ids="position" works in plans and in coffea\'s Runner, where file and entry are known'
@@ -134,9 +148,6 @@ def _setting(
     return Setting(seed, name, tuple(ids), tuple(weights), split)
 
 
-@run_stage.register_lazy("awkward")
-@put_question.register_lazy("awkward")
-@dataset_of.register_lazy("awkward")
 def _register_awkward() -> None:
     import awkward as ak
 
@@ -145,3 +156,42 @@ def _register_awkward() -> None:
     run_stage.register(ak.Array, augment_eager)
     put_question.register(ak.Array, lambda events, stage, measure, label: stage.measure(events, measure, label))
     dataset_of.register(ak.Array, dataset_of_eager)
+
+
+def _register_dask_awkward() -> None:
+    import dask_awkward as dak
+
+    from dask_augment.frames.dask_awkward import ask_lazy, augment_lazy, dataset_of_lazy
+
+    run_stage.register(dak.Array, augment_lazy)
+    put_question.register(dak.Array, ask_lazy)
+    dataset_of.register(dak.Array, dataset_of_lazy)
+
+
+def _register_pandas() -> None:
+    import pandas as pd
+
+    from dask_augment.frames.pandas import ask_pandas, augment_pandas
+
+    run_stage.register(pd.DataFrame, augment_pandas)
+    put_question.register(pd.DataFrame, ask_pandas)
+
+
+def _register_dask_dataframe() -> None:
+    import dask.dataframe as dd
+
+    from dask_augment.frames.dataframe import ask_dataframe, augment_dataframe
+
+    run_stage.register(dd.DataFrame, augment_dataframe)
+    put_question.register(dd.DataFrame, ask_dataframe)
+
+
+dataset_of.register(object, lambda events: None)  # noqa: ARG005  most events carry no name of their data set
+for _package, _register in {
+    "awkward": _register_awkward,
+    "dask_awkward": _register_dask_awkward,
+    "pandas": _register_pandas,
+    "dask": _register_dask_dataframe,
+}.items():
+    for _dispatch in (run_stage, put_question, dataset_of):
+        _dispatch.register_lazy(_package, _register)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import awkward as ak
 import numpy as np
-from awkward.contents import Content, ListOffsetArray
+from awkward.contents import Content
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
-from dask_augment.contract import KINDS, Augmenter, Learner, Measure, Output
+from dask_augment.contract import KINDS, Measure, Output
 from dask_augment.draw import Draw, composed
-from dask_augment.identity import IDS, copy_numbers, dataset_codes, row_ids
+from dask_augment.frames.promise import PromiseBroken, checked
+from dask_augment.frames.rows import kept, merged, spread
+from dask_augment.frames.steps import Setting, Step, labelled, refuse_unlearned
+from dask_augment.identity import copy_numbers, dataset_codes, refuse_keyless, row_ids
 from dask_augment.meters import Account
+
+__all__ = ["CHANGED", "PROVENANCE", "TRAIN", "PromiseBroken", "Setting", "Stage", "Step", "labelled"]
 
 PROVENANCE: Mapping[str, str] = {"augment_kind": "int8", "augment_copy": "int64"}
 """Columns that say what a row is, written where a step makes rows."""
@@ -24,58 +29,6 @@ CHANGED = "augment_changed"
 """Bit i is set where step i altered values that the event had."""
 TRAIN = 0
 """The value of ``split`` of training rows."""
-
-
-class PromiseBroken(TypeError):
-    """An augmenter returned something else than it promised."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all steps of a run share.
-
-    seed: of the random numbers; dataset: name of the data set, None where a column ``dataset`` names it;
-    ids: columns that identify an event; weights: physics weights, 0 on made rows; split: the column that is 0 on
-    training rows, None for data without one.
-    """
-
-    seed: int | None = None
-    dataset: str | None = None
-    ids: tuple[str, ...] = IDS
-    weights: tuple[str, ...] = ("weight",)
-    split: str | None = "split"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One augmenter under its label, and its position among the steps."""
-
-    label: str
-    augmenter: Augmenter
-    position: int = 0
-
-
-def labelled(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> tuple[Step, ...]:
-    """Steps with labels: the given one, or the name of the augmenter, numbered from the second of its kind on."""
-    from dask_augment.registry import name_of
-
-    steps: list[Step] = []
-    taken: set[str] = set()
-    for position, entry in enumerate(augmenters):
-        given, augmenter = entry if isinstance(entry, tuple) else (None, entry)
-        if not isinstance(augmenter, Augmenter):
-            raise TypeError(f"step {position} must be an augmenter, got {type(augmenter).__name__}: {augmenter!r}")
-        name = given or name_of(augmenter)
-        label = name
-        for number in range(2, len(augmenters) + 2):
-            if label not in taken:
-                break
-            if given:
-                raise ValueError(f"two steps are named {given!r}; random numbers are keyed by the name: give another one")
-            label = f"{name}_{number}"
-        taken.add(label)
-        steps.append(Step(label, augmenter, position))
-    return tuple(steps)
 
 
 @dataclass(frozen=True)
@@ -86,7 +39,7 @@ class Stage:
     setting: Setting
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return (*((s.label, s.augmenter.digest) for s in self.steps), repr(self.setting))
+        return (*((s.label, s.position, s.augmenter.digest) for s in self.steps), repr(self.setting))
 
     @property
     def keyed(self) -> bool:
@@ -100,7 +53,11 @@ class Stage:
 
     def run(self, events: ak.Array, account: Account | None = None) -> ak.Array:
         """Augment one slice of events; ``account`` is told what became of the rows."""
-        account = Account() if account is None else account
+        if account is None:
+            # Nobody asked for sums of weights, and a lazy reader may not have read the weights.
+            for step in self.steps:
+                events = self._step(step, events, Account())
+            return events
         account.rows_in += len(events)
         _add_weights(account.weights_in, events, self.setting.weights)
         for step in self.steps:
@@ -119,9 +76,13 @@ class Stage:
     def shape_only(self, events: ak.Array) -> ak.Array:
         """The form of the result for events that are typetracers; marks the columns that will be read."""
         for step in self.steps:
+            refuse_unlearned(step)
+            if step.augmenter.keyed:
+                self._seed(step.label)
+                refuse_keyless(events, self.setting.ids, self.setting.dataset)
             cols.touch(events, self.reads(step, events))
             columns = self._promised(step, events)
-            events = cols.shape_only(events, columns, keeps_rows=step.augmenter.keeps_rows)
+            events = _shape(step, events, columns)
         return events
 
     def reads(self, step: Step, events: ak.Array) -> frozenset[str]:
@@ -133,13 +94,28 @@ class Stage:
             needed |= {"dataset"} if setting.dataset is None else set()
         if augmenter.keyed or augmenter.makes:
             needed |= {name for name in PROVENANCE if cols.has(events, name)}
-        if augmenter.use == "training" and self._split_column(step, events):
-            needed.add(setting.split or "")
+        if augmenter.use == "training":
+            needed |= self._spared(step, events)
         if augmenter.makes:
             needed |= {name for name in setting.weights if cols.has(events, name)}
         if _alters(step, events) and cols.has(events, CHANGED):
             needed.add(CHANGED)
         return frozenset(needed)
+
+    def _spared(self, step: Step, events: ak.Array) -> set[str]:
+        """What a training step needs to tell the rows that it leaves alone, and to fill up its columns for those."""
+        tell = {self.setting.split or ""} if self._split_column(step, events) else set()
+        if _spares_originals(step) and cols.has(events, "augment_kind"):
+            tell.add("augment_kind")
+        if not tell:
+            return set()
+        produced = step.augmenter.produces()
+        counters = {f"n{name.partition('.')[0]}" for name in produced if "." in name and not cols.has(events, name)}
+        return (
+            tell
+            | {name for name in produced if cols.has(events, name)}
+            | {name for name in counters if cols.has(events, name)}
+        )
 
     def before(self, label: str) -> Stage:
         """The steps before this one."""
@@ -156,8 +132,44 @@ class Stage:
                 continue
             kept.append(step)
             extra = set(step.augmenter.uses()) | (set(self.setting.ids) if step.augmenter.keyed else set())
+            if step.augmenter.use == "training" and self.setting.split is not None:
+                extra.add(self.setting.split)
             wanted |= {cols.dotted(name) for name in extra}
         return replace(self, steps=tuple(reversed(kept)))
+
+    def needs(self, final: Iterable[str], *, keyed: bool) -> frozenset[str]:
+        """Every column that the steps and a question about ``final`` may read, whether there is one or not."""
+        setting = self.setting
+        needed = {*final, *PROVENANCE, CHANGED, setting.split or "split", "dataset"}
+        for step in self.steps:
+            needed |= step.augmenter.uses()
+        if keyed or self.keyed:
+            needed |= {*setting.ids}
+        if not self.keeps_rows:
+            needed |= {*setting.weights}
+        return frozenset(needed)
+
+    def after(self, done: Stage) -> Stage:
+        """The steps that are left when those of ``done``, the first ones, are done."""
+        return replace(self, steps=self.steps[len(done.steps) :])
+
+    def with_step(self, step: Step) -> Stage:
+        """The stage with this step in place of the one of its label."""
+        return replace(self, steps=tuple(step if old.label == step.label else old for old in self.steps))
+
+    def touch(self, events: ak.Array, measure: Measure[Any], label: str) -> None:
+        """Mark the columns that :meth:`measure` reads of events that are typetracers."""
+        events = self.shape_only(events)
+        setting = self.setting
+        needed = set(measure.uses()) - ({"dataset"} if setting.dataset is not None else set())
+        if measure.keyed:
+            self._seed(label)
+            refuse_keyless(events, setting.ids, setting.dataset)
+            needed |= {*setting.ids} | ({"dataset"} if setting.dataset is None else set())
+            needed |= {name for name in PROVENANCE if cols.has(events, name)}
+        if setting.split is not None and cols.has(events, setting.split):
+            needed.add(setting.split)
+        cols.touch(events, needed)
 
     def measure(self, events: ak.Array, measure: Measure[Any], label: str) -> Any:
         """The answer to one question of the learner ``label`` about these events; None where there are none to ask."""
@@ -174,30 +186,25 @@ class Stage:
 
     def _step(self, step: Step, events: ak.Array, account: Account) -> ak.Array:
         augmenter = step.augmenter
-        if isinstance(augmenter, Learner) and augmenter.learned is None:
-            raise RuntimeError(
-                f"step {step.label!r} has not learned yet: it must see all the data first. Use "
-                "`step = learn(events, step, ...)` and then `augment`, or `run` a plan, which does both"
-            )
+        refuse_unlearned(step)
         types = self._promised(step, events)
         rows = self._acting_rows(step, events)
         count = len(events) if rows is None else len(rows)
         if count == 0:
-            shape = cols.shape_only(cols.typetracer(events), types, keeps_rows=augmenter.keeps_rows)
             if len(events) == 0:
-                return cols.empty(shape)
-            new = {name: _kept(events, name, kind) for name, kind in types.items()}
-            return cols.assemble(events, new)
+                return cols.empty(_shape(step, cols.typetracer(events), types))
+            new = {name: kept(events, name, kind) for name, kind in types.items()}
+            return cols.assemble(events, new, like=augmenter.uses())
         acting = events if rows is None else events[rows]
         draw = self._draw(step.label, acting) if augmenter.keyed else None
-        output = _checked(step, augmenter.apply(self._only(acting, augmenter.uses()), draw), types, count)
+        output = checked(step, augmenter.apply(self._only(acting, augmenter.uses()), draw), types, count)
         if augmenter.keeps_rows:
             columns = {name: output.columns[name] for name in augmenter.produces()}
             if CHANGED in types:
                 columns[CHANGED] = _changed(acting, step)
             if rows is not None:
-                columns = _spread(events, columns, types, rows)
-            return cols.assemble(events, columns)
+                columns = spread(events, columns, types, rows)
+            return cols.assemble(events, columns, like=augmenter.uses())
         return self._rows_changed(step, events, rows, output, types, account)
 
     def _promised(self, step: Step, events: ak.Array) -> dict[str, ak.types.Type]:
@@ -237,12 +244,16 @@ class Stage:
             mask = made if mask is None else mask & made
         return None if mask is None or bool(mask.all()) else np.flatnonzero(mask)
 
-    def _draw(self, label: str, events: ak.Array) -> Draw:
+    def _seed(self, label: str) -> int:
         if self.setting.seed is None:
             raise ValueError(f"step {label!r} draws random numbers and needs a seed: pass seed=")
+        return self.setting.seed
+
+    def _draw(self, label: str, events: ak.Array) -> Draw:
+        seed = self._seed(label)
         datasets, codes = dataset_codes(events, self.setting.dataset)
         ids = row_ids(events, self.setting.ids)
-        return Draw(self.setting.seed, label, datasets, ids, copy_numbers(events), codes)
+        return Draw(seed, label, datasets, ids, copy_numbers(events), codes)
 
     def _only(self, events: ak.Array, columns: frozenset[str]) -> ak.Array:
         if "dataset" not in columns or self.setting.dataset is None:
@@ -269,12 +280,12 @@ class Stage:
         if step.augmenter.makes:
             columns |= self._made_columns(step, events if rows is None else events[rows], source, nth, types, columns)
         if rows is None:
-            return cols.assemble(events, columns, source)
+            return cols.assemble(events, columns, source, step.augmenter.uses())
         rest = np.setdiff1d(np.arange(len(events)), rows, assume_unique=True)
         order = np.argsort(np.concatenate([rows[source], rest]), kind="stable")
         untouched = events[rest]
-        merged = {name: _merged(columns[name], _kept(untouched, name, types[name]), order) for name in columns}
-        return cols.assemble(events, merged, np.concatenate([rows[source], rest])[order])
+        both = {name: merged(columns[name], kept(untouched, name, types[name]), order) for name in columns}
+        return cols.assemble(events, both, np.concatenate([rows[source], rest])[order], step.augmenter.uses())
 
     def _made_columns(
         self, step: Step, events: ak.Array, source: NDArray[np.int64], nth: NDArray[np.int64],
@@ -282,7 +293,7 @@ class Stage:
     ) -> dict[str, Content]:  # fmt: skip
         """What the frame writes about made rows: kind, copy number, and physics weights of 0."""
         made = nth > 0
-        kind = np.asarray(_kept(events, "augment_kind", types["augment_kind"]).data)[source]
+        kind = np.asarray(kept(events, "augment_kind", types["augment_kind"]).data)[source]
         copy = composed(copy_numbers(events)[source], step.label, nth)
         kind = np.where(made, np.int8(KINDS[step.augmenter.makes]), kind).astype(np.int8)
         columns: dict[str, Content] = {"augment_kind": cols.as_content(kind), "augment_copy": cols.as_content(copy)}
@@ -292,6 +303,11 @@ class Stage:
                 values = np.asarray(weight.data)
                 columns[name] = cols.as_content(np.where(made, np.zeros(1, values.dtype), values))
         return columns
+
+
+def _shape(step: Step, events: ak.Array, columns: Mapping[str, ak.types.Type]) -> ak.Array:
+    augmenter = step.augmenter
+    return cols.shape_only(events, columns, keeps_rows=augmenter.keeps_rows, like=augmenter.uses())
 
 
 def _spares_originals(step: Step) -> bool:
@@ -319,34 +335,6 @@ def _training_rows(events: ak.Array, split: str | None) -> NDArray[np.bool_] | N
     return np.asarray(cols.plain(cols.column(events, split)).data) == TRAIN
 
 
-def _kept(events: ak.Array, name: str, kind: ak.types.Type) -> Content:
-    """A column of rows that a step did not act on: as it is where there is one, else zeros of its type."""
-    if cols.has(events, name):
-        return cols.plain(cols.column(events, name))
-    head, dot, _ = name.partition(".")
-    if dot and isinstance(kind, ak.types.ListType) and cols.has(events, f"n{head}"):
-        counts = np.asarray(cols.plain(cols.column(events, f"n{head}")).data).astype(np.int64)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-        return ListOffsetArray(ak.index.Index64(offsets), cols.zeros(kind.content, int(offsets[-1])))
-    return cols.zeros(kind, len(events))
-
-
-def _merged(first: Content, second: Content, order: NDArray[np.int64]) -> Content:
-    """Rows of both, one after the other, in this order."""
-    both = ak.concatenate([ak.Array(first), ak.Array(second)])
-    return cols.plain(both[order].layout)
-
-
-def _spread(
-    events: ak.Array, columns: Mapping[str, Content], types: Mapping[str, ak.types.Type], rows: NDArray[np.int64]
-) -> dict[str, Content]:
-    """Columns of some rows, filled up with what the other rows keep."""
-    rest = np.setdiff1d(np.arange(len(events)), rows, assume_unique=True)
-    order = np.argsort(np.concatenate([rows, rest]), kind="stable")
-    untouched = events[rest]
-    return {name: _merged(new, _kept(untouched, name, types[name]), order) for name, new in columns.items()}
-
-
 def _count(counts: dict[str, int], label: str, number: int) -> None:
     if number:
         counts[label] = counts.get(label, 0) + number
@@ -358,59 +346,6 @@ def _add_weights(sums: dict[str, tuple[float, float]], events: ak.Array, names: 
             values = np.asarray(cols.plain(cols.column(events, name)).data, dtype=np.float64)
             w, w2 = sums.get(name, (0.0, 0.0))
             sums[name] = (w + float(values.sum()), w2 + float(np.square(values).sum()))
-
-
-def _checked(step: Step, output: Any, types: Mapping[str, ak.types.Type], rows: int) -> Output:
-    """The output with contiguous columns, or :class:`PromiseBroken` that says which promise and how."""
-    label = step.label
-    if not isinstance(output, Output):
-        raise PromiseBroken(f"step {label!r} must return an Output, it returned {type(output).__name__}")
-    promised, given = set(step.augmenter.produces()), set(output.columns)
-    if promised != given:
-        raise PromiseBroken(f"step {label!r} promised the columns {sorted(promised)} and returned {sorted(given)}")
-    source, nth = output.source, output.nth
-    if step.augmenter.keeps_rows and (source is not None or nth is not None):
-        raise PromiseBroken(f"step {label!r} keeps rows, so it may not return source or nth; say keeps_rows = False")
-    length = rows if source is None else len(source)
-    if source is not None:
-        source = _checked_source(label, source, rows)
-    if nth is not None:
-        _check_children(step, source if source is not None else np.arange(rows), np.asarray(nth), rows)
-    elif source is not None and len(np.unique(source)) != len(source):
-        raise PromiseBroken(f"step {label!r} gives one row twice without saying which is the child: return nth")
-    columns = {}
-    for name in sorted(given):
-        content = cols.as_content(output.columns[name])
-        if content.length != length:
-            raise PromiseBroken(f"step {label!r} returned {content.length} entries of {name!r} for {length} rows")
-        if content.form.type != types[name]:
-            raise PromiseBroken(
-                f"step {label!r} promised {name!r} as {types[name]} and returned {content.form.type}"
-            )
-        columns[name] = content
-    return Output(columns, source, None if nth is None else np.asarray(nth))
-
-
-def _checked_source(label: str, source: Any, rows: int) -> NDArray[np.int64]:
-    indices = np.asarray(source)
-    if indices.dtype.kind not in "iu" or indices.ndim != 1:
-        raise PromiseBroken(f"step {label!r} must return source as int64 (n,), it is {indices.dtype} {indices.shape}")
-    if len(indices) and (indices.min() < 0 or indices.max() >= rows):
-        raise PromiseBroken(
-            f"step {label!r} names source rows {indices.min()} to {indices.max()}; there are {rows} rows in"
-        )
-    return indices.astype(np.int64)
-
-
-def _check_children(step: Step, source: NDArray[np.int64], nth: NDArray[Any], rows: int) -> None:
-    label = step.label
-    if nth.shape != source.shape or nth.dtype.kind not in "iu" or (len(nth) and nth.min() < 0):
-        raise PromiseBroken(f"step {label!r} must return nth as non-negative integers, one for each of {len(source)} rows")
-    if len(nth) and nth.max() > 0 and not step.augmenter.makes:
-        raise PromiseBroken(f'step {label!r} made rows but does not say what they are: makes = "copies", ...')
-    pairs = source * (int(nth.max(initial=0)) + 1) + nth
-    if len(np.unique(pairs)) != len(pairs):
-        raise PromiseBroken(f"step {label!r} returned one child of one row twice: (source, nth) must be unique")
 
 
 def augment_eager(events: ak.Array, stage: Stage) -> ak.Array:

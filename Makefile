@@ -1,0 +1,92 @@
+# Every command of the project. A machine needs Python >= 3.11 with pip and venv, make, and a package index.
+# Each target installs what it needs: .venv has the tested stack with dask-awkward, .venv-newest the newest dask.
+# ARGS goes to the tool, for example: make test ARGS="-k smote -x"
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+NEWEST := .venv-newest
+PINS := constraints/full.txt
+NEWEST_PINS := $(lastword $(sort $(wildcard constraints/newest-*.txt)))
+PIP_INSTALL := -m pip --quiet --quiet --disable-pip-version-check install
+
+# The real events the tests read: a folder that the caller names, or one filled once by tools/fetch_samples.py.
+ifeq ($(strip $(DASK_AUGMENT_DATA)),)
+export DASK_AUGMENT_DATA := $(CURDIR)/.cache/samples
+SAMPLES := .cache/samples/.complete
+endif
+
+# BLAS threads beside the worker processes of a local cluster only make two cores slower.
+test test-slow test-newest: export OMP_NUM_THREADS := 1
+test test-slow test-newest: export OPENBLAS_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help env samples demo test test-slow test-newest lint format public-names bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(VENV)/.dev ## make .venv with everything needed to work on the project
+
+samples: $(SAMPLES) ## fetch the real events the tests read, unless DASK_AUGMENT_DATA names a folder
+
+demo: $(VENV)/.light ## show in a minute what the package does (installs the light stack only)
+	$(VENV)/bin/dask-augment demo $(ARGS)
+
+test: $(VENV)/.dev $(SAMPLES) ## run the tests, without the slow ones
+	$(VENV)/bin/pytest -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.dev $(SAMPLES) ## run the slow tests
+	$(VENV)/bin/pytest -m slow $(ARGS)
+
+test-newest: $(NEWEST)/.dev $(SAMPLES) ## run the tests on the newest dask, which dask-awkward does not support
+	$(NEWEST)/bin/pytest -m "not slow" $(ARGS)
+
+lint: $(VENV)/.dev ## check style, types and the direction of imports
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev ## mend what the style checks can mend by themselves
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+public-names: $(VENV)/.dev ## write the public names to the file that the tests compare them with
+	$(VENV)/bin/python tests/test_house.py
+
+bench: $(VENV)/.dev ## run the benchmarks, one after the other
+	@set -e; for file in $(wildcard benchmarks/bench_*.py); do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS); done
+
+clean: ## remove the environments, the samples and all that the tools left behind
+	rm -rf $(VENV) $(NEWEST) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment is made anew when its pins change, and brought up to date when pyproject.toml changes.
+$(VENV)/.base: $(PINS)
+$(NEWEST)/.base: $(NEWEST_PINS)
+%/.base:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dask-augment needs Python >= 3.11; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear $*
+	$*/bin/python $(PIP_INSTALL) 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.light: $(VENV)/.base pyproject.toml
+	$(VENV)/bin/python $(PIP_INSTALL) -c $(PINS) -e '.[demo]'
+	@touch $@
+
+# The full environment contains the light one, hence both stamps.
+$(VENV)/.dev: $(VENV)/.base pyproject.toml
+	$(VENV)/bin/python $(PIP_INSTALL) -c $(PINS) -e '.[awkward,coffea,dataframe,demo]' --group dev
+	@touch $(VENV)/.light $@
+
+$(NEWEST)/.dev: $(NEWEST)/.base pyproject.toml
+	$(NEWEST)/bin/python $(PIP_INSTALL) -c $(NEWEST_PINS) -e '.[coffea,dataframe,demo]' --group test
+	@touch $@
+
+.cache/samples/.complete: tools/fetch_samples.py
+	$(PYTHON) tools/fetch_samples.py $(@D)
+	@touch $@

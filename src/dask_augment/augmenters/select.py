@@ -1,0 +1,56 @@
+"""Keep the events for which a condition holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import awkward as ak
+import numpy as np
+
+from dask_augment.contract import Augmenter, Output
+from dask_augment.draw import Draw
+from dask_augment.expression import Expression
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Select(Augmenter):
+    """Keep the events for which ``condition`` holds; the others are dropped, and counted as dropped.
+
+    All events are selected alike, for training, test and analysis. An event whose condition is NaN is dropped.
+
+    Parameters
+    ----------
+    condition
+        An :class:`~dask_augment.expression.Expression` with one value for each event: ``nJet >= 4``,
+        ``any(Jet.pt > 100)``. A number holds unless it is 0 or NaN.
+
+    Columns in: those of the condition. Columns out: none. Rows out: at most rows in.
+    """
+
+    keeps_rows: ClassVar[bool] = False
+    shorthand: ClassVar[str] = "condition"
+
+    condition: str = field(kw_only=False)
+
+    def __post_init__(self) -> None:
+        Expression.parse(self.condition)
+
+    def uses(self) -> frozenset[str]:
+        """The columns of the condition."""
+        return Expression.parse(self.condition).columns
+
+    def produces(self) -> Mapping[str, str | None]:
+        """No column."""
+        return {}
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:  # noqa: ARG002
+        """The rows where it holds."""
+        holds = Expression.parse(self.condition).evaluate(events)
+        if not isinstance(holds, np.ndarray):
+            raise TypeError(
+                f"the condition of Select must have one value for each event, {self.condition!r} has one for each "
+                "object: say which objects count with any(...), all(...) or sum(...) >= 1"
+            )
+        return Output({}, np.flatnonzero((holds != 0) & ~np.isnan(holds)))

@@ -1,0 +1,248 @@
+"""The command line: ``dask-augment demo | run | list | show | verify``."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect as inspection
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dask_augment import __version__, registry
+
+if TYPE_CHECKING:
+    from dask_augment.run import Result
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Augment collider events on Dask: the same rows and values on any number of partitions, published whole.",
+)
+out = Console()
+err = Console(stderr=True)
+
+JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+
+
+class _Bars:
+    """Progress as bars in a terminal."""
+
+    def __init__(self, progress: Any) -> None:
+        self._progress, self._task = progress, None
+
+    def start(self, title: str, total: int | None) -> None:
+        """A phase begins."""
+        self._end()
+        self._task = self._progress.add_task(title, total=total)
+
+    def advance(self, units: int) -> None:
+        """So many units are done."""
+        self._progress.advance(self._task, units)
+
+    def _end(self) -> None:
+        if self._task is not None:
+            task = self._progress.tasks[self._task]
+            self._progress.update(self._task, total=max(task.completed, 1), completed=max(task.completed, 1))
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Any]:
+    if quiet or not err.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err) as progress:
+        yield _Bars(progress)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        out.print(f"dask-augment {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Nothing but the options of all commands."""
+
+
+@app.command()
+def run(
+    plan: Annotated[Path, typer.Argument(help="The plan, a YAML file.")],
+    output: Annotated[Path | None, typer.Option(help="Folder of the data set, instead of the plan's.")] = None,
+    executor: Annotated[str, typer.Option(help="Where to run: iterative, futures or dask.")] = "dask",
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://... or tls://...")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on this machine (futures, dask).")] = None,
+    chunksize: Annotated[int, typer.Option(min=1, help="Most events that a task reads at once.")] = 100_000,
+    limit_files: Annotated[int | None, typer.Option(min=1, help="Only the first files of each data set: a trial.")] = None,
+    max_bad_files: Annotated[int, typer.Option(min=0, help="Unreadable files that are left out, and listed.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run of this plan left.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace another plan's data set, when this is complete.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
+    quiet: QUIET = False,
+    as_json: JSON = False,
+) -> None:
+    """Carry out a plan and publish its data set, whole or not at all.
+
+    The result does not depend on where it runs, the number of workers or the chunk size. A run that was cut off goes
+    on with --resume; a plan that is published already is not run again.
+    """
+    from dask_augment import run as running
+    from dask_augment.plan import Plan
+
+    asked = Plan.read(plan)
+    where = {"executor": "dask" if scheduler else executor, "scheduler": scheduler, "workers": workers}
+    how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
+    if dry_run:
+        summary = running.dry_run(asked, output, **where, **how)
+        _print_json(summary) if as_json else _show_dry_run(summary)
+        return
+    with _progress(quiet or as_json) as bars:
+        result = running.run(asked, output, **where, **how, resume=resume, replace=replace, progress=bars)
+    _print_json(result.to_dict()) if as_json else show_result(result)
+
+
+def _print_json(values: Any) -> None:
+    sys.stdout.write(json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+def _show_dry_run(summary: dict[str, Any]) -> None:
+    table = Table("data set", "files", "events", "parts", "sum of weights", "times", title="What would be read")
+    for name, entry in summary["datasets"].items():
+        table.add_row(name, *(f"{entry[key]}" for key in ("files", "entries", "parts", "sumw", "factor")))
+    out.print(table)
+    out.print(f"Columns written: {', '.join(summary['columns'])}")
+    out.print(f"Steps: {', '.join(summary['steps']) or 'none'}. Nothing was written; {summary['path']} would be.")
+
+
+def show_result(result: Result) -> None:
+    """Tables of what became of the rows, and how to read the data set."""
+    manifest = result.manifest
+    table = Table("data set", "rows in", "dropped", "made", "rows out", "sum of weight in", "and out", title=str(result.path))
+    for name, account in sorted(manifest.datasets.items()):
+        sums = [f"{sums['weight'][0]:.6g}" if "weight" in sums else "" for sums in (account.weights_in, account.weights_out)]
+        counts = (account.rows_in, sum(account.dropped.values()), sum(account.made.values()), account.rows_out)
+        table.add_row(name, *(f"{count:,}" for count in counts), *sums)
+    out.print(table)
+    for lost in manifest.quarantined:
+        out.print(f"[red]left out[/red] {lost.part.input['file']}: {lost.error}", highlight=False)
+    if result.already:
+        out.print("This plan was published before; nothing was done.")
+    elif result.seconds:
+        phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05)
+        out.print(f"Time: {phases}.", highlight=False)
+    out.print(f"Read it:  pandas.read_parquet({str(result.path)!r})   logical hash {manifest.logical_hash.hex()}", highlight=False, soft_wrap=True)
+
+
+@app.command("list")
+def list_names(as_json: JSON = False) -> None:
+    """List the augmenters that a plan can name."""
+    rows = [(name, *_kind(name)) for name in registry.names()]
+    if as_json:
+        _print_json([dict(zip(("name", "rows", "use", "summary"), row, strict=True)) for row in rows])
+        return
+    table = Table("name", "rows", "use", "what it does")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def _kind(name: str) -> tuple[str, str, str]:
+    kind = registry.get(name)
+    rows = "kept" if kind.keeps_rows else f"made ({kind.makes})" if kind.makes else "dropped"
+    return rows, kind.use, (kind.__doc__ or "").strip().splitlines()[0]
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="An augmenter, as `dask-augment list` names it.")]) -> None:
+    """Show what an augmenter does, its options, and its columns in and out."""
+    kind = registry.get(name)
+    out.print(f"[bold]{name}[/bold]  ({kind.__module__}.{kind.__qualname__})", highlight=False)
+    out.print(inspection.getdoc(kind) or "", highlight=False, markup=False)
+    table = Table("option", "type", "default", title="Options in a plan")
+    for entry in fields(kind):
+        if entry.name != "learned":
+            table.add_row(entry.name, str(entry.type), _default(entry))
+    out.print(table)
+    with contextlib.suppress(TypeError, ValueError):
+        example = kind()
+        out.print(f"Reads {sorted(example.uses()) or 'no column'}, makes {dict(example.produces()) or 'no column'}")
+    rows, use, _ = _kind(name)
+    out.print(f"Rows {rows}; use: {use}; event ids {'are' if kind.keyed else 'are not'} read.")
+
+
+def _default(entry: Any) -> str:
+    if entry.default is not MISSING:
+        return repr(entry.default)
+    return "needed" if entry.default_factory is MISSING else repr(entry.default_factory())
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A published data set.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Read and check every byte and every row.")] = False,
+    as_json: JSON = False,
+) -> None:
+    """Check a published data set against its manifest; exit 1 on any fault.
+
+    Names, sizes, rows and types of all files; with --deep also checksums, weights, the logical hash and repeated ids.
+    """
+    from dask_augment.dataset.verify import verify as verified
+
+    report = verified(folder, deep=deep)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        for fault in report.faults:
+            err.print(f"[red]fault[/red] {fault}", highlight=False)
+        state = "as published" if report.ok else f"{len(report.faults)} faults"
+        out.print(f"{folder}: {report.rows:,} rows, logical hash {report.logical_hash}: {state}", highlight=False)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("demo-out"),
+    events: Annotated[int, typer.Option(min=100, help="Events that are made.")] = 20_000,
+    quiet: QUIET = False,
+) -> None:
+    """Make NanoAOD-like events, augment them on two worker processes, and publish the result."""
+    from dask_augment.demo import run_demo
+
+    with _progress(quiet) as bars:
+        result = run_demo(output, events, bars)
+    show_result(result)
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one sentence, without a traceback."""
+    from dask_augment.dataset.job import Incomplete, OtherPlan
+    from dask_augment.dataset.manifest import NotADataset
+    from dask_augment.dataset.schema import SchemaError
+    from dask_augment.plan import PlanError
+    from dask_augment.prepare import RunFailed
+
+    known = (PlanError, RunFailed, OtherPlan, Incomplete, NotADataset, SchemaError, ConnectionError, KeyError, ValueError)
+    try:
+        app()
+    except known as error:
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        err.print(f"[red]error[/red] {text}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("stopped; what is done is kept: run the plan again with --resume", highlight=False)
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""Partitioned Parquet that is published whole or not at all: schema, writing a part, receipts, commit, verify."""

@@ -1,0 +1,208 @@
+"""The client's side: open staging, look at what is done, publish everything with one rename.
+
+Publishing builds the final folder in a folder of its own inside staging, from hard links to the files that receipts
+name, so a crash at any point leaves the final name as it was, and any number of clients may publish at once: one
+rename wins, the others find the same plan published.
+"""
+
+from __future__ import annotations
+
+import errno
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dask_augment.dataset import files
+from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan
+from dask_augment.dataset.layout import MANIFEST, PLAN, QUARANTINE, file_name
+from dask_augment.dataset.ledger import Ledger
+from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile
+from dask_augment.dataset.quarantine import Quarantined
+from dask_augment.dataset.receipt import Receipt, to_json
+from dask_augment.dataset.schema import schema_list
+from dask_augment.dataset.sink import Sink
+
+
+def open_staging(job: Job, *, resume: bool = True, replace: bool = False) -> Sink | AlreadyCommitted:
+    """Make the staging folder, or find it from an earlier run, and return what the tasks write to.
+
+    ``resume=False`` first removes what an earlier run of this plan left. Where the final folder holds this plan
+    already, the answer is AlreadyCommitted; where it holds anything else, OtherPlan is raised, unless ``replace``
+    says that :func:`publish` will replace it. A folder that is no data set is never replaced.
+    """
+    standing = _standing(job, replace)
+    if standing is not None:
+        _discard_staging(job)
+        return AlreadyCommitted(standing)
+    if not resume:
+        files.remove_folder(job.staging)
+    for name in ("attempts", "receipts"):
+        files.make_folder(job.staging / name)
+    if not (job.staging / PLAN).exists():
+        values = {"digest": job.digest, "plan": dict(job.plan), "schema": schema_list(job.schema),
+                  "parts": len(job.parts)}  # fmt: skip
+        draft = job.staging / f"{PLAN}.{uuid.uuid4().hex[:12]}"
+        files.write_new(draft, to_json(values).encode())
+        files.rename(draft, job.staging / PLAN)
+    files.sync_folder(job.staging)
+    files.sync_folder(job.path.parent)
+    return job.sink
+
+
+def receipts(job: Job, *, deep: bool = False) -> dict[str, Receipt]:
+    """The receipts of the parts that are done, by the part's id: these need not be written again.
+
+    The files of a receipt are checked for their size (``deep``: for their sha256); where one is damaged, the receipt
+    is withdrawn, so that the part is written again.
+    """
+    found = {}
+    for part in job.parts:
+        receipt = job.sink.receipt(part.id)
+        if receipt is None:
+            continue
+        if all(
+            _intact(job.sink.attempts / file.name, file.bytes, file.sha256 if deep else "") for file in receipt.files
+        ):
+            found[part.id] = receipt
+        else:
+            files.remove(job.sink.receipt_path(part.id))
+    return found
+
+
+def publish(
+    job: Job,
+    receipts: Mapping[str, Receipt] | None = None,
+    *,
+    quarantined: Sequence[Quarantined] = (),
+    replace: bool = False,
+    extra: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Check that every part is accounted for, and make the data set visible, whole, with one rename.
+
+    ``receipts`` are read from staging if not given. ``quarantined`` parts are listed with what is lost. ``extra`` goes
+    into the manifest (the normalisation, versions). With ``replace`` a data set of another plan is swapped for this
+    one, atomically on Linux. If this plan is published already, also by another client meanwhile, its manifest is
+    returned. Errors: Incomplete, OtherPlan, ValueError for an account that does not add up.
+    """
+    standing = _standing(job, replace)
+    if standing is None:
+        try:
+            standing = _build_and_rename(job, receipts, quarantined, replace, dict(extra or {}))
+        except (FileNotFoundError, Incomplete):
+            # Another client may have published, and removed staging under us.
+            standing = _standing(job, replace)
+            if standing is None:
+                raise
+    _discard_staging(job)
+    return standing
+
+
+def _standing(job: Job, replace: bool) -> Manifest | None:
+    """The manifest of this plan if it is published and whole, None if the place is free or to be replaced."""
+    if not job.path.exists() or (job.path.is_dir() and not any(job.path.iterdir())):
+        return None
+    try:
+        manifest = Manifest.read(job.path)
+    except NotADataset as error:
+        raise OtherPlan(f"{job.path} holds something that is not a data set of ours ({error}); choose another path or "
+                        "remove it yourself") from error  # fmt: skip
+    if manifest.digest != job.digest:
+        if replace:
+            return None
+        raise OtherPlan(f"{job.path} holds the plan {manifest.digest[:12]}, this one is {job.digest[:12]}; choose "
+                        "another path, or say replace to give it up")  # fmt: skip
+    faults = manifest.faults(job.path)
+    if faults and not replace:
+        raise OtherPlan(f"{job.path} holds this plan but is damaged: {faults[0]} ({len(faults)} faults); say replace "
+                        "to write it again")  # fmt: skip
+    return None if faults else manifest
+
+
+def _build_and_rename(
+    job: Job,
+    receipts: Mapping[str, Receipt] | None,
+    quarantined: Sequence[Quarantined],
+    replace: bool,
+    extra: dict[str, Any],
+) -> Manifest:
+    data = job.staging / f"data.{uuid.uuid4().hex[:12]}"
+    ledger = Ledger(job, receipts, quarantined)
+    if not job.staging.is_dir():
+        raise Incomplete(f"nothing was written for {job.path}: there is no staging folder {job.staging.name}")
+    files.make_folder(data)
+    for receipt, index in ledger.entries():
+        _link(job, data, receipt, index, ledger)
+    manifest = ledger.manifest(extra)
+    files.write_new(data / MANIFEST, manifest.write_text(ledger.lines).encode())
+    if quarantined:
+        listed = [part.to_dict() for part in manifest.quarantined]
+        files.write_new(data / QUARANTINE, to_json(listed).encode())
+    files.sync_tree(data)
+    return _swap_in(job, data, manifest, replace)
+
+
+def _link(job: Job, data: Path, receipt: Receipt, index: int, ledger: Ledger) -> None:
+    """Give the files of a receipt their final names."""
+    for file in receipt.files:
+        source = job.sink.attempts / file.name
+        folder = data / file.folder
+        if file.folder not in ledger.folders:
+            files.make_folder(folder)
+            ledger.folders.add(file.folder)
+        if not _intact(source, file.bytes, ""):
+            raise Incomplete(f"{source.name} of part {receipt.part} is missing or not the {file.bytes} bytes of its "
+                             "receipt; read receipts() again and write the part anew")  # fmt: skip
+        target = folder / file_name(index, len(job.parts))
+        files.link_or_copy(source, target)
+        name = target.relative_to(data).as_posix()
+        ledger.files.append(PublishedFile(name, file.rows, file.bytes, file.sha256, file.logical_hash.hex()))
+
+
+def _swap_in(job: Job, data: Path, manifest: Manifest, replace: bool) -> Manifest:
+    """The one rename."""
+    try:
+        files.rename(data, job.path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        standing = _standing(job, replace)
+        if standing is not None:
+            return standing
+        _replace(job, data)
+    files.sync_folder(job.path.parent)
+    return manifest
+
+
+def _replace(job: Job, data: Path) -> None:
+    """Swap the old data set for the new one; the old one ends in staging and goes with it."""
+    if files.exchange(data, job.path):
+        return
+    # Without an atomic swap there is a moment with neither; the old one comes back if the new one cannot take over.
+    aside = job.staging / f"old.{uuid.uuid4().hex[:12]}"
+    files.rename(job.path, aside)
+    try:
+        files.rename(data, job.path)
+    except OSError:
+        files.rename(aside, job.path)
+        raise
+
+
+def _discard_staging(job: Job) -> None:
+    """Remove staging; first under another name, so that a late attempt finds it gone and not half gone."""
+    gone = f"{job.staging.name}.gone-"
+    # The data set is published; what cannot be removed now is left for `collect`.
+    with suppress(OSError):
+        if job.staging.exists():
+            files.rename(job.staging, job.staging.with_name(gone + uuid.uuid4().hex[:12]))
+        for folder in job.path.parent.iterdir():
+            if folder.name.startswith(gone):
+                files.remove_folder(folder)
+
+
+def _intact(path: Path, size: int, sha256: str) -> bool:
+    try:
+        return path.stat().st_size == size and (not sha256 or files.sha256(path) == sha256)
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,177 @@
+"""The file-system operations of the commit protocol, all through `os`, so that a test can fail each of them."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import io
+import os
+import shutil
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+class NewFile(io.RawIOBase):
+    """A file that did not exist, hashed while it is written.
+
+    ``sha256`` and ``size`` describe the bytes written so far. After :meth:`discard` writing does nothing, so that a
+    Parquet writer on top can be closed after an error without touching the disk.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+        self._discarded = False
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+    def writable(self) -> bool:
+        """True: it is a file to write."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``; OSError as the system gives it (disk full, quota, I/O error)."""
+        view = memoryview(data).cast("B")
+        if self._discarded:
+            return len(view)
+        done = 0
+        while done < len(view):
+            done += os.write(self._descriptor, view[done:])
+        self.sha256.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def sync(self) -> None:
+        """Wait until the bytes are on the disk."""
+        os.fsync(self._descriptor)
+
+    def discard(self) -> None:
+        """Drop whatever is still written."""
+        self._discarded = True
+
+    def close(self) -> None:
+        """Close the file; closing twice is allowed."""
+        if not self.closed:
+            super().close()
+            os.close(self._descriptor)
+
+
+def buffered(raw: NewFile) -> BinaryIO:
+    """A writer that hands ``raw`` large blocks: Parquet writes one small header per page."""
+    return cast("BinaryIO", io.BufferedWriter(raw, 1 << 20))
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that must not exist, down to the disk."""
+    with NewFile(path) as file:
+        file.write(data)
+        file.sync()
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, where they are missing."""
+    missing = [path, *path.parents]
+    for folder in reversed([folder for folder in missing if not folder.exists()]):
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            continue
+
+
+def link_first(source: Path, target: Path) -> bool:
+    """Give ``source`` the name ``target`` if nothing has that name: True for the first, False for all later ones.
+
+    Where the file system has no hard links, the name is taken by a rename instead, and the last one wins; the
+    commit stays right, because a receipt names its own attempt's files.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.rename(source, target)
+    return True
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name for a finished file, or a copy of it where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with open(source, "rb") as old, NewFile(target) as new:
+            shutil.copyfileobj(old, new, 1 << 20)
+            new.sync()
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename, atomically; a folder onto a folder that is not empty is an OSError (ENOTEMPTY or EEXIST)."""
+    os.rename(source, target)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap two names atomically (Linux, ``renameat2``); False where the system or the file system cannot."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    if call(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}:
+        return False
+    raise OSError(code, os.strerror(code), str(one), None, str(other))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or do nothing if it is gone."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all it holds; what vanishes meanwhile is no error, and links are not followed."""
+    try:
+        entries = list(os.scandir(path))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            remove_folder(Path(entry.path))
+        else:
+            remove(Path(entry.path))
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return
+
+
+def sync_tree(path: Path) -> None:
+    """Make the names in a folder and in all folders below it durable."""
+    for folder, _, _ in os.walk(path):
+        sync_folder(Path(folder))
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,32 @@
+"""Remove staging folders that nobody works in any more."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from dask_augment.dataset import files
+from dask_augment.dataset.layout import is_staging
+
+
+def collect(parent: Path | str, older_than_days: float = 7.0) -> list[Path]:
+    """Remove the staging folders in ``parent`` in which nothing was written for so many days; returns their paths.
+
+    Every attempt and every receipt changes a folder's time, so the times of the folders are the sign of life, and
+    no lock can be left behind. Published data sets are never touched. ValueError for a negative number of days.
+    """
+    if older_than_days < 0:
+        raise ValueError(f"older_than_days is 0 or more, got {older_than_days}")
+    limit = time.time() - older_than_days * 86_400
+    removed = []
+    for entry in sorted(os.scandir(parent), key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False) and is_staging(entry.name) and _last_change(Path(entry.path)) <= limit:
+            files.remove_folder(Path(entry.path))
+            removed.append(Path(entry.path))
+    return removed
+
+
+def _last_change(staging: Path) -> float:
+    folders = [staging, *(folder for folder in staging.iterdir() if folder.is_dir())]
+    return max(folder.stat().st_mtime for folder in folders)

@@ -1,0 +1,85 @@
+"""A plan with its parts, and the words for what can stand in the way of publishing it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dask_augment.dataset.layout import staging_folder
+from dask_augment.dataset.manifest import Manifest
+from dask_augment.dataset.parquet import Settings
+from dask_augment.dataset.receipt import Part, to_json
+from dask_augment.dataset.schema import schema_digest
+from dask_augment.dataset.sink import Sink
+
+
+class OtherPlan(ValueError):  # noqa: N818  what is the case, as in FileExists
+    """The folder holds something else than this plan's data set."""
+
+
+class Incomplete(RuntimeError):  # noqa: N818  likewise
+    """Parts have neither a receipt nor a place in the quarantine, or a receipt's files are not as it says."""
+
+
+@dataclass(frozen=True)
+class AlreadyCommitted:
+    """This very plan is published already."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Job:
+    """A plan with its parts and its schema, and the folder where it is published.
+
+    ``plan`` is JSON-able and says all that decides about rows and values (steps, seed, versions). The order of
+    ``parts`` gives the files their numbers.
+    """
+
+    path: Path
+    plan: Mapping[str, Any]
+    parts: tuple[Part, ...]
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ("dataset",)
+    settings: Settings | None = None
+    """How Parquet is written; None: :meth:`Settings.for_schema`."""
+
+    def __post_init__(self) -> None:
+        # A rename cannot take the place of a link, so the data set goes where the link leads.
+        object.__setattr__(self, "path", Path(os.path.realpath(self.path)))
+        seen: dict[str, Part] = {}
+        for part in self.parts:
+            if part.id in seen:
+                raise ValueError(f"the plan has {part.dataset!r} {dict(part.input)} twice; its rows would be doubled")
+            seen[part.id] = part
+        if not self.parts:
+            raise ValueError("the plan has no parts; a data set is made from one at least")
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the plan, its parts, its schema and its folders."""
+        values = {
+            "plan": dict(self.plan),
+            "parts": [part.to_dict() for part in self.parts],
+            "schema": schema_digest(self.schema),
+            "partition_by": self.partition_by,
+        }
+        return hashlib.sha256(to_json(values).encode()).hexdigest()
+
+    @cached_property
+    def staging(self) -> Path:
+        """The sibling folder where the parts are gathered."""
+        return staging_folder(self.path, self.digest)
+
+    @cached_property
+    def sink(self) -> Sink:
+        """What the tasks write to; it needs :func:`open_staging` to have been called."""
+        settings = self.settings or Settings.for_schema(self.schema)
+        return Sink(str(self.staging), self.schema, self.partition_by, settings)

@@ -1,0 +1,149 @@
+"""The manifest of a published data set: what is in it, where it came from, and what became of every row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dask_augment.dataset.hashing import LogicalHash
+from dask_augment.dataset.layout import MANIFEST, QUARANTINE
+from dask_augment.dataset.quarantine import Quarantined
+from dask_augment.dataset.receipt import to_json
+from dask_augment.meters import Account
+
+VERSION = 1
+# The last member is the sha256 of the text before it, so that a manifest that rotted is not believed.
+_SEAL = ',\n"sha256":'
+
+
+class NotADataset(ValueError):  # noqa: N818  as in NotADirectory
+    """A folder without a manifest that can be read."""
+
+
+class PublishedFile(NamedTuple):
+    """One file of a published data set; ``path`` is relative to its folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    logical_hash: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``_manifest.json`` says. The same plan gives the same manifest, so neither times nor workers are in it."""
+
+    digest: str
+    """sha256 of the plan, the parts and the schema."""
+    plan: Mapping[str, Any]
+    schema: Sequence[Sequence[Any]]
+    """``[name, type, nullable]`` of each column."""
+    partition_by: tuple[str, ...]
+    files: tuple[PublishedFile, ...]
+    parts: int
+    """Number of parts in the plan."""
+    account: Account
+    """Of all parts, without seconds."""
+    datasets: Mapping[str, Account]
+    """The same for each data set."""
+    logical_hash: LogicalHash
+    not_finite: Mapping[str, int] = field(default_factory=dict)
+    quarantined: tuple[Quarantined, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows in all files."""
+        return sum(file.rows for file in self.files)
+
+    def write_text(self, parts: Iterable[str]) -> str:
+        """The manifest as JSON; ``parts`` are the JSON texts of what became of each part."""
+        head = {
+            "version": VERSION,
+            "digest": self.digest,
+            "plan": self.plan,
+            "schema": self.schema,
+            "partition_by": self.partition_by,
+            "totals": {
+                "rows": self.rows,
+                "parts": self.parts,
+                "account": account_dict(self.account),
+                "datasets": {name: account_dict(account) for name, account in self.datasets.items()},
+                "logical_hash": self.logical_hash.hex(),
+                "not_finite": dict(self.not_finite),
+            },
+            "quarantined": [part.to_dict() for part in self.quarantined],
+            "extra": dict(self.extra),
+        }
+        lists = {"files": (to_json(file._asdict()) for file in self.files), "parts": parts}
+        # One line for each file and each part, put together as text: 100,000 parts as dictionaries are too much memory.
+        body = "".join(f',\n"{name}":[\n' + ",\n".join(lines) + "\n]" for name, lines in lists.items())
+        text = to_json(head)[:-1] + body
+        return f'{text}{_SEAL}"{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
+
+    @classmethod
+    def read(cls, path: Path | str) -> Manifest:
+        """The manifest of a published folder; NotADataset if there is none or it cannot be read."""
+        return cls.from_document(document(path))
+
+    @classmethod
+    def from_document(cls, values: Mapping[str, Any]) -> Manifest:
+        """The manifest from its JSON values."""
+        totals = values["totals"]
+        return cls(
+            digest=values["digest"],
+            plan=values["plan"],
+            schema=values["schema"],
+            partition_by=tuple(values["partition_by"]),
+            files=tuple(PublishedFile(**file) for file in values["files"]),
+            parts=totals["parts"],
+            account=Account.from_dict(totals["account"]),
+            datasets={name: Account.from_dict(account) for name, account in totals["datasets"].items()},
+            logical_hash=LogicalHash.from_hex(totals["logical_hash"]),
+            not_finite=totals["not_finite"],
+            quarantined=tuple(Quarantined.from_dict(part) for part in values["quarantined"]),
+            extra=values["extra"],
+        )
+
+    def faults(self, path: Path | str) -> list[str]:
+        """Files that are missing, of another size, or not of the data set; reads names and sizes only."""
+        found = {file.relative_to(path).as_posix(): file.stat().st_size for file in _files(Path(path))}
+        faults = []
+        for file in self.files:
+            size = found.pop(file.path, None)
+            if size is None:
+                faults.append(f"{file.path} is missing")
+            elif size != file.bytes:
+                faults.append(f"{file.path} has {size} bytes, the manifest says {file.bytes}")
+        return faults + [f"{name} is not in the manifest" for name in sorted(found)]
+
+
+def account_dict(account: Account) -> dict[str, Any]:
+    """An account as JSON-able values, without the seconds, which differ from run to run."""
+    return {name: value for name, value in account.__dict__.items() if name != "seconds"}
+
+
+def document(path: Path | str) -> dict[str, Any]:
+    """``_manifest.json`` of a published folder as it stands, with a line for each part."""
+    file = Path(path, MANIFEST)
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text)
+        if hashlib.sha256(text.rpartition(_SEAL)[0].encode()).hexdigest() != values["sha256"]:
+            raise NotADataset(f"{file} is damaged: its text is not that of its sha256; publish the data set again")
+        if values["version"] != VERSION:
+            raise NotADataset(f"{file} has the version {values['version']}, this release reads version {VERSION}")
+    except FileNotFoundError as error:
+        raise NotADataset(f"{path} has no {MANIFEST}: it was not published by dask-augment") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise NotADataset(f"{file} is damaged: {error}; publish the data set again") from error
+    return dict(values)
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file in path.rglob("*") if not file.is_dir() and file.name not in (MANIFEST, QUARANTINE)]

@@ -1,0 +1,197 @@
+"""Write one part: tables streamed into row groups of attempt-unique files, and a receipt that the first attempt wins.
+
+Any number of attempts of a part may run, at once or later; none sees another's files. What was written counts only
+once its receipt is published, by a hard link, after the files are on the disk and their footers were read back.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from dask_augment.dataset import files
+from dask_augment.dataset.parquet import PartFile, Settings
+from dask_augment.dataset.receipt import Part, Receipt, check_account
+from dask_augment.dataset.schema import SchemaError, schema_digest, without
+from dask_augment.dataset.split import check_keys, fit, split
+from dask_augment.meters import Account
+
+MOST_FOLDERS = 1000
+
+
+class StagingGone(RuntimeError):  # noqa: N818  what is the case
+    """The staging folder is no longer there: the plan was published or given up, and this attempt comes too late."""
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Where the parts of one plan are written; small and picklable, it travels to the workers.
+
+    ``partition_by`` columns leave the files and become hive folders; ``dataset`` may be one of them without being a
+    column, and is then the part's data set.
+    """
+
+    staging: str
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ("dataset",)
+    settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        check_keys(self.schema, self.partition_by)
+
+    @property
+    def attempts(self) -> Path:
+        """Folder of the files of all attempts."""
+        return Path(self.staging, "attempts")
+
+    def receipt_path(self, part: str) -> Path:
+        """Where the receipt of a part is, once it is published."""
+        return Path(self.staging, "receipts", f"{part}.json")
+
+    def receipt(self, part: str) -> Receipt | None:
+        """The published receipt of a part, by the part's id, or None.
+
+        One that cannot be read, or whose text is not what was written, is withdrawn: the part is to be written again.
+        """
+        path = self.receipt_path(part)
+        try:
+            return Receipt.from_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            files.remove(path)
+            return None
+
+    def write_part(self, part: Part, pieces: Iterable[pa.Table], account: Callable[[], Account]) -> Receipt:
+        """Write all pieces of a part and publish its receipt; the receipt that stands is returned.
+
+        ``pieces`` are consumed one by one, and no more than one row group and one piece are held. ``account`` is asked
+        after the last piece. A part that has a receipt already is not written again. Errors: StagingGone when the plan
+        was published meanwhile; SchemaError for a piece that does not fit; ValueError for an account that does not
+        add up; OSError as the system gives it, when nothing is published and what was written is removed.
+        """
+        try:
+            os.stat(self.attempts)
+            known = self.receipt(part.id)
+            return known if known is not None else _Attempt(self, part).run(pieces, account)
+        except FileNotFoundError as error:
+            if self.attempts.exists():
+                raise
+            raise StagingGone(
+                f"part {part.id} was not written: {self.staging} is gone, so its plan was published or given up; "
+                "open the staging folder again if the part is still wanted"
+            ) from error
+
+
+class _Attempt:
+    """One attempt at one part."""
+
+    def __init__(self, sink: Sink, part: Part) -> None:
+        self._sink = sink
+        self._part = part
+        self._id = uuid.uuid4().hex[:12]
+        self._open: dict[str, PartFile] = {}
+        self._schema = without(sink.schema, sink.partition_by)
+        self._started = time.perf_counter(), time.thread_time()
+
+    def run(self, pieces: Iterable[pa.Table], account: Callable[[], Account]) -> Receipt:
+        try:
+            for piece in pieces:
+                self._add(piece)
+            if not self._open and set(self._sink.partition_by) <= {"dataset"}:
+                # Nothing came out, which is a fact: a file without rows keeps the schema for every reader.
+                self._add(self._sink.schema.empty_table())
+            for file in self._open.values():
+                file.finish()
+            receipt = self._receipt(account())
+            files.write_new(self._draft, receipt.to_json().encode())
+            files.sync_folder(self._sink.attempts)
+        except BaseException:
+            self._abort()
+            raise
+        return self._publish(receipt)
+
+    @property
+    def _draft(self) -> Path:
+        return self._sink.attempts / f"{self._part.id}.{self._id}.json"
+
+    def _add(self, piece: pa.Table) -> None:
+        constant = {"dataset": self._part.dataset}
+        for folder, table in split(fit(piece, self._sink.schema), self._sink.partition_by, constant):
+            if folder not in self._open:
+                self._open[folder] = self._new_file(folder)
+            self._open[folder].add(table)
+        limit = self._sink.settings.row_group_rows
+        # With several folders open, the fullest gives up its rows, so that memory does not grow with their number.
+        while sum(file.pending for file in self._open.values()) >= limit:
+            max(self._open.values(), key=lambda file: file.pending).flush(limit)
+
+    def _new_file(self, folder: str) -> PartFile:
+        count = len(self._open)
+        if count >= MOST_FOLDERS:
+            raise SchemaError(
+                f"partition_by {list(self._sink.partition_by)} gives more than {MOST_FOLDERS} folders in one part; "
+                "partition by a column with fewer values"
+            )
+        name = f"{self._part.id}.{self._id}" + (f".{count}" if count else "")
+        return PartFile(self._sink.attempts / name, folder, self._schema, self._sink.settings)
+
+    def _receipt(self, account: Account) -> Receipt:
+        written = tuple(file.written() for file in self._open.values())
+        check_account(account, sum(file.rows for file in written), f"part {self._part.id}")
+        not_finite: dict[str, int] = {}
+        for file in self._open.values():
+            for column, count in file.not_finite.items():
+                not_finite[column] = not_finite.get(column, 0) + count
+        wall, cpu = self._started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return Receipt(
+            part=self._part.id,
+            attempt=self._id,
+            files=written,
+            account=account,
+            schema=schema_digest(self._sink.schema),
+            not_finite=not_finite,
+            input=self._part.input,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            wall_seconds=time.perf_counter() - wall,
+            cpu_seconds=time.thread_time() - cpu,
+            # The kernel counts kilobytes, except on macOS.
+            peak_bytes=peak if sys.platform == "darwin" else peak * 1024,
+        )
+
+    def _publish(self, receipt: Receipt) -> Receipt:
+        """Take the name of the part's receipt, or return the one of the attempt that has it."""
+        first = files.link_first(self._draft, self._sink.receipt_path(self._part.id))
+        standing = receipt if first else self._sink.receipt(self._part.id)
+        if standing is not None and standing.attempt != self._id:
+            # Looking at who holds the name, and not at the answer of `link`, is what NFS needs: it may repeat a
+            # request that had succeeded and then report that the name exists.
+            self._remove()
+            return standing
+        files.sync_folder(self._sink.receipt_path(self._part.id).parent)
+        files.remove(self._draft)
+        return receipt
+
+    def _abort(self) -> None:
+        for file in self._open.values():
+            file.abandon()
+        # The error that brought us here is the one to show.
+        with suppress(OSError):
+            self._remove()
+
+    def _remove(self) -> None:
+        for file in self._open.values():
+            files.remove(file.path)
+        files.remove(self._draft)

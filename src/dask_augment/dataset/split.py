@@ -1,0 +1,83 @@
+"""Tables made to fit a schema, and cut by the columns that become hive folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from dask_augment.dataset.layout import hive_folder
+from dask_augment.dataset.schema import SchemaError
+
+
+def check_keys(schema: pa.Schema, keys: tuple[str, ...]) -> None:
+    """SchemaError unless each key is a string, integer or boolean column, or ``dataset``, and a column is left."""
+    for key in keys:
+        if key not in schema.names:
+            if key == "dataset":
+                continue
+            raise SchemaError(f"partition_by names {key!r}, which is no column; the columns are {schema.names}")
+        kind = _plain(schema.field(key).type)
+        if not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+            raise SchemaError(f"partition_by names {key!r}, which is {kind}; a folder's name is made from a string, an "
+                              "integer or a boolean")  # fmt: skip
+    if set(schema.names) <= set(keys):
+        raise SchemaError(f"partition_by {list(keys)} leaves no column for the files")
+
+
+def fit(piece: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The piece with its columns in the schema's order; SchemaError for another set of columns or another type."""
+    if piece.schema.equals(schema):
+        return piece
+    for name in sorted(set(schema.names) ^ set(piece.schema.names)):
+        where = "is in the schema but not in the table" if name in schema.names else "is not in the schema"
+        raise SchemaError(f"column {name!r} {where}; the columns are settled before anything is written")
+    piece = piece.select(schema.names)
+    for have, want in zip(piece.schema, schema, strict=True):
+        if have.type != want.type and not _same_but_names(have.type, want.type):
+            raise SchemaError(f"column {have.name!r} is {have.type}, the schema says {want.type}")
+    try:
+        return piece.cast(schema)
+    except (ValueError, pa.ArrowInvalid) as error:
+        raise SchemaError(f"a table does not fit the schema: {error}") from error
+
+
+def split(piece: pa.Table, keys: tuple[str, ...], constant: Mapping[str, str]) -> Iterator[tuple[str, pa.Table]]:
+    """Each hive folder with its rows in their order; keys that are no columns have the ``constant`` value."""
+    columns = [key for key in keys if key in piece.schema.names]
+    if not columns:
+        yield hive_folder({key: constant[key] for key in keys}), piece
+        return
+    if not piece.num_rows:
+        return
+    texts, codes = zip(*(_codes(piece, key) for key in columns), strict=True)
+    shape = tuple(len(text) for text in texts)
+    groups, group = np.unique(np.ravel_multi_index(codes, shape), return_inverse=True)
+    rest = piece.drop_columns(columns)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(np.bincount(group, minlength=len(groups)))
+    for code, start, end in zip(groups, np.r_[0, ends[:-1]], ends, strict=True):
+        values = {key: text[i] for key, text, i in zip(columns, texts, np.unravel_index(code, shape), strict=True)}
+        folder = hive_folder({key: values.get(key, constant.get(key, "")) for key in keys})
+        yield folder, rest if len(groups) == 1 else rest.take(pa.array(order[start:end]))
+
+
+def _codes(piece: pa.Table, key: str) -> tuple[list[str], np.ndarray]:
+    column = piece.column(key).combine_chunks()
+    if column.null_count:
+        raise SchemaError(f"column {key!r} has {column.null_count} missing values; a row without it has no folder")
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in coded.dictionary.to_pylist()]
+    return texts, coded.indices.to_numpy(zero_copy_only=False)
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _same_but_names(one: pa.DataType, other: pa.DataType) -> bool:
+    """Whether two list types differ only in the name or the nullability of their items."""
+    while pa.types.is_list(one) and pa.types.is_list(other):
+        one, other = one.value_type, other.value_type
+    return bool(one == other)

@@ -1,0 +1,196 @@
+"""Is a published data set what its manifest says: names and sizes, footers, and on request every byte and value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dask_augment.dataset import files
+from dask_augment.dataset.hashing import LogicalHash, Words, logical_hash, row_words
+from dask_augment.dataset.layout import QUARANTINE, hive_keys
+from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile, document
+from dask_augment.dataset.parquet import not_finite
+from dask_augment.dataset.receipt import to_json
+from dask_augment.dataset.schema import schema_list
+from dask_augment.meters import Account
+
+_IDS = ("run", "luminosityBlock", "event")
+_CHILD = "augment_copy"
+# Sums of float64 in another order differ by less than this; a lost or doubled event by more.
+_RELATIVE = 1e-9
+
+
+@dataclass
+class Report:
+    """What :func:`verify` found."""
+
+    path: str
+    deep: bool
+    faults: list[str] = field(default_factory=list)
+    """One sentence each, naming the file; none if the data set is sound."""
+    rows: int = 0
+    weights: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Sum of w and of w squared of each weight column: from the files if deep, else from the manifest."""
+    logical_hash: str = ""
+    """From the files if deep, else from the manifest."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether no fault was found."""
+        return not self.faults
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-able values."""
+        return {"ok": self.ok, **self.__dict__}
+
+
+def verify(path: Path | str, *, deep: bool = False) -> Report:
+    """Compare a published folder with its manifest.
+
+    Always: the files are those of the manifest and have their sizes, footers have the rows and the schema, the
+    accounts of the parts add up to the totals. ``deep`` reads everything: sha256, page checksums, logical hash, NaN
+    counts, sums of weights, and that no (run, luminosityBlock, event, augment_copy) is there twice in a data set,
+    where these columns exist. Never raises for a damaged data set; the report says what is wrong.
+    """
+    report = Report(str(path), deep)
+    try:
+        values = document(path)
+        manifest = Manifest.from_document(values)
+    except (NotADataset, KeyError, TypeError, ValueError) as error:
+        report.faults.append(str(error) if isinstance(error, NotADataset) else f"the manifest is damaged: {error!r}")
+        return report
+    report.faults += manifest.faults(path)
+    report.faults += _quarantine_faults(Path(path, QUARANTINE), manifest)
+    report.rows = sum(file.rows for file in manifest.files)
+    report.weights = dict(manifest.account.weights_out)
+    report.logical_hash = manifest.logical_hash.hex()
+    report.faults += _account_faults(manifest, values["parts"])
+    names = {column[0] for column in manifest.schema} - set(manifest.partition_by)
+    schema = [list(column) for column in manifest.schema if column[0] in names]
+    present = [file for file in manifest.files if Path(path, file.path).is_file()]
+    for file in present:
+        report.faults += _footer_faults(Path(path), file, schema)
+    if deep:
+        _Deep(Path(path), manifest, report).run(present)
+    return report
+
+
+def _quarantine_faults(path: Path, manifest: Manifest) -> Iterator[str]:
+    text = path.read_bytes() if path.exists() else b""
+    stated = to_json([part.to_dict() for part in manifest.quarantined]).encode() if manifest.quarantined else b""
+    if text != stated:
+        yield f"{path.name} does not list the {len(manifest.quarantined)} parts in quarantine of the manifest"
+
+
+def _account_faults(manifest: Manifest, parts: list[Mapping[str, Any]]) -> Iterator[str]:
+    accounts = [Account.from_dict({**part["account"], "seconds": {}}) for part in parts if "account" in part]
+    for part, account in zip((part for part in parts if "account" in part), accounts, strict=True):
+        if not account.adds_up:
+            yield f"the account of part {part['id']} does not add up"
+    total = Account.total(accounts)
+    if (total.rows_in, total.rows_out, total.dropped, total.made) != (
+        manifest.account.rows_in, manifest.account.rows_out, manifest.account.dropped, manifest.account.made,
+    ):  # fmt: skip
+        yield "the accounts of the parts do not add up to the totals of the manifest"
+    if manifest.account.rows_out != manifest.rows:
+        yield f"the files have {manifest.rows} rows, the account has {manifest.account.rows_out}"
+    total_hash = sum((LogicalHash.from_hex(file.logical_hash) for file in manifest.files), LogicalHash())
+    if total_hash != manifest.logical_hash:
+        yield "the logical hashes of the files do not add up to that of the manifest"
+    quarantined = {entry.part.id for entry in manifest.quarantined}
+    if len(parts) != manifest.parts or {part["id"] for part in parts if "account" not in part} != quarantined:
+        yield f"the manifest lists {len(parts)} parts of {manifest.parts}, or others in quarantine than it says"
+
+
+def _footer_faults(path: Path, file: PublishedFile, schema: list[list[Any]]) -> Iterator[str]:
+    try:
+        footer = pq.ParquetFile(path / file.path)
+    except Exception as error:  # noqa: BLE001  a damaged footer makes Arrow raise anything, UnicodeDecodeError too
+        yield f"{file.path} cannot be opened: {error}"
+        return
+    with footer:
+        rows = footer.metadata.num_rows
+        if rows != file.rows:
+            yield f"{file.path} has {rows} rows, the manifest says {file.rows}"
+        if schema_list(footer.schema_arrow) != schema:
+            yield f"{file.path} has other columns or types than the manifest"
+
+
+class _Deep:
+    """Reads every file once, row group by row group."""
+
+    def __init__(self, path: Path, manifest: Manifest, report: Report) -> None:
+        self._path = path
+        self._manifest = manifest
+        self._report = report
+        self._hash = LogicalHash()
+        self._not_finite: dict[str, int] = {}
+        self._sums: dict[str, list[tuple[float, float]]] = {}
+        self._ids: dict[str, list[Words]] = {}
+
+    def run(self, present: list[PublishedFile]) -> None:
+        for file in present:
+            self._read(file)
+        report, manifest = self._report, self._manifest
+        report.logical_hash = self._hash.hex()
+        if self._hash != manifest.logical_hash:
+            report.faults.append("the logical hash of the values is not that of the manifest")
+        if self._not_finite != manifest.not_finite:
+            report.faults.append(f"NaN and infinite values: {self._not_finite}, the manifest says "
+                                 f"{dict(manifest.not_finite)}")  # fmt: skip
+        self._compare_weights()
+        for dataset, ids in self._ids.items():
+            keys = np.concatenate(ids)
+            repeated = len(keys) - len(np.unique(keys))
+            if repeated:
+                report.faults.append(f"{repeated} rows of {dataset!r} repeat another row's run, luminosityBlock, event "
+                                     f"and {_CHILD}")  # fmt: skip
+
+    def _read(self, file: PublishedFile) -> None:
+        path = self._path / file.path
+        if files.sha256(path) != file.sha256:
+            # Bytes that are known to be wrong are not decoded.
+            self._report.faults.append(f"{file.path} has another sha256 than the manifest")
+            return
+        keys = hive_keys(str(Path(file.path).parent)) if "/" in file.path else {}
+        found = LogicalHash()
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+                for group in range(parquet.num_row_groups):
+                    table = parquet.read_row_group(group)
+                    found += logical_hash(table, keys)
+                    self._measure(table, keys)
+        except Exception as error:  # noqa: BLE001  likewise
+            self._report.faults.append(f"{file.path} cannot be read: {error}")
+        self._hash += found
+        if found.hex() != file.logical_hash:
+            self._report.faults.append(f"{file.path} has another logical hash than the manifest")
+
+    def _measure(self, table: pa.Table, keys: Mapping[str, str]) -> None:
+        for column, count in not_finite(table).items():
+            self._not_finite[column] = self._not_finite.get(column, 0) + count
+        for column in self._manifest.account.weights_out:
+            flat = column.replace(".", "_")
+            if flat in table.schema.names:
+                w = table.column(flat).to_numpy().astype(np.float64)
+                self._sums.setdefault(column, []).append((math.fsum(w), math.fsum(w * w)))
+        if set(_IDS) <= set(table.schema.names):
+            kept = [name for name in (*_IDS, _CHILD, "dataset") if name in table.schema.names]
+            self._ids.setdefault(keys.get("dataset", ""), []).append(row_words(table.select(kept)))
+
+    def _compare_weights(self) -> None:
+        for column, parts in self._sums.items():
+            found = math.fsum(w for w, _ in parts), math.fsum(w2 for _, w2 in parts)
+            stated = self._manifest.account.weights_out[column]
+            self._report.weights[column] = found
+            # Weights of both signs cancel, so the sum of w is compared on the scale of what was added up.
+            scale = math.sqrt(stated[1] * max(self._report.rows, 1))
+            if abs(found[0] - stated[0]) > _RELATIVE * scale or abs(found[1] - stated[1]) > _RELATIVE * stated[1]:
+                self._report.faults.append(f"the sums of {column!r} are {found}, the manifest says {stated}")

@@ -1,0 +1,314 @@
+"""coffea: a processor that augments the chunks of a ``Runner`` and writes them, and learning over such chunks.
+
+With virtual arrays only the columns that steps use, and those that are written, are read. What returns from a chunk is
+small: its receipt, or the account of its rows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import awkward as ak
+import numpy as np
+import pyarrow as pa
+from coffea.processor import ProcessorABC
+
+from dask_augment import columns as cols
+from dask_augment.contract import Augmenter, Measure
+from dask_augment.dataset.receipt import Part
+from dask_augment.dataset.schema import empty_table, to_table
+from dask_augment.dataset.sink import Sink, StagingGone
+from dask_augment.frames import put_question, run_stage, total
+from dask_augment.frames.eager import Setting, Stage, labelled
+from dask_augment.identity import IDS, POSITION, file_word
+from dask_augment.meters import Account
+
+_GENERATOR = re.compile(r"n?(Gen|gen|LHE|PSWeight)|.*\.(gen|hadronFlavour|partonFlavour)")
+
+
+class SinkError(RuntimeError):
+    """A part could not be written. Never an OSError, which coffea's ``skipbadfiles`` takes for a bad input file."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Columns made from where a chunk comes from: ``weight`` from the generator weight, ids from file and entry."""
+
+    metadata: Mapping[str, Any]
+    weight: str | None
+    factor: float
+    position: bool
+
+    def __call__(self, events: ak.Array) -> ak.Array:
+        types = {"weight": "float64"} if self.weight is not None else {}
+        types |= dict.fromkeys(POSITION, "uint64") if self.position else {}
+        if ak.backend(events) == "typetracer":
+            cols.touch(events, [name for name in [self.weight] if name is not None and cols.has(events, name)])
+            return cols.shape_only(events, {n: ak.types.NumpyType(kind) for n, kind in types.items()}, keeps_rows=True)
+        return cols.assemble(events, {name: cols.as_content(self._column(events, name)) for name in types})
+
+    def _column(self, events: ak.Array, name: str) -> Any:
+        if name == POSITION[0]:
+            return np.full(len(events), file_word(self.metadata["fileuuid"]), np.uint64)
+        if name == POSITION[1]:
+            return np.arange(len(events), dtype=np.uint64) + np.uint64(self.metadata["entrystart"])
+        if self.weight is None or not cols.has(events, self.weight):
+            return np.full(len(events), self.factor)
+        return np.asarray(cols.plain(cols.column(events, self.weight)).data).astype(np.float64) * self.factor
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A stage for any chunk, and how its data set, weight and ids come from coffea's metadata."""
+
+    stage: Stage
+    weight: str | None = None
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, metadata: Mapping[str, Any]) -> tuple[Stage, _Made]:
+        """The stage with the chunk's data set, and what makes the columns that it adds."""
+        setting = self.stage.setting
+        position = setting.ids == POSITION
+        # Under coffea's tracing there is no file yet, and no column is made.
+        if position and "entrystart" in metadata and not metadata.get("fileuuid"):
+            raise ValueError(
+                f'ids="position" needs the uuid of a file, and {metadata["filename"]!r} has none (Parquet files have '
+                "none): name the columns that identify an event"
+            )
+        dataset = setting.dataset if setting.dataset is not None else str(metadata["dataset"])
+        made = _Made(dict(metadata), self.weight, float(self.factors.get(dataset, 1.0)), position)
+        return replace(self.stage, setting=replace(setting, dataset=dataset)), made
+
+    def refuse_on_data(self, events: ak.Array, metadata: Mapping[str, Any], others: Iterable[str] = ()) -> None:
+        """ValueError where collision data would be trained on, or are said to have generator columns."""
+        if metadata.get("is_mc", True):
+            return
+        dataset = metadata.get("dataset")
+        steps = self.stage.steps
+        training = [step.label for step in steps if step.augmenter.use == "training"]
+        named = [name for step in steps for name in step.augmenter.uses()] + list(others)
+        generator = sorted({name for name in named if _GENERATOR.match(cols.dotted(name))})
+        if not generator and "genWeight" in events.fields:
+            generator = ["genWeight"]
+        if training or generator:
+            what = f"{training[0]!r} is a training step" if training else f"{generator[0]!r} is a generator column"
+            raise ValueError(
+                f"data set {dataset!r} is collision data (is_mc: False in the fileset), but {what}; use "
+                'purpose="analysis" for data, without generator columns, or take is_mc away if it is simulation'
+            )
+
+
+def _metadata(events: Any) -> dict[str, Any]:
+    layout = (events if isinstance(events, ak.Array) else events._meta).layout
+    return dict(layout.purelist_parameter("metadata") or {})
+
+
+def _only_traced(events: ak.Array, metadata: Mapping[str, Any]) -> bool:
+    """Whether coffea only wants to know which columns are read: then nothing is computed or written."""
+    return ak.backend(events) == "typetracer" or "entrystart" not in metadata
+
+
+def _part(metadata: Mapping[str, Any]) -> Part:
+    names = {"file": "filename", "uuid": "fileuuid", "tree": "treename", "start": "entrystart", "stop": "entrystop"}
+    return Part.of(str(metadata["dataset"]), {name: metadata[theirs] for name, theirs in names.items()})
+
+
+class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
+    """Augment chunks of events in coffea's ``Runner`` and write them as parts of a data set.
+
+    A Runner returns ``{dataset: {part id: receipt}}``, receipts as dictionaries; without a sink, accounts in their
+    place. Nothing happens under tracing but that columns are touched. With ``apply_to_fileset`` (dask mode) it
+    returns the augmented events themselves, lazy.
+
+    Parameters
+    ----------
+    augmenters, seed, ids, weights, split
+        As in :func:`dask_augment.augment`; ``ids="position"``: the file's uuid and the entry in it.
+    purpose
+        "training" runs all steps. "analysis" leaves out those for training only.
+    sink
+        Where parts are written; its schema says which columns.
+    weight
+        Column that ``weight`` is made from, times the data set's entry in ``factors``; where a file lacks it, 1 takes
+        its place. None: the events have the weights they need.
+    rows
+        Rows augmented at a time; memory stays bounded where rows multiply.
+
+    Errors: ValueError for training steps or generator columns on collision data (``is_mc: False`` in the fileset's
+    metadata), SinkError where a part cannot be written.
+    """
+
+    def __init__(
+        self,
+        *augmenters: Augmenter | tuple[str, Augmenter],
+        purpose: Literal["training", "analysis"],
+        seed: int | None = None,
+        sink: Sink | None = None,
+        weight: str | None = None,
+        factors: Mapping[str, float] | None = None,
+        ids: Sequence[str] | Literal["position"] = IDS,
+        weights: Sequence[str] = ("weight",),
+        split: str | None = "split",
+        rows: int = 100_000,
+    ) -> None:
+        if purpose not in ("training", "analysis"):
+            raise ValueError(f'purpose must be "training" or "analysis", got {purpose!r}')
+        steps = labelled(augmenters)
+        if purpose == "analysis":
+            steps = tuple(step for step in steps if step.augmenter.use != "training")
+        setting = Setting(seed, None, POSITION if ids == "position" else tuple(ids), tuple(weights), split)
+        self._work = _Work(Stage(steps, setting), weight, dict(factors or {}))
+        self._sink = sink
+        self._rows = rows
+
+    def process(self, events: Any) -> Any:
+        """Augment one chunk; see the class for what is returned."""
+        metadata = _metadata(events)
+        if not isinstance(events, ak.Array):
+            return self._lazy(events, metadata)
+        names = self._sink.schema.names if self._sink else []
+        stage, made = self._work.at(metadata)
+        self._work.refuse_on_data(events, metadata, names)
+        if _only_traced(events, metadata):
+            if ak.backend(events) == "typetracer":
+                result = stage.shape_only(made(events))
+                cols.touch(result, [name for name in names if cols.has(result, name)])
+            return {}
+        part = _part(metadata)
+        if self._sink is not None:
+            return {part.dataset: {part.id: self._written(self._sink, part, stage, made, events)}}
+        account = Account()
+        for _ in stage.pieces(made(events), self._rows, account):
+            pass
+        return {part.dataset: {part.id: account.to_dict()}}
+
+    def postprocess(self, accumulator: Any) -> None:
+        """Nothing is left to do."""
+
+    def _lazy(self, events: Any, metadata: Mapping[str, Any]) -> Any:
+        stage, made = self._work.at(metadata)
+        self._work.refuse_on_data(events, metadata)
+        if self._sink is not None or made.position:
+            raise ValueError(
+                "in dask mode a partition does not know its file and entries, so neither sink= nor ids='position' "
+                "can be used: use a processor.Runner"
+            )
+        if made.weight is not None:
+            events = events.map_partitions(made, label="weight", output_divisions=1)
+        return run_stage(events, stage)
+
+    def _written(self, sink: Sink, part: Part, stage: Stage, made: _Made, events: ak.Array) -> dict[str, Any]:
+        account = Account()
+        tables = _Tables(sink.schema, stage, made, events, self._rows, account)
+        try:
+            receipt = sink.write_part(part, tables, lambda: account)
+        except (OSError, StagingGone) as error:
+            if error is tables.error:
+                raise
+            raise SinkError(
+                f"part {part.id} ({part.input['file']}, entries {part.input['start']} to {part.input['stop']}) was not "
+                f"written: {type(error).__name__}: {error}"
+            ) from None
+        written: dict[str, Any] = json.loads(receipt.to_json())
+        return written
+
+
+@dataclass
+class _Tables:
+    """The pieces of a part as tables. An error of theirs is one of reading or of a step, not of the sink."""
+
+    schema: pa.Schema
+    stage: Stage
+    made: _Made
+    events: ak.Array
+    rows: int
+    account: Account
+    error: BaseException | None = None
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        try:
+            if len(self.events) == 0:
+                # Even an empty slice of virtual arrays would read every column that is written.
+                yield empty_table(self.schema)
+                return
+            for piece in self.stage.pieces(self.made(self.events), self.rows, self.account):
+                yield to_table(piece, self.schema)
+        except Exception as error:
+            self.error = error
+            raise
+
+
+@dataclass
+class Total:
+    """The answer of chunks: coffea adds them up, with the ``+`` of what was measured."""
+
+    value: Any
+
+    def __add__(self, other: Total) -> Total:
+        return Total(total([self.value, other.value]))
+
+
+class MeasureProcessor(ProcessorABC):  # type: ignore[misc]
+    """Put one question of a learner to the chunks of a Runner; the accumulated output is a :class:`Total`.
+
+    ``stage`` are the steps before the learner, ``label`` is the learner's; see :class:`AugmentProcessor` for the rest.
+    """
+
+    def __init__(
+        self, stage: Stage, measure: Measure[Any], label: str, *, weight: str | None = None,
+        factors: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
+        self._work = _Work(stage, weight, dict(factors or {}))
+        self._measure = measure
+        self._label = label
+
+    def process(self, events: ak.Array) -> Total:
+        """The answer of one chunk."""
+        metadata = _metadata(events)
+        stage, made = self._work.at(metadata)
+        self._work.refuse_on_data(events, metadata, self._measure.uses())
+        if _only_traced(events, metadata):
+            if ak.backend(events) == "typetracer":
+                stage.touch(made(events), self._measure, self._label)
+            return Total(None)
+        if len(events) == 0:
+            return Total(None)
+        return Total(stage.measure(made(events), self._measure, self._label))
+
+    def postprocess(self, accumulator: Any) -> None:
+        """Nothing is left to do."""
+
+
+class Chunks:
+    """The chunks of a fileset, for ``learn(Chunks(runner, fileset), learner, ...)``; files are opened once to find them.
+
+    ``weight`` and ``factors`` as in :class:`AugmentProcessor`; ``ids="position"`` can be used.
+    """
+
+    knows_position = True
+
+    def __init__(
+        self, runner: Any, fileset: Any, treename: str = "Events", *, weight: str | None = None,
+        factors: Mapping[str, float] | None = None, uproot_options: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.runner = runner
+        self.uproot_options = dict(uproot_options or {})
+        self.items = list(runner.preprocess(fileset, treename=treename, uproot_options=self.uproot_options))
+        self.weight, self.factors = weight, dict(factors or {})
+
+    def ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
+        """The total over all chunks; RuntimeError where coffea left chunks out, since nothing exact can be learned."""
+        processor = MeasureProcessor(stage, measure, label, weight=self.weight, factors=self.factors)
+        # Result types and recovery would hide that a chunk is missing.
+        runner = replace(self.runner, use_result_type=False, savemetrics=False, skipbadfiles=False)
+        output = runner.run(self.items, processor, uproot_options=self.uproot_options)
+        if output["exception"]:
+            raise output["exception"]
+        return output["out"].value
+
+
+put_question.register(Chunks, Chunks.ask)

@@ -1,0 +1,150 @@
+"""dask-awkward collections: one layer for a run of steps, one of its own for a step that asks for resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import awkward as ak
+import dask
+import dask_awkward as dak
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+from dask_awkward.layers import AwkwardMaterializedLayer, AwkwardTreeReductionLayer
+from dask_awkward.lib.core import new_array_object, new_scalar_object
+
+from dask_augment.contract import Measure
+from dask_augment.frames import augment, total
+from dask_augment.frames.eager import Stage, augment_eager, dataset_of_eager
+
+
+def _refuse_broken_pair(dask_version: str) -> None:
+    """dask-awkward imports and builds graphs with a dask it does not support, and then fails to compute them."""
+    year, month = (int(part) for part in dask_version.split(".")[:2])
+    if (year, month) >= (2025, 4):
+        raise ImportError(
+            f"dask-awkward cannot compute with dask {dask_version}; it needs dask < 2025.4. Install both by "
+            "`pip install 'dask-augment[awkward]'`, or use coffea's Runner or dask.dataframe, which work with any dask"
+        )
+
+
+_refuse_broken_pair(dask.__version__)
+
+TREE_WIDTH = 16
+"""Answers that one task of the reduction adds up."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A stage as the function of a layer: on data it runs, on typetracers it says the form and touches its columns."""
+
+    stage: Stage
+
+    def __call__(self, events: ak.Array) -> ak.Array:
+        return augment_eager(events, self.stage)
+
+    def __dask_tokenize__(self) -> Any:
+        return ("dask_augment", self.stage.__dask_tokenize__())
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """One question to a partition; its answer is any Python object, for which a typetracer stands in."""
+
+    stage: Stage
+    measure: Measure[Any]
+    label: str
+
+    def __call__(self, events: ak.Array) -> Any:
+        if ak.backend(events) == "typetracer":
+            self.stage.touch(events, self.measure, self.label)
+            return ak.Array(ak.to_layout([0.0]).to_typetracer(forget_length=True))
+        return self.stage.measure(events, self.measure, self.label)
+
+
+def _added(answers: list[Any]) -> Any:
+    """The sum of answers; of stand-ins, the stand-in."""
+    first = answers[0]
+    return first if isinstance(first, ak.Array) and ak.backend(first) == "typetracer" else total(answers)
+
+
+def _as_it_is(answers: list[Any]) -> list[Any]:
+    return answers
+
+
+def augment_lazy(events: dak.Array, stage: Stage) -> dak.Array:
+    """The augmented events, lazy: consecutive steps share one layer, and a step with resources has its own."""
+    for segment in _segments(stage):
+        resources = dict(segment.steps[0].augmenter.resources())
+        label = f"augment-{'-'.join(step.label for step in segment.steps)}"
+        if resources:
+            events = _barrier(events, segment, label, resources)
+        else:
+            divisions = 1 if segment.keeps_rows else None
+            events = dak.map_partitions(_Run(segment), events, label=label, output_divisions=divisions)
+    return events
+
+
+def _segments(stage: Stage) -> Iterator[Stage]:
+    """Runs of steps without resources, and single steps with them."""
+    run: list[Any] = []
+    for step in stage.steps:
+        if step.augmenter.resources():
+            if run:
+                yield replace(stage, steps=tuple(run))
+            yield replace(stage, steps=(step,))
+            run = []
+        else:
+            run.append(step)
+    if run:
+        yield replace(stage, steps=tuple(run))
+
+
+def _barrier(events: dak.Array, segment: Stage, label: str, resources: dict[str, float]) -> dak.Array:
+    """A layer with an annotation of its own. A blockwise layer would be fused with its neighbours and lose it."""
+    function = _Run(segment)
+    name = f"{label}-{tokenize(function, events.name)}"
+    layer = AwkwardMaterializedLayer(
+        {(name, i): (function, (events.name, i)) for i in range(events.npartitions)},
+        previous_layer_names=[events.name],
+        annotations={"resources": resources},
+    )
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[events])
+    divisions = events.divisions if segment.keeps_rows else (None,) * (events.npartitions + 1)
+    return new_array_object(graph, name, meta=function(events._meta), divisions=divisions)
+
+
+def ask_lazy(events: dak.Array, stage: Stage, measure: Measure[Any], label: str) -> Any:
+    """The total over all partitions, computed now; only the columns that the question needs are read."""
+    before = augment_lazy(events, stage)
+    question = _Ask(replace(stage, steps=()), measure, label)
+    # The token must not be that of another question of a class with the same configuration.
+    token = tokenize(before.name, type(measure).__qualname__, measure, label)
+    answers = dak.map_partitions(question, before, label=f"learn-{label}", token=token)
+    name = f"learned-{label}-{token}"
+    layer = AwkwardTreeReductionLayer(
+        name=name,
+        name_input=answers.name,
+        npartitions_input=answers.npartitions,
+        concat_func=_as_it_is,
+        tree_node_func=_added,
+        split_every=TREE_WIDTH,
+    )
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[answers])
+    # The number type stands in for that of the total, which dask-awkward has no name for.
+    return new_scalar_object(graph, name, dtype="f8").compute()
+
+
+def dataset_of_lazy(events: dak.Array) -> str | None:
+    """The data set that coffea's metadata names."""
+    return dataset_of_eager(events._meta)
+
+
+def _accessor(events: dak.Array) -> Callable[..., Any]:
+    """:func:`dask_augment.augment` of these events; a column of theirs named ``augment`` comes first."""
+    return events["augment"] if "augment" in events.fields else partial(augment, events)
+
+
+dak.Array.augment = property(_accessor)

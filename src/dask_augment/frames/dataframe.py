@@ -1,0 +1,83 @@
+"""dask.dataframe: each partition as :mod:`dask_augment.frames.pandas` has it, and ``frame.augment(...)``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.dataframe as dd
+import pandas as pd
+from dask.base import tokenize
+from dask.dataframe.extensions import register_dataframe_accessor
+
+from dask_augment.contract import Measure
+from dask_augment.frames import augment, total
+from dask_augment.frames.eager import Stage
+from dask_augment.frames.pandas import ask_pandas, asked, augment_pandas
+
+TREE_WIDTH = 16
+"""Answers that one task of the reduction adds up."""
+
+
+def augment_dataframe(frame: dd.DataFrame, stage: Stage) -> dd.DataFrame:
+    """The augmented dask.dataframe, lazy; all columns of the frame are read and kept."""
+    _refuse_resources(stage)
+    return frame.map_partitions(_Run(stage), meta=augment_pandas(frame._meta, stage))
+
+
+def ask_dataframe(frame: dd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> Any:
+    """The total over all partitions, computed now; only the columns that the question needs are read."""
+    _refuse_resources(stage)
+    # Arbitrary functions stop dask.dataframe from leaving columns out, so the selection is made before them. Without
+    # any column the rows could not be counted.
+    names = asked(frame._meta, stage, measure, label) or list(frame.columns[:1])
+    ask = dask.delayed(ask_pandas, name=f"learn-{label}", pure=False)
+    parts = [
+        ask(part, stage, measure, label, dask_key_name=f"learn-{label}-{tokenize(part.key, stage, measure)}")
+        for part in frame[names].to_delayed()
+    ]
+    add = dask.delayed(total)
+    while len(parts) > 1:
+        parts = [add(parts[start : start + TREE_WIDTH]) for start in range(0, len(parts), TREE_WIDTH)]
+    return parts[0].compute()
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A stage as the function of a layer, named after its steps."""
+
+    stage: Stage
+
+    @property
+    def __name__(self) -> str:
+        return f"augment-{'-'.join(step.label for step in self.stage.steps)}"
+
+    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return augment_pandas(frame, self.stage)
+
+    def __dask_tokenize__(self) -> Any:
+        return ("dask_augment", self.stage.__dask_tokenize__())
+
+
+def _refuse_resources(stage: Stage) -> None:
+    """dask.dataframe drops what a single layer asks for, so it must be asked for the whole computation."""
+    asked = (dask.get_annotations() or {}).get("resources", {})
+    for step in stage.steps:
+        for name, number in step.augmenter.resources().items():
+            if asked.get(name, 0) < number:
+                raise ValueError(
+                    f"step {step.label!r} asks for {{{name!r}: {number:g}}}, which dask.dataframe cannot ask for one step: "
+                    f"build and compute under `with dask.annotate(resources={{{name!r}: {number:g}}})`, or use dask-awkward"
+                )
+
+
+@register_dataframe_accessor("augment")
+class Accessor:
+    """``frame.augment(...)``: :func:`dask_augment.augment` of this frame."""
+
+    def __init__(self, frame: dd.DataFrame) -> None:
+        self._frame = frame
+
+    def __call__(self, *augmenters: Any, **settings: Any) -> Any:
+        return augment(self._frame, *augmenters, **settings)

@@ -1,0 +1,149 @@
+"""pandas: flat columns, jagged ones as Arrow lists (``Jet_pt``: ``list<float>``).
+
+Only the columns that steps name are converted, without a copy where pandas has them as NumPy or Arrow arrays. All other
+columns, strings and dates among them, pass through with the types and the index they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from awkward.contents import Content, ListOffsetArray, NumpyArray, RecordArray, RegularArray
+
+from dask_augment.columns import flat, plain
+from dask_augment.contract import Measure
+from dask_augment.dataset.arrow import arrow_array
+from dask_augment.frames.eager import CHANGED, PROVENANCE, Stage
+
+_ROW = "\x00row"
+"""Carries the number of the source row through the steps; no column of a user's has this name."""
+
+
+def augment_pandas(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
+    """The augmented frame. Rows have the index labels of their source rows; new jagged columns are Arrow lists."""
+    names = _needed(frame, stage.shape_only) | _replaced(frame, stage)
+    events = _events(frame, sorted(names))
+    layout = events.layout
+    rows = NumpyArray(np.arange(len(frame)))
+    result = stage.run(ak.Array(RecordArray([*layout.contents, rows], [*layout.fields, _ROW], length=len(frame)))).layout
+    written = [field for field in result.fields if field not in names | {_ROW} or field in _replaced(frame, stage)]
+    if not stage.keeps_rows:
+        frame = frame.take(np.asarray(ak.Array(result[_ROW])))
+    return frame.assign(**{name: _series(result[name], name, frame) for name in sorted(written)})
+
+
+def ask_pandas(frame: pd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> Any:
+    """The answer of the rows of a frame."""
+    return stage.measure(_events(frame, asked(frame, stage, measure, label)), measure, label)
+
+
+# Which columns -------------------------------------------------------------------------------------------------------
+
+
+def _needed(frame: pd.DataFrame, walk: Callable[[ak.Array], Any]) -> set[str]:
+    """The columns that are touched when ``walk`` is taken over typetracers that stand in for the columns."""
+    names = [str(name) for name in frame.columns]
+    forms = [_stand_in(dtype, str(number)) for number, dtype in enumerate(frame.dtypes)]
+    form = ak.forms.RecordForm(forms, names, form_key="events")
+    events, report = ak.typetracer.typetracer_with_report(form, highlevel=True)
+    walk(events)
+    return {names[int(key.partition("-")[0])] for key in report.data_touched if key != "events"}
+
+
+def _stand_in(dtype: Any, key: str) -> ak.forms.Form:
+    """Lists or numbers of no particular type: all that finding columns by their names asks for."""
+    if dtype == object or (isinstance(dtype, pd.ArrowDtype) and pa.types.is_nested(dtype.pyarrow_dtype)):
+        return ak.forms.ListOffsetForm("i64", ak.forms.NumpyForm("int64", form_key=f"{key}-items"), form_key=key)
+    return ak.forms.NumpyForm("int64", form_key=key)
+
+
+def _replaced(frame: pd.DataFrame, stage: Stage) -> set[str]:
+    """Columns of the frame that the steps write anew."""
+    written: set[str] = set()
+    for step in stage.steps:
+        written |= {*step.augmenter.produces(), CHANGED}
+        if step.augmenter.makes:
+            written |= {*PROVENANCE, *stage.setting.weights}
+    return {name for name in {*written, *map(flat, written)} if name in frame.columns}
+
+
+def asked(frame: pd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> list[str]:
+    """The columns that one question reads, sorted."""
+    return sorted(_needed(frame, lambda events: stage.touch(events, measure, label)) | _replaced(frame, stage))
+
+
+# To awkward and back -------------------------------------------------------------------------------------------------
+
+
+def _events(frame: pd.DataFrame, names: Sequence[str]) -> ak.Array:
+    """These columns as awkward events."""
+    return ak.Array(RecordArray([_content(frame[name], name) for name in names], list(names), length=len(frame)))
+
+
+def _content(series: pd.Series[Any], name: str) -> Content:
+    """One column; TypeError for one without a type of its own, ValueError for missing values."""
+    dtype = series.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        return NumpyArray(series.to_numpy())
+    if dtype == object and len(series) == 0 and name != "dataset":
+        raise TypeError(
+            f"column {name!r} holds Python objects, so without rows its type is unknown: read with "
+            f"dtype_backend='pyarrow', or .astype({{{name!r}: pd.ArrowDtype(pa.list_(pa.float32()))}}) with its type"
+        )
+    array = pa.array(series, type=pa.string() if dtype == object and len(series) == 0 else None, from_pandas=True)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    return _without_missing(ak.from_arrow(array, highlevel=False), name)
+
+
+def _without_missing(layout: Content, name: str) -> Content:
+    """Arrow says of every column that it may have missing values; this one has none, or it is refused."""
+    if layout.is_option:
+        valid = np.asarray(layout.mask_as_bool(valid_when=True))
+        if not valid.all():
+            raise ValueError(
+                f"column {name!r} has {int((~valid).sum())} missing values; steps need a number for each, so fill them first"
+            )
+        return _without_missing(layout.project(), name)
+    if layout.is_list and layout.parameter("__array__") is None:
+        if isinstance(layout, RegularArray):
+            return RegularArray(_without_missing(layout.content, name), layout.size, layout.length)
+        lists = layout.to_ListOffsetArray64(True)
+        return ListOffsetArray(lists.offsets, _without_missing(lists.content, name))
+    return layout
+
+
+def _series(content: Content, name: str, frame: pd.DataFrame) -> pd.Series[Any]:
+    """A column of a result: numbers as NumPy has them, or as Arrow where the frame had the column so; lists as Arrow."""
+    content, old = plain(content), frame.dtypes.get(name)
+    if content.is_numpy and not isinstance(old, pd.ArrowDtype):
+        return pd.Series(np.asarray(content.data), index=frame.index, name=name)
+    kind = _arrow_type(content.form.type)
+    array = arrow_array(ak.Array(content), pa.field(name, kind))
+    if isinstance(old, pd.ArrowDtype) and _items(old.pyarrow_dtype) == _items(kind):
+        # The type it had, down to the name of the items and whether they may be missing.
+        array = array.cast(old.pyarrow_dtype)
+    return pd.Series(pd.arrays.ArrowExtensionArray(array), index=frame.index, name=name)
+
+
+def _arrow_type(kind: ak.types.Type) -> pa.DataType:
+    if isinstance(kind, (ak.types.ListType, ak.types.RegularType)):
+        return pa.list_(_arrow_type(kind.content))
+    if isinstance(kind, ak.types.OptionType):
+        return _arrow_type(kind.content)
+    return pa.from_numpy_dtype(np.dtype(kind.primitive))
+
+
+def _items(kind: pa.DataType) -> tuple[int, pa.DataType]:
+    """The depth of lists, and the type of what is in them."""
+    depth = 0
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    return depth, kind

@@ -1,0 +1,140 @@
+"""What a law is about: an augmenter, events to try it on, and the setting of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import awkward as ak
+import numpy as np
+
+from dask_augment import columns as cols
+from dask_augment import frames
+from dask_augment.contract import Augmenter, Learner, Measure, Output
+from dask_augment.draw import Draw
+from dask_augment.frames.eager import PromiseBroken, Setting, Stage, Step, labelled
+from dask_augment.laws.sample import sample_events
+from dask_augment.meters import Account
+
+
+class LawBroken(AssertionError):
+    """An augmenter, or the frame that runs it, breaks a law; the sentence says how."""
+
+
+SETTING = Setting(seed=1, dataset="sample")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One augmenter, events to try it on, and the setting of the run.
+
+    The events are nested, as :func:`sample_events` makes them. A learner is taught by all of them when it is needed.
+    """
+
+    augmenter: Augmenter
+    events: ak.Array = field(default_factory=sample_events)
+    setting: Setting = SETTING
+
+    @cached_property
+    def label(self) -> str:
+        """The name of the augmenter, by which random numbers are keyed."""
+        return labelled([self.augmenter])[0].label
+
+    @cached_property
+    def ready(self) -> Augmenter:
+        """The augmenter, taught by all the events where it has to learn."""
+        if isinstance(self.augmenter, Learner) and self.augmenter.learned is None:
+            return self.taught([self.events])
+        return self.augmenter
+
+    @cached_property
+    def step(self) -> Step:
+        """The augmenter as the one step of a run."""
+        return Step(self.label, self.ready)
+
+    @cached_property
+    def stage(self) -> Stage:
+        """The run of this one step."""
+        return Stage((self.step,), self.setting)
+
+    def on(self, events: ak.Array) -> Case:
+        """The same with other events; what was learned is forgotten."""
+        return replace(self, events=events, augmenter=self.untaught)
+
+    @property
+    def untaught(self) -> Augmenter:
+        """The augmenter before it learned."""
+        return replace(self.augmenter, learned=None) if isinstance(self.augmenter, Learner) else self.augmenter
+
+    def taught(self, partitions: Sequence[ak.Array]) -> Learner:
+        """The augmenter, taught by these partitions one after the other."""
+
+        def put(stage: Stage, measure: Measure[Any], label: str) -> Any:
+            return frames.total(stage.measure(events, measure, label) for events in partitions)
+
+        taught: Learner = frames.learned(Step(self.label, self.untaught), Stage((), self.setting), put)
+        return taught
+
+    def run(self, events: ak.Array, account: Account | None = None) -> ak.Array:
+        """Run the step on events, as a frame does on one partition."""
+        return self.chain(events, (self.label, self.ready), account=account)
+
+    def chain(self, events: ak.Array, *steps: tuple[str, Augmenter], account: Account | None = None) -> ak.Array:
+        """Run several steps on events."""
+        try:
+            return Stage(labelled(steps), self.setting).run(events, account)
+        except PromiseBroken as error:
+            raise LawBroken(str(error)) from error
+
+    @property
+    def training(self) -> ak.Array:
+        """The events that are for training."""
+        split = self.setting.split
+        return self.events if split is None else self.events[cols.column(self.events, split).data == 0]
+
+    def inputs(self, events: ak.Array) -> tuple[ak.Array, Draw | None]:
+        """What the frame hands to ``apply`` for these events."""
+        augmenter = self.augmenter
+        return self.stage._only(events, augmenter.uses()), self.draw(events) if augmenter.keyed else None
+
+    def draw(self, events: ak.Array) -> Draw:
+        """The random numbers of these events in this step."""
+        return Stage((), self.setting)._draw(self.label, events)
+
+    def broken(self, how: str) -> LawBroken:
+        """The error that says how this augmenter breaks a law."""
+        return LawBroken(f"{self.label}: {how}")
+
+
+def case_of(augmenter: Augmenter, events: ak.Array, setting: Setting) -> Case:
+    """A case; events that lack ``weight`` or ``split`` are given them."""
+    missing: dict[str, Any] = {}
+    for name in setting.weights:
+        if not cols.has(events, name):
+            missing[name] = np.where(np.arange(len(events)) % 5 == 0, -0.5, 1.25)
+    if setting.split is not None and not cols.has(events, setting.split):
+        missing[setting.split] = np.array([0, 0, 1, 0, 2], np.int8)[np.arange(len(events)) % 5]
+    events = cols.assemble(events, {name: cols.as_content(values) for name, values in missing.items()})
+    return Case(augmenter, events, setting)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Probe(Augmenter):
+    """Write one random number for each row, as a later step would draw it."""
+
+    keyed: ClassVar[bool] = True
+
+    def uses(self) -> frozenset[str]:
+        """No column but the ids."""
+        return frozenset()
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The number."""
+        return {"probe": "float64"}
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:  # noqa: ARG002
+        """Draw it."""
+        assert draw is not None
+        return Output({"probe": draw.uniform(0)})

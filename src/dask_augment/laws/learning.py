@@ -1,0 +1,52 @@
+"""Laws about learners: what is learned belongs to the events, not to how they were divided."""
+
+from __future__ import annotations
+
+import awkward as ak
+import numpy as np
+
+from dask_augment.contract import Learner
+from dask_augment.identity import RepeatedIds
+from dask_augment.laws.case import Case
+
+
+def learns_the_same_from_any_partitions(case: Case) -> None:
+    """Any partitioning and order of the events teaches the same, bit for bit; partitions may be empty."""
+    if not isinstance(case.augmenter, Learner):
+        return
+    events, n = case.events, len(case.events)
+    shuffled = events[np.random.default_rng(5).permutation(n)]
+    thirds, many = _divided(events, 3), _divided(events, 17)
+    ways = {
+        "3 partitions": thirds,
+        "17 partitions, and an empty one": [events[:0], *many],
+        "the same partitions in another order": [*reversed(many)],
+        "shuffled events in 5 partitions": _divided(shuffled, 5),
+    }
+    first = case.taught([events]).learned
+    for way, partitions in ways.items():
+        learned = case.taught(partitions).learned
+        if first is None or learned is None or learned.digest != first.digest:
+            raise case.broken(f"it learns {learned!r} from {way}, other contents than from one partition: {first!r}")
+
+
+def repeated_ids_are_refused(case: Case) -> None:
+    """A keyed learner refuses events that are there twice, in one partition or in two."""
+    if not (isinstance(case.augmenter, Learner) and case.augmenter.keyed):
+        return
+    twice = case.training[:1]
+    ways = {
+        "one partition": [ak.concatenate([case.events, twice])],
+        "two partitions": [*_divided(case.events, 4), twice],
+    }
+    for way, partitions in ways.items():
+        try:
+            case.taught(partitions)
+        except RepeatedIds:
+            continue
+        raise case.broken(f"it learns from an event that stands twice, in {way}")
+
+
+def _divided(events: ak.Array, parts: int) -> list[ak.Array]:
+    borders = [len(events) * part // parts for part in range(parts + 1)]
+    return [events[start:stop] for start, stop in zip(borders, borders[1:], strict=False)]

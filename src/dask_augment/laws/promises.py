@@ -1,0 +1,224 @@
+"""Laws about what an augmenter says of itself: its columns, their types, its configuration."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import yaml
+from awkward.contents import Content
+
+from dask_augment import columns as cols
+from dask_augment import registry
+from dask_augment.contract import KINDS, Augmenter, Learner, Measure, taught
+from dask_augment.frames.eager import CHANGED, PROVENANCE
+from dask_augment.laws.case import Case
+from dask_augment.laws.compare import columns_of, content_bytes, difference
+from dask_augment.laws.sample import flattened
+from dask_augment.plan import step_from, step_to
+
+
+def says_what_it_is(case: Case) -> None:
+    """Its flags have values that the frames know, and it leaves to the frame what the frame writes."""
+    augmenter = case.augmenter
+    if augmenter.use not in ("always", "training"):
+        raise case.broken(f"use is {augmenter.use!r}; it is 'always' or 'training'")
+    if augmenter.makes not in KINDS:
+        raise case.broken(f"makes is {augmenter.makes!r}; it is one of {sorted(KINDS)}")
+    if augmenter.makes and augmenter.keeps_rows:
+        raise case.broken(f"it makes {augmenter.makes} and says keeps_rows = True")
+    written = {*PROVENANCE, CHANGED} & set(augmenter.produces())
+    if written:
+        raise case.broken(f"it produces {sorted(written)}, which the frame writes")
+    for name, amount in augmenter.resources().items():
+        if not (isinstance(name, str) and amount > 0):
+            raise case.broken(f"resources are names with positive amounts, got {name!r}: {amount!r}")
+
+
+def leaves_its_input_alone(case: Case) -> None:
+    """Neither ``apply`` nor a question changes the events, or the ids, that it is given."""
+    events, draw = case.inputs(case.events)
+    before = content_bytes(events.layout)
+    ids = {} if draw is None else {name: values.copy() for name, values in draw.ids.items()}
+    case.ready.apply(events, draw)
+    if content_bytes(events.layout) != before:
+        raise case.broken("apply changed the events in place; work on a copy")
+    if draw is not None and any(not np.array_equal(ids[name], draw.ids[name]) for name in ids):
+        raise case.broken("apply changed the ids of the events in place")
+    if isinstance(case.untaught, Learner):
+        taught(case.untaught, lambda question: _asked(case, question))
+
+
+def _asked(case: Case, question: Measure[Any]) -> Any:
+    """The answer to a question, whose input must stay as it is."""
+    events = case.stage._only(case.training, question.uses())
+    before = content_bytes(events.layout)
+    answer = question.measure(events, case.draw(case.training) if question.keyed else None)
+    if content_bytes(events.layout) != before:
+        raise case.broken(f"{type(question).__name__}.measure changed the events in place; work on a copy")
+    return answer
+
+
+def reads_what_it_declares(case: Case) -> None:
+    """``apply`` needs no column but those in ``uses``, and no random numbers unless it is keyed."""
+    try:
+        events, draw = case.inputs(case.events)
+        case.ready.apply(events, draw)
+    except Exception as error:
+        every = {name for field in case.events.fields for name in _names(case.events, field)}
+        try:
+            case.ready.apply(case.stage._only(case.events, frozenset(every)), case.draw(case.events))
+        except Exception:  # noqa: BLE001 -- the first error is the one to tell
+            raise error from None
+        raise case.broken(
+            f"apply reads a column that uses() does not name, or draws without keyed = True ({type(error).__name__}: "
+            f"{str(error).strip().splitlines()[0] if str(error).strip() else 'no text'})"
+        ) from error
+
+
+def _names(events: ak.Array, field: str) -> list[str]:
+    return [f"{field}.{name}" for name in events[field].fields] or [field]
+
+
+def needs_no_other_column(case: Case) -> None:
+    """The columns that the frame reads for it, and no others, give the same new columns."""
+    reads = case.stage.reads(case.step, case.events)
+    whole = columns_of(case.run(case.events))
+    try:
+        few = columns_of(case.run(cols.only(case.events, reads)))
+    except cols.MissingColumn as error:
+        raise case.broken(f"a column is read that is not among those it is said to need: {error}") from error
+    new = [cols.dotted(name) for name in case.augmenter.produces()]
+    if found := difference(few, whole, [name for name in few if name in new or name in whole]):
+        raise case.broken(f"with no columns but those that it needs, {found}")
+
+
+def keeps_its_types(case: Case) -> None:
+    """Each column has the type that was promised, of float32 and of float64 input; None: the type it had."""
+    kept = {*case.setting.weights, "train_weight"}
+    for dtype in ("float32", "float64"):
+        cast = case.on(_cast(case.events, dtype, kept))
+        result = cast.run(cast.events)
+        for name, kind in cols.promised(cast.events.layout, case.augmenter.produces()).items():
+            found = cols.plain(cols.column(result, name)).form.type
+            if found != kind:
+                raise case.broken(f"of {dtype} input, column {name!r} has type {found}, promised is {kind}")
+
+
+def _cast(events: ak.Array, dtype: str, kept: set[str]) -> ak.Array:
+    def cast(content: Content, **_: Any) -> Content | None:
+        if content.is_numpy and content.dtype.kind == "f":
+            return ak.contents.NumpyArray(content.data.astype(dtype))
+        return None
+
+    fields = {name: events[name] if name in kept else ak.transform(cast, events[name]) for name in events.fields}
+    return cols.assemble(events, {name: cols.plain(values.layout) for name, values in fields.items()})
+
+
+def keeps_the_counts(case: Case) -> None:
+    """A field of a collection has one entry for each object of it, in nested and in flat events."""
+    events, draw = case.inputs(case.events)
+    output = case.ready.apply(events, draw)
+    for name, values in output.columns.items():
+        head, dot, _ = name.partition(".")
+        if not dot or head not in case.events.fields or case.events[head].ndim < 2:
+            continue
+        source = np.arange(len(events)) if output.source is None else output.source
+        counts = ak.num(case.events[head], axis=1)[source]
+        array = ak.Array(cols.as_content(values))
+        if array.ndim < 2 or not np.array_equal(ak.num(array, axis=1), counts):
+            raise case.broken(f"{name} has other numbers of entries in an event than {head}")
+
+
+def same_from_flat_events(case: Case) -> None:
+    """Flat branches give the same columns, named in their style: ``Jet_zoom``."""
+    flat = case.run(flattened(case.events))
+    if found := difference(columns_of(flat), columns_of(case.run(case.events))):
+        raise case.broken(f"of flat events instead of nested ones, {found}")
+    dotted = [name for name in flat.fields if "." in name]
+    if dotted:
+        raise case.broken(f"flat events are given columns with dotted names: {dotted}")
+
+
+def columns_are_contiguous(case: Case) -> None:
+    """Columns come out contiguous, so that they can be written and sent without another copy."""
+    result = case.run(case.events)
+    for name in case.augmenter.produces():
+        if not _contiguous(cols.column(result, name)):
+            raise case.broken(f"column {name!r} comes out strided or indexed")
+
+
+def _contiguous(content: Content) -> bool:
+    if content.is_numpy:
+        return bool(content.data.flags.c_contiguous)
+    if content.is_record:
+        return all(_contiguous(content[field]) for field in content.fields)
+    if content.is_option:
+        return _contiguous(content.content)
+    return content.is_list and _contiguous(content.content)
+
+
+def form_is_known_before(case: Case) -> None:
+    """The form that a lazy collection is told is the form that comes out, of nested and of flat events."""
+    for events in (case.events, flattened(case.events)):
+        told, found = case.stage.shape_only(cols.typetracer(events)), case.run(events)
+        if _form(told) != _form(found):
+            raise case.broken(f"the form told before is {_form(told)}, and the result has {_form(found)}")
+
+
+def _form(events: ak.Array) -> Mapping[str, str]:
+    form = events.layout.form.type
+    return {name: str(form.content(name)) for name in sorted(events.fields)}
+
+
+def form_needs_no_rows(case: Case) -> None:
+    """No events, and no events to act on, give the same form as many."""
+    whole = _form(case.run(case.events))
+    split = case.setting.split
+    parts = {"no events": case.events[:0]}
+    if split is not None:
+        parts["test events alone"] = case.events[np.asarray(cols.column(case.events, split).data) != 0]
+    for what, events in parts.items():
+        found = _form(case.run(events))
+        if found != whole:
+            raise case.broken(f"{what} give the form {found}, others {whole}")
+
+
+def configuration_is_all_of_it(case: Case) -> None:
+    """An augmenter made anew from its configuration, or from a plan, is equal, and gives the same result."""
+    augmenter = case.ready
+    twins = {
+        "made anew from its configuration": _made(augmenter, json.loads(json.dumps(augmenter.configuration()))),
+        "pickled": pickle.loads(pickle.dumps(augmenter)),
+    }
+    if registry.name_of(augmenter) in registry.names():
+        twins["read from a plan"] = _from_plan(augmenter)
+    whole = columns_of(case.run(case.events))
+    for what, twin in twins.items():
+        if twin != augmenter or twin.digest != augmenter.digest or hash(twin) != hash(augmenter):
+            raise case.broken(f"{what} it is not equal: {twin!r} against {augmenter!r}")
+        if found := difference(columns_of(case.chain(case.events, (case.label, twin))), whole):
+            raise case.broken(f"{what} it gives another result: {found}")
+    if isinstance(augmenter, Learner) and augmenter.digest == case.untaught.digest:
+        raise case.broken("its digest does not tell what it learned")
+
+
+def _made(augmenter: Augmenter, configuration: Mapping[str, Any]) -> Augmenter:
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in configuration.items()}
+    return _with_learned(type(augmenter)(**options), augmenter)
+
+
+def _from_plan(augmenter: Augmenter) -> Augmenter:
+    written = yaml.safe_dump(step_to(augmenter))
+    read = step_from(yaml.safe_load(written), 0, Path())
+    return _with_learned(read[1] if isinstance(read, tuple) else read, augmenter)
+
+
+def _with_learned(made: Augmenter, augmenter: Augmenter) -> Augmenter:
+    return replace(made, learned=augmenter.learned) if isinstance(augmenter, Learner) else made

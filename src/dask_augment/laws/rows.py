@@ -1,0 +1,165 @@
+"""Laws about rows: the same for any slicing and order, weights kept, test events left alone."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment import columns as cols
+from dask_augment.augmenters.repeat import Repeat
+from dask_augment.identity import row_ids
+from dask_augment.laws.case import Case, Probe
+from dask_augment.laws.compare import by_key, columns_of, difference, groups, key_table, numbers
+from dask_augment.meters import Account
+
+
+def same_in_slices(case: Case) -> None:
+    """A partition in slices gives what the whole gives, bit for bit; so does a second run."""
+    whole = case.run(case.events)
+    for borders in _cuts(len(case.events)):
+        start = 0
+        for first, last in pairwise(borders):
+            piece = case.run(case.events[first:last])
+            stop = start + len(piece)
+            found = difference(columns_of(piece), columns_of(whole[start:stop]))
+            if found:
+                raise case.broken(f"rows {first} to {last} alone give another result than among others: {found}")
+            start = stop
+        if start != len(whole):
+            raise case.broken(f"slices give {start} rows, the whole {len(whole)}")
+
+
+def _cuts(n: int) -> list[list[int]]:
+    """The whole; ten slices of one row and a few long ones; slices of about a third."""
+    fine = [*range(min(n, 10)), *(n * part // 20 for part in (1, 2, 5, 6, 13) if n * part // 20 > 10), n]
+    return [[0, n], sorted({0, *fine}), sorted({0, n // 3, 2 * n // 3 + 1, n})]
+
+
+def same_in_any_order(case: Case) -> None:
+    """Events in another order give the same rows in another order."""
+    order = np.random.default_rng(7).permutation(len(case.events))
+    ids = case.setting.ids
+    shuffled = by_key(case.run(case.events[order]), ids)
+    if found := difference(columns_of(shuffled), columns_of(by_key(case.run(case.events), ids))):
+        raise case.broken(f"of events in another order, and brought back into order, {found}")
+
+
+def copies_are_told_apart(case: Case) -> None:
+    """Copies of copies, made before and after it, differ in their copy number and in what later steps draw."""
+    steps = [("once", Repeat(n=2)), (case.label, case.ready), ("twice", Repeat(n=2)), ("probe", Probe())]
+    result = case.chain(case.events, *steps)
+    if len(np.unique(key_table(result, case.setting.ids), axis=0)) != len(result):
+        raise case.broken("copies of copies have the same ids and copy number")
+    if len(np.unique(numbers(result, "probe"))) != len(result):
+        raise case.broken("copies of copies draw the same random numbers")
+
+
+def copies_vary(case: Case) -> None:
+    """A random step for training gives each copy, and a step that makes rows each child, values of its own."""
+    augmenter = case.ready
+    if augmenter.makes in ("interpolated", "generated"):
+        result = case.run(case.events)
+    elif augmenter.keyed and augmenter.keeps_rows and augmenter.use == "training":
+        result = case.chain(case.events, ("once", Repeat(n=2)), ("twice", Repeat(n=2)), (case.label, augmenter))
+    else:
+        return
+    made = result[numbers(result, "augment_kind") > 0]
+    found = [columns_of(made)[cols.dotted(name)] for name in augmenter.produces() if name not in case.setting.weights]
+    rows = list(zip(*(map(repr, ak.Array(column).to_list()) for column in found), strict=True))
+    alike = several = 0
+    for group in groups(made, case.setting.ids):
+        values = {rows[row] for row in group}
+        if len(group) > 1 and rows[group[0]] != ("[]",) * len(found):
+            several += 1
+            alike += len(values) == 1
+    if found and alike > several / 2:
+        raise case.broken(f"all copies have the same values in {alike} of {several} events; draw for each row by itself")
+
+
+def rows_are_accounted_for(case: Case) -> None:
+    """Rows in, less those dropped, with those made, are the rows out; made rows say what they are."""
+    account = Account()
+    result = case.run(case.events, account)
+    if (account.rows_in, account.rows_out) != (len(case.events), len(result)) or not account.adds_up:
+        raise case.broken(f"the account does not add up: {len(case.events)} rows in, {len(result)} out, {account}")
+    if case.augmenter.makes:
+        made = int(np.count_nonzero(numbers(result, "augment_kind")))
+        if made != sum(account.made.values()):
+            raise case.broken(f"{sum(account.made.values())} rows were made, and {made} say so in augment_kind")
+
+
+def weight_is_not_lost(case: Case) -> None:
+    """A training step that drops rows hands their weight on: the sum of w of training events stays."""
+    if case.augmenter.use != "training":
+        return
+    result = case.run(case.events)
+    for name in case.setting.weights:
+        before, after = (numbers(events, name).astype(np.float64) for events in (case.events, result))
+        lost = math.fsum(before) - math.fsum(after)
+        if abs(lost) > 1e-10 * math.fsum(np.abs(before)):
+            raise case.broken(f"the sum of {name!r} was {math.fsum(before)} and is {math.fsum(after)}")
+
+
+def made_rows_add_no_yield(case: Case) -> None:
+    """Made rows have physics weight 0: sums of w and of w squared in histograms are the same before and after."""
+    if not case.augmenter.makes:
+        return
+    account = Account()
+    result = case.run(case.events, account)
+    made = numbers(result, "augment_kind") > 0
+    for name in case.setting.weights:
+        if np.any(numbers(result, name)[made] != 0):
+            raise case.broken(f"rows that it made have {name!r} other than 0, and would change yields")
+        for variable in () if account.dropped else _variables(case):
+            edges = np.nanquantile(_values(case.events, variable)[0], np.linspace(0, 1, 12)[1:-1])
+            for power in (1, 2):
+                before, after = (_histogram(events, variable, name, edges, power) for events in (case.events, result))
+                if not np.array_equal(before, after):
+                    raise case.broken(f"the histogram of {variable} weighted by {name!r}**{power} changes")
+
+
+def _variables(case: Case) -> list[str]:
+    """Three columns to fill histograms with, those that it produces first."""
+    taken = {*case.setting.weights, *case.setting.ids, "split", "train_weight"}
+    columns = columns_of(case.events)
+    first = [name for name in map(cols.dotted, case.augmenter.produces()) if name in columns]
+    numeric = [n for n, c in columns.items() if c.is_numpy or (c.is_list and c.content.is_numpy)]
+    return [name for name in dict.fromkeys([*first, *numeric]) if name not in taken][:3]
+
+
+def _values(events: ak.Array, variable: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """All values of a column, flat, and the row of each."""
+    column = ak.Array(cols.plain(cols.column(events, variable)))
+    if column.ndim == 1:
+        return np.asarray(column), np.arange(len(events))
+    return cols.flatten(column), np.repeat(np.arange(len(events)), np.asarray(ak.num(column, axis=1)))
+
+
+def _histogram(events: ak.Array, variable: str, weight: str, edges: NDArray[Any], power: int) -> NDArray[Any]:
+    values, rows = _values(events, variable)
+    return np.bincount(np.digitize(values, edges), numbers(events, weight)[rows] ** power, minlength=len(edges) + 1)
+
+
+def leaves_test_events_alone(case: Case) -> None:
+    """A training step changes no event outside the training split, and no row is made from one."""
+    split = case.setting.split
+    if split is None or not (case.augmenter.use == "training" or case.augmenter.makes):
+        return
+    result = case.run(case.events)
+    before, after = (events[numbers(events, split) != 0] for events in (case.events, result))
+    if found := difference(columns_of(after), columns_of(before), columns_of(before)):
+        raise case.broken(f"it changes events with {split} != 0, which are not for training: {found}")
+    if case.augmenter.makes:
+        made = row_ids(result[numbers(result, "augment_kind") > 0], case.setting.ids)
+        training = row_ids(case.training, case.setting.ids)
+        if not _rows(made) <= _rows(training):
+            raise case.broken(f"it makes rows from events with {split} != 0, which are not for training")
+
+
+def _rows(ids: dict[str, NDArray[np.uint64]]) -> set[tuple[int, ...]]:
+    return set(zip(*(values.tolist() for values in ids.values()), strict=True))

@@ -1,0 +1,149 @@
+"""Pictures of what a step does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment import columns as cols
+from dask_augment.contract import Augmenter
+from dask_augment.frames.eager import Stage
+from dask_augment.frames.steps import Setting, labelled
+from dask_augment.identity import IDS
+from dask_augment.meters import Account
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_PANELS = 12
+
+
+def preview(
+    events: ak.Array,
+    step: Augmenter | tuple[str, Augmenter],
+    column: str | Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    dataset: str = "preview",
+    ids: Sequence[str] = IDS,
+    split: str | None = None,
+    bins: int = 50,
+) -> Figure:
+    """Run one step on some events and draw its columns before and after: a look at a method before it is used.
+
+    Parameters
+    ----------
+    events
+        awkward or NanoEvents arrays, some thousand events; lazy ones are computed by the caller.
+    step
+        The augmenter; one that learns must have learned before.
+    column
+        The column or columns to draw. Unless given, those that the step produces, or for one that produces none, those
+        that it uses; at most 12.
+    seed, dataset, ids, split
+        As in :func:`~dask_augment.augment`, but for ``split``: the step acts on all events unless it is given.
+    bins
+        Number of bins, over the range of the values before and after together.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One panel for each column, with the numbers of all its entries in bins (of objects, for a column of a
+        collection; unweighted); for a step that changes rows, also one with rows in, dropped, made and out. Values
+        that are NaN or infinite are left out, and counted in the legend.
+    """
+    figure = _figure()
+    if not isinstance(events, ak.Array):
+        raise TypeError(
+            f"preview takes awkward events in memory, got {type(events).__name__}; compute some of them first"
+        )
+    stage = Stage(labelled([step]), Setting(seed, dataset, tuple(ids), (), split))
+    account = Account()
+    after = stage.run(events, account)
+    augmenter = stage.steps[0].augmenter
+    names = _drawn(augmenter, column)
+    panels = len(names) + (not augmenter.keeps_rows)
+    if panels == 0:
+        raise ValueError(f"step {stage.steps[0].label!r} has no columns to draw; name some with column=")
+    across = min(panels, 3)
+    down = -(-panels // across)
+    figure.set_size_inches(4.5 * across, 3.4 * down)
+    axes = figure.subplots(down, across, squeeze=False).ravel()
+    for panel, name in zip(axes, names, strict=False):
+        _histograms(panel, name, _values(events, name), _values(after, name), bins)
+    if not augmenter.keeps_rows:
+        _rows(axes[len(names)], account)
+    for panel in axes[panels:]:
+        panel.set_visible(False)
+    figure.suptitle(stage.steps[0].label)
+    return figure
+
+
+def _figure() -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError("preview draws with matplotlib: pip install 'dask-augment[demo]'") from None
+    return Figure(layout="constrained")
+
+
+def _drawn(augmenter: Augmenter, column: str | Sequence[str] | None) -> list[str]:
+    if column is None:
+        return sorted(augmenter.produces() or augmenter.uses())[:_MOST_PANELS]
+    return [column] if isinstance(column, str) else list(column)
+
+
+def _values(events: ak.Array, name: str) -> NDArray[np.float64] | None:
+    """All numbers of a column, flat; None where there is no such column."""
+    if not cols.has(events, name):
+        return None
+    values = ak.drop_none(ak.flatten(ak.Array(cols.plain(cols.column(events, name))), axis=None))
+    try:
+        return np.asarray(values).astype(np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"column {name!r} holds no numbers, it has type {values.type}; preview draws numbers") from None
+
+
+def _histograms(
+    axes: Axes, name: str, before: NDArray[np.float64] | None, after: NDArray[np.float64] | None, bins: int
+) -> None:
+    drawn = {label: values for label, values in (("before", before), ("after", after)) if values is not None}
+    if not drawn:
+        raise cols.MissingColumn(f"no column {name!r}, neither before the step nor after it")
+    edges = _edges(drawn.values(), bins)
+    for label, values in drawn.items():
+        finite = values[np.isfinite(values)]
+        lost = len(values) - len(finite)
+        text = f"{label}: {len(finite)}" + (f", {lost} not finite" if lost else "")
+        counts = np.histogram(finite, edges)[0]
+        axes.stairs(counts, edges, label=text, fill=label == "before", alpha=0.4 if label == "before" else 1.0)
+    axes.set_xlabel(name)
+    axes.set_ylabel("entries")
+    axes.legend()
+
+
+def _edges(values: Iterable[NDArray[np.float64]], bins: int) -> Any:
+    """Equal bins over all finite values; centred on the numbers where these are few whole ones."""
+    finite = np.concatenate([part[np.isfinite(part)] for part in values])
+    if len(finite) == 0:
+        return np.array([0.0, 1.0])
+    low, high = float(finite.min()), float(finite.max())
+    if high - low <= bins and np.array_equal(finite, np.round(finite)):
+        return np.arange(low - 0.5, high + 1.0)
+    return np.histogram_bin_edges([low, high], bins)
+
+
+def _rows(axes: Axes, account: Account) -> None:
+    numbers = {
+        "in": account.rows_in,
+        "dropped": sum(account.dropped.values()),
+        "made": sum(account.made.values()),
+        "out": account.rows_out,
+    }
+    axes.bar_label(axes.bar(list(numbers), list(numbers.values())))
+    axes.set_ylabel("rows")

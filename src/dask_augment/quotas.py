@@ -1,0 +1,276 @@
+"""Questions to all the data that exact quotas rest on: rows, random keys and sums of weights of each group.
+
+A group is a stratum and the signs that its rows' weights have, ``-``, ``0`` or ``+`` for each weight column: what is
+taken from a group can then carry the group's weight. All sums are integers, so that they are the same for any
+partitioning: a weight is counted in units of a power of two of its stratum, chosen so that all of a group's weight is
+less than 2**53 units. A sum of such weights is then exact in float64, in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.columns import lookup, plain
+from dask_augment.contract import Measure
+from dask_augment.draw import Draw
+from dask_augment.strata import MOST, Strata, paired, too_many
+
+TRAIN_WEIGHT = "train_weight"
+TRAIN_UNIT = -32
+"""train_weight is counted in units of 2**-32."""
+STREAM = 0
+"""The stream of the 64-bit keys; the rows with the smallest keys are taken."""
+_SIGNS = "-0+"
+SMALLEST = 1100
+"""Powers of two are counted in units of 2**-1100, below all of float64."""
+_HALF = 26
+
+
+class Adds(Protocol):
+    """Anything with a ``+`` of its kind."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+
+V = TypeVar("V", bound=Adds)
+
+
+class Key(NamedTuple):
+    """A group of rows: a stratum, and the sign of each weight."""
+
+    stratum: str
+    signs: str
+
+
+@dataclass(frozen=True)
+class ByGroup(Generic[V]):
+    """A total for each group (or stratum)."""
+
+    parts: Mapping[Any, V]
+
+    def __add__(self, other: ByGroup[V]) -> ByGroup[V]:
+        merged = dict(self.parts)
+        for key, part in other.parts.items():
+            merged[key] = merged[key] + part if key in merged else part
+        return ByGroup(merged)
+
+
+@dataclass(frozen=True)
+class Ints:
+    """Integers that add up one by one."""
+
+    values: tuple[int, ...]
+
+    def __add__(self, other: Ints) -> Ints:
+        return Ints(tuple(a + b for a, b in zip(self.values, other.values, strict=True)))
+
+
+def exact_sums(units: NDArray[np.int64], which: NDArray[np.int64], groups: int) -> list[int]:
+    """The sum of each group's units (0 <= unit < 2**53), as Python's integers: nothing overflows."""
+    high, low = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
+    np.add.at(high, which, units >> _HALF)
+    np.add.at(low, which, units & ((1 << _HALF) - 1))
+    return [(int(h) << _HALF) + int(rest) for h, rest in zip(high, low, strict=True)]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """How rows are grouped, and the weights that are carried: physics weights, and train_weight or not."""
+
+    strata: Strata
+    weights: tuple[str, ...] = ()
+    train: bool = True
+
+    def uses(self) -> frozenset[str]:
+        """The columns that decide about the group, and the weights."""
+        return self.strata.uses() | set(self.weights) | ({TRAIN_WEIGHT} if self.train else set())
+
+    def of(self, events: ak.Array) -> tuple[list[Key], NDArray[np.int64]]:
+        """The groups that these rows are in, and which of them each row is in."""
+        labels, which = self.strata.codes(events)
+        keys = [Key(label, "") for label in labels]
+        for name in self.weights:
+            weight = self.weight(events, name)
+            pairs, which = paired(which, (weight > 0).astype(np.int64) - (weight < 0) + 1)
+            if len(pairs) > 3 * MOST:
+                raise too_many(len(pairs), self.strata)
+            keys = [Key(keys[a].stratum, keys[a].signs + _SIGNS[b]) for a, b in pairs]
+        return keys, which
+
+    def weight(self, events: ak.Array, name: str) -> NDArray[np.float64]:
+        """One weight column; it must be float64, which alone can hold sums exactly."""
+        content = plain(lookup(events.layout, name))
+        if not content.is_numpy or content.data.dtype != np.float64 or content.data.ndim != 1:
+            raise TypeError(
+                f"weight column {name!r} has type {content.form.type}; sums of weights are kept exactly, which needs "
+                f"float64: convert it first, events[{name!r}] = ak.values_astype(events[{name!r}], 'float64')"
+            )
+        return np.asarray(content.data)
+
+    def units(
+        self, events: ak.Array, which: NDArray[np.int64], exponents: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """All weights as integers, int64 (weights, n): |w| in units of 2**exponents[which, weight], then train_weight."""
+        columns = [
+            as_units(np.abs(self.weight(events, name)), exponents[which, i], name)
+            for i, name in enumerate(self.weights)
+        ]
+        if self.train:
+            weight = self.weight(events, TRAIN_WEIGHT)
+            if np.any(weight < 0):
+                raise ValueError(f"{int((weight < 0).sum())} rows have a negative train_weight; it must be 0 or more")
+            columns.append(as_units(weight, TRAIN_UNIT, TRAIN_WEIGHT))
+        return np.stack(columns) if columns else np.zeros((0, len(events)), np.int64)
+
+
+def as_units(values: NDArray[np.float64], exponents: Any, name: str) -> NDArray[np.int64]:
+    """Non-negative numbers as integer multiples of 2**exponents, to the nearest."""
+    units = np.ldexp(values, -exponents)
+    if not np.all(units < 2.0**53):
+        raise ValueError(
+            f"column {name!r} has values, {values[~(units < 2.0**53)][0]} is the first, that are NaN or far larger than "
+            "those that quotas were learned from; learn from all the data, and make weights finite"
+        )
+    return np.rint(units).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Count:
+    """A group: its rows, its smallest key and how many rows have that, and what its weights are like."""
+
+    rows: int
+    first: int
+    times: int
+    bounds: Ints
+    """For each weight, the sum of the powers of two next above \\|w\\|, in units of 2**-1100."""
+    broken: Ints
+    """For each weight, and train_weight, the rows where it is NaN or infinite."""
+    train: int
+    """Sum of train_weight in units of 2**-32."""
+
+    def __add__(self, other: Count) -> Count:
+        first = min(self.first, other.first)
+        times = self.times * (self.first == first) + other.times * (other.first == first)
+        bounds, broken = self.bounds + other.bounds, self.broken + other.broken
+        return Count(self.rows + other.rows, first, times, bounds, broken, self.train + other.train)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Census(Measure[ByGroup[Count]]):
+    """Which groups there are, how many rows they have, and the scale of their weights."""
+
+    keyed: ClassVar[bool] = True
+    groups: Groups
+
+    def uses(self) -> frozenset[str]:
+        """Strata and weights."""
+        return self.groups.uses()
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[Count]:
+        """The groups of one slice."""
+        assert draw is not None
+        keys, which = self.groups.of(events)
+        number = len(keys)
+        bits = draw.bits(STREAM)
+        first = np.full(number, np.iinfo(np.uint64).max)
+        np.minimum.at(first, which, bits)
+        times = np.bincount(which[bits == first[which]], minlength=number)
+        names = [*self.groups.weights, *([TRAIN_WEIGHT] if self.groups.train else [])]
+        values = [self.groups.weight(events, name) for name in names]
+        broken = [np.bincount(which[~np.isfinite(v)], minlength=number) for v in values]
+        bounds = [_bounds(v, which, number) for v in values[: len(self.groups.weights)]]
+        train = [0] * number
+        if self.groups.train and not broken[-1].any():
+            exponents = np.zeros((number, len(self.groups.weights)), np.int64)
+            bare = Groups(self.groups.strata)
+            train = exact_sums(bare.units(events, which, exponents)[-1], which, number)
+        rows = np.bincount(which, minlength=number)
+        return ByGroup({
+            key: Count(
+                int(rows[g]), int(first[g]), int(times[g]), Ints(tuple(b[g] for b in bounds)),
+                Ints(tuple(int(b[g]) for b in broken)), train[g],
+            )
+            for g, key in enumerate(keys)
+        })  # fmt: skip
+
+
+def _bounds(weight: NDArray[np.float64], which: NDArray[np.int64], number: int) -> list[int]:
+    """For each group the sum of 2**ceil-like exponents of \\|w\\| (2**e > \\|w\\|), in units of 2**-1100."""
+    exponents = np.frexp(weight)[1].astype(np.int64) + SMALLEST
+    there = np.isfinite(weight) & (weight != 0)
+    sums = [0] * number
+    pairs, codes = paired(which[there], exponents[there])
+    for (group, exponent), rows in zip(pairs, np.bincount(codes, minlength=len(pairs)), strict=True):
+        sums[group] += int(rows) << exponent
+    return sums
+
+
+def unit_exponent(bound: int) -> int:
+    """The power of two to count weights in whose sum of bounds is this: they make at most 2**52 units, unrounded."""
+    return max(bound.bit_length() - 52 - SMALLEST, -1074) if bound else 0
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Of one group: rows and weights below a window of keys, all weights, and the rows in the window."""
+
+    below: int
+    below_units: Ints
+    all_units: Ints
+    keys: NDArray[np.uint64]
+    units: NDArray[np.int64]
+
+    def __add__(self, other: Slice) -> Slice:
+        return Slice(
+            self.below + other.below,
+            self.below_units + other.below_units,
+            self.all_units + other.all_units,
+            np.concatenate([self.keys, other.keys]),
+            np.concatenate([self.units, other.units], axis=1),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Window(Measure[ByGroup[Slice]]):
+    """The rows whose keys lie in a window [low, high] of their group, and sums of those below."""
+
+    keyed: ClassVar[bool] = True
+    groups: Groups
+    windows: Mapping[Key, tuple[int, int]]
+    exponents: Mapping[str, tuple[int, ...]]
+    """Of each stratum, the power of two that each weight is counted in."""
+
+    def uses(self) -> frozenset[str]:
+        """Strata and weights."""
+        return self.groups.uses()
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[Slice]:
+        """The windows of one slice."""
+        assert draw is not None
+        keys, which = self.groups.of(events)
+        exponents = np.array([self.exponents[key.stratum] for key in keys], np.int64).reshape(len(keys), -1)
+        units = self.groups.units(events, which, exponents)
+        bits = draw.bits(STREAM)
+        wanted = [self.windows.get(key) for key in keys]
+        # A group without a quota has the empty window [1, 0], which no key lies in.
+        low = np.array([window[0] if window else 1 for window in wanted], np.uint64)[which]
+        high = np.array([window[1] if window else 0 for window in wanted], np.uint64)[which]
+        below, inside = bits < low, np.flatnonzero((bits >= low) & (bits <= high))
+        rows = np.bincount(which[below], minlength=len(keys))
+        beneath = [exact_sums(unit[below], which[below], len(keys)) for unit in units]
+        total = [exact_sums(unit, which, len(keys)) for unit in units]
+        inside = inside[np.argsort(which[inside], kind="stable")]
+        borders = np.searchsorted(which[inside], np.arange(len(keys) + 1))
+        return ByGroup({
+            key: Slice(
+                int(rows[g]), Ints(tuple(b[g] for b in beneath)), Ints(tuple(t[g] for t in total)),
+                bits[inside[borders[g] : borders[g + 1]]], units[:, inside[borders[g] : borders[g + 1]]],
+            )
+            for g, key in enumerate(keys) if wanted[g]
+        })  # fmt: skip

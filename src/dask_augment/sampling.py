@@ -1,0 +1,295 @@
+"""Exact quotas: which rows of each group are taken, and how their weights carry what the group has.
+
+The rows of a group with the smallest random keys are taken, as many as the quota says, so that a higher quota adds
+rows and drops none. Weights are rescaled in integers, rounding down; the row with the group's smallest key, which any
+quota takes, gets what that leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+from typing import Any, ClassVar, NamedTuple
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.contract import Measure
+from dask_augment.draw import Draw
+from dask_augment.kernels.allocation import rescaled
+from dask_augment.learned import Learned
+from dask_augment.quotas import (
+    STREAM,
+    TRAIN_UNIT,
+    TRAIN_WEIGHT,
+    ByGroup,
+    Census,
+    Count,
+    Groups,
+    Ints,
+    Key,
+    Slice,
+    Window,
+    exact_sums,
+    unit_exponent,
+)
+from dask_augment.strata import MOST, UnknownStratum, too_many
+
+POLICIES = ("conserve", "balance", "unit")
+"""What train_weight can be: its sum in each stratum as before, the same in all strata, or 1 for every row."""
+_KEYS = 2**64
+_SIGMAS = 8.0
+
+
+def check_policy(policy: object) -> None:
+    """Raise for another policy of train_weight than those there are."""
+    if policy not in POLICIES:
+        raise ValueError(f"train_weight must be one of {list(POLICIES)}, got {policy!r}")
+
+
+def counted(groups: Groups) -> Generator[Measure[Any], Any, dict[Key, Count]]:
+    """Ask for the census, and return it in order; refuses broken weights and too many strata."""
+    census = (yield from Census(groups=groups).ask()).parts
+    for i, name in enumerate([*groups.weights, *([TRAIN_WEIGHT] if groups.train else [])]):
+        if broken := sum(count.broken.values[i] for count in census.values()):
+            raise ValueError(f"weight column {name!r} is NaN or infinite in {broken} rows; repair or drop them first")
+    if len({key.stratum for key in census}) > MOST:
+        raise too_many(len({key.stratum for key in census}), groups.strata)
+    for key in sorted(census):
+        if census[key].times > 1:
+            raise _equal_keys(key)
+    return {key: census[key] for key in sorted(census)}
+
+
+def rows_by_stratum(census: Mapping[Key, Count]) -> dict[str, int]:
+    """Rows of each stratum, over its signs."""
+    rows: dict[str, int] = {}
+    for key, count in census.items():
+        rows[key.stratum] = rows.get(key.stratum, 0) + count.rows
+    return rows
+
+
+class Cut(NamedTuple):
+    """Of one group: the largest key that is taken, and the sums of weights of all its rows and of those taken."""
+
+    threshold: int
+    every: tuple[int, ...]
+    taken: tuple[int, ...]
+
+
+def exponents_of(census: Mapping[Key, Count], weights: int) -> dict[str, tuple[int, ...]]:
+    """The power of two that each weight is counted in, for each stratum: one for both signs."""
+    bounds: dict[str, Ints] = {}
+    for key, count in census.items():
+        bounds[key.stratum] = bounds.get(key.stratum, Ints((0,) * weights)) + count.bounds
+    return {stratum: tuple(unit_exponent(bound) for bound in found.values) for stratum, found in bounds.items()}
+
+
+def cuts(
+    groups: Groups, census: Mapping[Key, Count], quotas: Mapping[Key, int], exponents: Mapping[str, tuple[int, ...]]
+) -> Generator[Measure[Any], Any, dict[Key, Cut]]:
+    """Find the largest key to take of each group that is not taken whole.
+
+    Keys are uniform, so the quota's lies within some standard deviations of its fraction: one question as a rule. The
+    window is widened where it does not, up to all keys.
+    """
+    found: dict[Key, Cut] = {}
+    width = 1.0
+    open_keys = [key for key, quota in quotas.items() if 0 < quota < census[key].rows]
+    while open_keys:
+        windows = {key: _window(census[key].rows, quotas[key], width) for key in open_keys}
+        question = Window(groups=groups, windows=windows, exponents=exponents)
+        slices: Mapping[Key, Slice] = (yield from question.ask()).parts
+        for key in open_keys:
+            cut = _cut(key, slices[key], quotas[key])
+            if cut is not None:
+                found[key] = cut
+        open_keys = [key for key in open_keys if key not in found]
+        width *= 16
+    return found
+
+
+def _window(rows: int, quota: int, width: float) -> tuple[int, int]:
+    spread = _SIGMAS * sqrt(quota * (rows - quota) / rows) + _SIGMAS**2
+    centre, half = quota * _KEYS // rows, int(width * spread / rows * _KEYS)
+    return max(centre - half, 0), min(centre + half, _KEYS - 1)
+
+
+def _cut(key: Key, found: Slice, quota: int) -> Cut | None:
+    """The cut of one group; None where the window misses it."""
+    order = np.argsort(found.keys)
+    last = quota - found.below - 1
+    if not 0 <= last < len(order):
+        return None
+    threshold = found.keys[order[last]]
+    if last + 1 < len(order) and found.keys[order[last + 1]] == threshold:
+        raise _equal_keys(key)
+    taken = found.units[:, order[: last + 1]]
+    sums = [b + sum(int(u) for u in units) for b, units in zip(found.below_units.values, taken, strict=True)]
+    return Cut(int(threshold), found.all_units.values, tuple(sums))
+
+
+def _equal_keys(key: Key) -> ValueError:
+    return ValueError(
+        f"two rows of stratum {key.stratum!r} have the same 64-bit random key, so that one cannot be told from the "
+        "other; change the seed"
+    )
+
+
+def balanced(census: Mapping[Key, Count], train_weight: str) -> dict[Key, int]:
+    """The sum of train_weight that each group is to have, in units of 2**-32."""
+    have = {key: count.train for key, count in census.items()}
+    if train_weight != "balance":
+        return have
+    strata: dict[str, list[Key]] = {}
+    for key in have:
+        strata.setdefault(key.stratum, []).append(key)
+    each = sum(have.values()) // len(strata)
+    wanted: dict[Key, int] = {}
+    for keys in strata.values():
+        stratum = sum(have[key] for key in keys)
+        for key in keys[1:]:
+            wanted[key] = each * have[key] // stratum if stratum else 0
+        wanted[keys[0]] = each - sum(wanted[key] for key in keys[1:])
+    return wanted
+
+
+@dataclass(frozen=True, eq=False)
+class Quotas:
+    """The groups that were learned, their quotas, and how weights are rescaled.
+
+    arrays (G groups in order, U weights with train_weight last where it is read): strata and signs, str (G,); rows and
+    quota, int64 (G,); first and threshold, uint64 (G,): smallest key, and largest key that is taken; exponents,
+    int64 (G, weights); wanted, present and rest, int64 (G, U): the sum of weights that a group is to have, that of the
+    rows taken, and what rounding down leaves, in units.
+    """
+
+    groups: Groups
+    arrays: Mapping[str, NDArray[Any]]
+
+    @cached_property
+    def _index(self) -> dict[Key, int]:
+        pairs = zip(self.arrays["strata"], self.arrays["signs"], strict=True)
+        return {Key(str(stratum), str(signs)): g for g, (stratum, signs) in enumerate(pairs)}
+
+    def find(self, events: ak.Array) -> NDArray[np.int64]:
+        """The learned group of each row."""
+        keys, which = self.groups.of(events)
+        for key in keys:
+            if key not in self._index:
+                known = sorted({known.stratum for known in self._index})
+                detail = f" with weights of sign {key.signs!r}" if key.stratum in known else ""
+                raise UnknownStratum(
+                    f"there are events in stratum {key.stratum!r}{detail}, and there were none while learning; there "
+                    f"were {len(known)} strata: {', '.join(known[:8])}. Learn from all the data again"
+                )
+        return np.array([self._index[key] for key in keys], np.int64)[which]
+
+    def taken(self, bits: NDArray[np.uint64], which: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each row is within the quota of its group."""
+        within: NDArray[np.bool_] = bits <= self.arrays["threshold"][which]
+        return within & (self.arrays["quota"][which] > 0)
+
+    def rescaled(self, events: ak.Array, which: NDArray[np.int64], bits: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """All weights of the rows taken, as integers that add up to what the group is to have: int64 (U, n)."""
+        arrays = self.arrays
+        units = self.groups.units(events, which, arrays["exponents"])
+        carries = bits == arrays["first"][which]
+        names = [*self.groups.weights, TRAIN_WEIGHT]
+        for i, unit in enumerate(units):
+            wanted, present = arrays["wanted"][:, i], arrays["present"][:, i]
+            factors = wanted / np.maximum(present, 1)
+            if np.any(unit * factors[which] >= 2.0**53):
+                group = int(which[np.argmax(unit * factors[which])])
+                raise ValueError(
+                    f"a row of stratum {arrays['strata'][group]!r} would have to carry more {names[i]} than a float64 "
+                    f"can hold exactly: it is rescaled by {factors[group]:.3g}; take more rows of the stratum"
+                )
+            units[i] = rescaled(unit, which, wanted, present) + np.where(carries, arrays["rest"][which, i], 0)
+        return units
+
+    def weight(
+        self, i: int, values: NDArray[np.float64], units: NDArray[np.int64], which: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Weight column i of the rows taken, with its signs; as it is in groups that need no rescaling."""
+        arrays = self.arrays
+        scaled = np.copysign(np.ldexp(units.astype(np.float64), arrays["exponents"][which, i]), values)
+        same = arrays["wanted"][which, i] == arrays["present"][which, i]
+        return np.where(same, values, scaled)
+
+    def learned(self, quotas_drop: bool) -> Generator[Measure[Any], Any, Learned]:
+        """The arrays with what rounding down leaves, which is one more question where weights are rescaled."""
+        arrays = self.arrays
+        rest = np.zeros_like(arrays["wanted"])
+        if np.any(arrays["wanted"] != arrays["present"]):
+            sums = (yield from Rescaled(quotas=self, quotas_drop=quotas_drop).ask()).parts
+            for key, g in self._index.items():
+                got = sums[key].values if key in sums else (0,) * rest.shape[1]
+                rest[g] = [int(wanted) - had for wanted, had in zip(arrays["wanted"][g], got, strict=True)]
+        return Learned({**arrays, "rest": rest})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rescaled(Measure[ByGroup[Ints]]):
+    """The sum of rescaled weights of the rows taken, rounded down."""
+
+    keyed: ClassVar[bool] = True
+    quotas: Quotas
+    quotas_drop: bool
+    """Whether rows beyond the quota are dropped."""
+
+    def uses(self) -> frozenset[str]:
+        """Strata and weights."""
+        return self.quotas.groups.uses()
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[Ints]:
+        """The sums of one slice."""
+        assert draw is not None
+        which, bits = self.quotas.find(events), draw.bits(STREAM)
+        units = self.quotas.rescaled(events, which, bits)
+        keys = list(self.quotas._index)
+        if self.quotas_drop:
+            taken = self.quotas.taken(bits, which)
+            units, which = units[:, taken], which[taken]
+        sums = [exact_sums(unit, which, len(keys)) for unit in units]
+        return ByGroup({keys[int(g)]: Ints(tuple(s[g] for s in sums)) for g in np.unique(which)})
+
+
+def quotas_of(
+    groups: Groups,
+    census: Mapping[Key, Count],
+    quotas: Mapping[Key, int],
+    found: Mapping[Key, Cut],
+    exponents: Mapping[str, tuple[int, ...]],
+    sums: Mapping[Key, tuple[tuple[int, ...], tuple[int, ...]]],
+) -> Quotas:
+    """Quotas as arrays; ``sums`` are, for each group, the weights wanted and those present, in units."""
+    keys = list(census)
+    columns = len(groups.weights) + groups.train
+    for key in keys:
+        if max((max(pair) for pair in zip(*sums[key], strict=True)), default=0) >= 2**63:
+            raise ValueError(f"stratum {key.stratum!r} has a sum of {TRAIN_WEIGHT} of 2**31 or more; make more strata")
+    everything = _KEYS - 1
+    thresholds = [found[key].threshold if key in found else everything for key in keys]
+    arrays: dict[str, NDArray[Any]] = {
+        "strata": np.array([key.stratum for key in keys]),
+        "signs": np.array([key.signs for key in keys]),
+        "rows": np.array([census[key].rows for key in keys], np.int64),
+        "quota": np.array([quotas[key] for key in keys], np.int64),
+        "first": np.array([census[key].first for key in keys], np.uint64),
+        "threshold": np.array(thresholds, np.uint64),
+        "exponents": np.array([exponents[key.stratum] for key in keys], np.int64).reshape(len(keys), -1),
+        "wanted": np.array([sums[key][0] for key in keys], np.int64).reshape(len(keys), columns),
+        "present": np.array([sums[key][1] for key in keys], np.int64).reshape(len(keys), columns),
+        "rest": np.zeros((len(keys), columns), np.int64),
+    }
+    return Quotas(groups, arrays)
+
+
+def train_weights(units: NDArray[np.int64]) -> NDArray[np.float64]:
+    """train_weight from its units."""
+    weights: NDArray[np.float64] = np.ldexp(units.astype(np.float64), TRAIN_UNIT)
+    return weights

@@ -1,0 +1,64 @@
+"""How much a variable varies in each stratum, in integers: what the Neyman allocation needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import sqrt
+
+import awkward as ak
+import numpy as np
+
+from dask_augment.columns import lookup, plain
+from dask_augment.contract import Measure
+from dask_augment.draw import Draw
+from dask_augment.quotas import SMALLEST, ByGroup, Ints, exact_sums
+from dask_augment.strata import Strata, paired
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spread(Measure[ByGroup[Ints]]):
+    """For each stratum: rows, sum of x, sum of x squared (exact in 30 bits of each value), rows where x is broken."""
+
+    strata: Strata
+    variable: str
+
+    def uses(self) -> frozenset[str]:
+        """Strata and the variable."""
+        return self.strata.uses() | {self.variable}
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[Ints]:  # noqa: ARG002
+        """The sums of one slice, in units of 2**-1130 and its square."""
+        labels, which = self.strata.codes(events)
+        content = plain(lookup(events.layout, self.variable))
+        if not content.is_numpy or content.data.ndim != 1:
+            raise TypeError(f"variable {self.variable!r} must be one number for each event, it is {content.form.type}")
+        values = np.asarray(content.data, dtype=np.float64)
+        finite = np.isfinite(values)
+        fractions, exponents = np.frexp(np.where(finite, values, 0.0))
+        digits = np.rint(np.ldexp(fractions, 30)).astype(np.int64)
+        pairs, codes = paired(which, exponents.astype(np.int64) + SMALLEST)
+        negative = np.where(digits < 0, -digits, 0)
+        plus = exact_sums(digits + negative, codes, len(pairs))
+        minus = exact_sums(negative, codes, len(pairs))
+        # A square has up to 60 bits: its halves are added one by one.
+        high = exact_sums(digits**2 >> 30, codes, len(pairs))
+        low = exact_sums(digits**2 & (2**30 - 1), codes, len(pairs))
+        rows, broken = (np.bincount(which, mask, len(labels)) for mask in (np.ones(len(which)), ~finite))
+        sums = [[int(rows[g]), 0, 0, int(broken[g])] for g in range(len(labels))]
+        for i, (group, exponent) in enumerate(pairs):
+            sums[group][1] += (plus[i] - minus[i]) << exponent
+            sums[group][2] += ((high[i] << 30) + low[i]) << (2 * exponent)
+        return ByGroup({label: Ints(tuple(sums[g])) for g, label in enumerate(labels)})
+
+
+def standard_deviations(spread: ByGroup[Ints], variable: str) -> dict[str, float]:
+    """The standard deviation of each stratum, rounded once: the same for any partitioning."""
+    if broken := sum(part.values[3] for part in spread.parts.values()):
+        raise ValueError(f"variable {variable!r} is NaN or infinite in {broken} rows; choose another or select rows first")
+    sigmas = {}
+    for label, part in spread.parts.items():
+        rows, first, second, _ = part.values
+        scale = (rows << (SMALLEST + 30)) ** 2
+        sigmas[label] = sqrt(float(Fraction(rows * second - first**2, scale)))
+    return sigmas

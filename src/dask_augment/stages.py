@@ -1,0 +1,60 @@
+"""Events between two passes: each part stored as flat Parquet, so that no event is computed again in every round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import awkward as ak
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dask_augment.columns import flat
+from dask_augment.dataset.parquet import Settings
+from dask_augment.dataset.receipt import Part, Receipt
+from dask_augment.dataset.sink import Sink
+from dask_augment.meters import Account
+
+
+def stage_sink(folder: Path, schema: pa.Schema) -> Sink:
+    """A sink for parts that only this run reads, in a folder inside its staging."""
+    for name in ("attempts", "receipts"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return Sink(str(folder), schema, (), Settings.for_schema(schema))
+
+
+@dataclass(frozen=True)
+class StageReader:
+    """Reads what a stage stored, part by part."""
+
+    sink: Sink
+    columns: tuple[str, ...]
+
+    def __call__(self, part: Part) -> ak.Array:
+        """The events of one part after the stage."""
+        (file,) = self._receipt(part).files
+        path = self.sink.attempts / file.name
+        table = pq.read_table(path, columns=list(self.columns), page_checksum_verification=True, partitioning=None)
+        return ak.without_parameters(ak.from_arrow(table))
+
+    def account(self, part: Part) -> Account:
+        """What became of the rows of this part up to here."""
+        return self._receipt(part).account
+
+    def narrowed(self, needed: Iterable[str]) -> StageReader:
+        """The reader with no more columns than these need."""
+        names = {flat(name) for name in needed}
+        counters = {name[1:] for name in names if name[:1] == "n"}
+        kept = [name for name in self.columns if name in names or name.partition("_")[0] in counters]
+        return replace(self, columns=tuple(kept))
+
+    def form(self) -> ak.Array:
+        """No events, of the form that parts have."""
+        return ak.without_parameters(ak.from_arrow(self.sink.schema.empty_table().select(list(self.columns))))
+
+    def _receipt(self, part: Part) -> Receipt:
+        receipt = self.sink.receipt(part.id)
+        if receipt is None:
+            raise FileNotFoundError(f"part {part.id} was not stored in {self.sink.staging}; run the plan again")
+        return receipt

@@ -1,0 +1,197 @@
+"""Strata: which of several disjoint groups each event is in, by data set, category or bin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.columns import lookup, plain
+
+MOST = 1000
+"""Strata that there may be: more are as a rule a column of ids or counts taken for a category."""
+_OUTSIDE = ("own", "edge", "error")
+
+
+class UnknownStratum(ValueError):
+    """An event is in a stratum that was not there while learning."""
+
+
+@dataclass(frozen=True)
+class Bins:
+    """A number in bins [edge, next edge): ``Bins("HT", [0, 500, 1000])``.
+
+    Parameters
+    ----------
+    column
+        One number for each event.
+    edges
+        Borders of the bins, ascending, at least two, in the column's unit; infinite ones are allowed.
+    outside
+        What becomes of values below the first edge, and of those at or above the last: ``"own"``, a stratum each
+        (``HT<0``, ``HT>=1000``); ``"edge"``, they join the first and the last bin; ``"error"``. NaN is a stratum of its
+        own (``HT=nan``), unless ``outside="error"``.
+    """
+
+    column: str
+    edges: tuple[float, ...]
+    outside: str = "own"
+
+    def __post_init__(self) -> None:
+        try:
+            edges = tuple(float(edge) for edge in self.edges)
+        except (TypeError, ValueError):
+            raise ValueError(f"edges of {self.column!r} must be a list of numbers, got {self.edges!r}") from None
+        if len(edges) < 2 or any(not low < high for low, high in pairwise(edges)):
+            raise ValueError(f"edges of {self.column!r} must be at least two ascending numbers, got {list(edges)}")
+        if self.outside not in _OUTSIDE:
+            raise ValueError(f"outside of {self.column!r} must be one of {list(_OUTSIDE)}, got {self.outside!r}")
+        object.__setattr__(self, "edges", edges)
+
+    def as_plan(self) -> dict[str, Any]:
+        """The entry as a plan file has it: ``{column: HT, edges: [0, 500]}``."""
+        edges = [str(edge) if math.isinf(edge) else edge for edge in self.edges]
+        entry: dict[str, Any] = {"column": self.column, "edges": edges}
+        return entry if self.outside == "own" else entry | {"outside": self.outside}
+
+    def names(self) -> list[str]:
+        """Labels of all strata there can be: underflow, the bins, overflow, NaN."""
+        texts = [f"{edge:.17g}" if f"{edge:g}" != repr(edge).removesuffix(".0") else f"{edge:g}" for edge in self.edges]
+        bins = [f"{self.column}=[{low},{high})" for low, high in pairwise(texts)]
+        below, above = f"{self.column}<{texts[0]}", f"{self.column}>={texts[-1]}"
+        if self.outside == "edge":
+            below, above = bins[0], bins[-1]
+        return [below, *bins, above, f"{self.column}=nan"]
+
+    def codes(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """Which of :meth:`names` each value is in."""
+        last = len(self.edges)
+        which = np.searchsorted(np.asarray(self.edges), values, side="right").astype(np.int64)
+        which[np.isnan(values)] = last + 1
+        if self.outside == "error" and np.any(out := (which == 0) | (which >= last)):
+            raise ValueError(
+                f"column {self.column!r} has {int(out.sum())} values outside the edges [{self.edges[0]:g}, "
+                f'{self.edges[-1]:g}), the first is {values[out][0]}; widen the edges, or say outside="own" or "edge"'
+            )
+        if self.outside == "edge":
+            which = np.where(which <= last, np.clip(which, 1, last - 1), which)
+        return which
+
+
+@dataclass(frozen=True)
+class Strata:
+    """The strata of events: every combination of the entries that occurs.
+
+    An entry is the name of a column of integers or strings, where each value is a category (``"dataset"`` is the data
+    set), or :class:`Bins` of any number. Labels are the same everywhere: ``dataset=ttbar|HT=[0,500)``; a ``|`` or ``%``
+    in a string is percent-encoded. No entries: all events are one stratum, ``all``.
+    """
+
+    entries: tuple[str | Bins, ...] = ()
+
+    @classmethod
+    def of(cls, value: Strata | str | Bins | Iterable[Any]) -> Strata:
+        """Strata from what a user or plan file wrote: one entry or a list of them, bins also as dictionaries."""
+        if isinstance(value, Strata):
+            return value
+        given = [value] if isinstance(value, (str, Bins, Mapping)) else list(value)
+        entries = tuple(_entry(entry) for entry in given)
+        columns = [entry if isinstance(entry, str) else entry.column for entry in entries]
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"strata name a column twice: {columns}; give each column one entry")
+        return cls(entries)
+
+    def as_plan(self) -> list[Any]:
+        """The entries as a plan file has them."""
+        return [entry if isinstance(entry, str) else entry.as_plan() for entry in self.entries]
+
+    def uses(self) -> frozenset[str]:
+        """The columns that decide."""
+        return frozenset(entry if isinstance(entry, str) else entry.column for entry in self.entries)
+
+    def codes(self, events: ak.Array) -> tuple[list[str], NDArray[np.int64]]:
+        """Labels of the strata that these events are in, sorted, and which of them each event is in: int64 (n,)."""
+        labels, which = ["all"], np.zeros(len(events), np.int64)
+        for position, entry in enumerate(self.entries):
+            names, codes = _coded(events, entry)
+            if not position:
+                labels = [""]
+            pairs, which = paired(which, codes)
+            if len(pairs) > MOST:
+                raise too_many(len(pairs), self)
+            labels = [f"{labels[a]}|{names[b]}" if position else names[b] for a, b in pairs]
+        order = sorted(range(len(labels)), key=labels.__getitem__)
+        rank = np.empty(len(labels), np.int64)
+        rank[order] = np.arange(len(labels))
+        return [labels[i] for i in order], rank[which]
+
+
+def paired(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
+    """The pairs of two codes that occur, sorted, and which of them each row has."""
+    width = int(second.max(initial=0)) + 1
+    size = (int(first.max(initial=0)) + 1) * width
+    both = first * width + second
+    if size <= 2**16:  # counting is far cheaper than sorting
+        found = np.flatnonzero(np.bincount(both, minlength=1))
+        place = np.zeros(size, np.int64)
+        place[found] = np.arange(len(found))
+        which = place[both]
+    else:
+        found, which = np.unique(both, return_inverse=True)
+    return [(int(code) // width, int(code) % width) for code in found], which.reshape(-1).astype(np.int64)
+
+
+def too_many(number: int, strata: Strata) -> ValueError:
+    """The error that says that there are more strata than :data:`MOST`."""
+    return ValueError(
+        f"strata {strata.as_plan()} divide the events into at least {number} groups; the limit is {MOST}. Put numbers "
+        "into fewer bins, with Bins(column, edges)"
+    )
+
+
+def _entry(value: Any) -> str | Bins:
+    if isinstance(value, (str, Bins)):
+        return value
+    if isinstance(value, Mapping):
+        if not {"column", "edges"} <= set(value) <= {"column", "edges", "outside"}:
+            raise ValueError(f"a stratum in bins has column, edges and perhaps outside, got {dict(value)!r}")
+        return Bins(**value)
+    raise TypeError(f"strata are columns, Bins(column, edges) or {{column: ..., edges: [...]}}, got {value!r}")
+
+
+def _coded(events: ak.Array, entry: str | Bins) -> tuple[list[str], NDArray[np.int64]]:
+    """Labels of one entry, and which of them each event has."""
+    column = entry if isinstance(entry, str) else entry.column
+    content = plain(lookup(events.layout, column))
+    if isinstance(entry, str) and _is_text(content):
+        strings = ak.to_categorical(ak.Array(content))
+        texts = [str(text).replace("%", "%25").replace("|", "%7C") for text in ak.categories(strings)]
+        return [f"{column}={text}" for text in texts], np.asarray(strings.layout.index.data).astype(np.int64)
+    if not content.is_numpy or content.data.ndim != 1:
+        raise TypeError(
+            f"column {column!r} cannot divide events into strata: it has type {content.form.type}, not one "
+            f"{'number' if isinstance(entry, Bins) else 'integer or string'} for each event"
+        )
+    values = np.asarray(content.data)
+    if isinstance(entry, Bins):
+        return entry.names(), entry.codes(values)
+    if values.dtype.kind not in "iub":
+        raise TypeError(
+            f"column {column!r} has type {content.form.type}, whose values are no categories; put it into bins: "
+            f"Bins({column!r}, [0, 100, 200])"
+        )
+    found, which = np.unique(values, return_inverse=True)
+    if len(found) > MOST:
+        raise too_many(len(found), Strata((entry,)))
+    return [f"{column}={int(value)}" for value in found], which.reshape(-1).astype(np.int64)
+
+
+def _is_text(content: Any) -> bool:
+    inner = content.content if content.is_indexed and not content.is_option else content
+    return inner.is_list and inner.parameter("__array__") in ("string", "bytestring")
