@@ -18,12 +18,20 @@ _HOME = {
     "Define": "augmenters.define",
     "Function": "augmenters.function",
     "augmenter": "augmenters.function",
+    "Oversample": "augmenters.oversample",
     "PhiRotate": "augmenters.phi_rotate",
     "Repeat": "augmenters.repeat",
     "Select": "augmenters.select",
     "Split": "augmenters.split",
+    "Undersample": "augmenters.undersample",
+    "Bins": "strata",
+    "Strata": "strata",
     "Expression": "expression",
     "preview": "pictures",
+    "Plan": "plan",
+    "run": "running",
+    "published_plan": "running",
+    "verify": "dataset.verify",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604

@@ -18,7 +18,7 @@ from rich.table import Table
 from dask_augment import __version__, registry
 
 if TYPE_CHECKING:
-    from dask_augment.run import Result
+    from dask_augment.running import Result
 
 app = typer.Typer(
     add_completion=False,
@@ -100,7 +100,7 @@ def run(
     The result does not depend on where it runs, the number of workers or the chunk size. A run that was cut off goes
     on with --resume; a plan that is published already is not run again.
     """
-    from dask_augment import run as running
+    from dask_augment import running
     from dask_augment.plan import Plan
 
     asked = Plan.read(plan)

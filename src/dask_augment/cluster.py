@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +46,9 @@ def connected(scheduler: str | None = None, *, workers: int | None = None, dashb
     with dask.config.set({"distributed.scheduler.http.routes": _ROUTES, "distributed.nanny.pre-spawn-environ": _QUIET}):
         address = "127.0.0.1:0" if dashboard else None
         with (
-            LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=address) as cluster,
+            LocalCluster(
+                n_workers=count, threads_per_worker=1, dashboard_address=address, silence_logs=logging.ERROR
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield client

@@ -11,7 +11,7 @@ import numpy as np
 import uproot
 
 from dask_augment.plan import Plan
-from dask_augment.run import Progress, Result, run
+from dask_augment.running import Progress, Result, run
 
 _FILES = 4
 

@@ -80,7 +80,7 @@ def dataset_codes(events: ak.Array, dataset: str | None) -> tuple[list[str], NDA
     if dataset is not None:
         return [dataset], None
     refuse_keyless(events, (), None)
-    strings = ak.to_categorical(ak.Array(lookup(events.layout, "dataset")))
+    strings = ak.str.to_categorical(ak.Array(plain(lookup(events.layout, "dataset"))))
     names = [str(name) for name in ak.categories(strings)]
     return names, np.asarray(strings.layout.index.data).astype(np.int64)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,111 +14,9 @@ import yaml
 from dask_augment import registry
 from dask_augment.augmenters.function import Function
 from dask_augment.contract import Augmenter, plain
-from dask_augment.identity import IDS
+from dask_augment.inputs import Inputs, PlanError, names
 
-
-class PlanError(ValueError):
-    """A plan that cannot be carried out; says where in it and what to write."""
-
-
-_ONE_OF = ("fileset", "files", "folder")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """Where the events come from; exactly one of ``fileset``, ``files`` and ``folder`` is given.
-
-    Parameters
-    ----------
-    fileset
-        coffea's: ``{name: {"files": {path: tree}, "metadata": {...}}}``, or the path of such a JSON file (gzip too).
-        ``metadata`` may hold ``is_mc`` (false for collision data), ``xsec`` [pb] and ``lumi`` [1/pb].
-    files
-        Path or glob of ROOT or Parquet files, or a list of them, all of the data set ``dataset``.
-    folder
-        A folder of Parquet files, as published by this package: the hive folders name the data sets.
-    tree
-        Name of the tree in ROOT files.
-    ids
-        Columns that identify an event, or "position": the file's uuid and the entry in it.
-    weight
-        Generator weight; the column ``weight`` is made from it, times xsec x lumi / its sum over all events of all
-        files where the fileset says xsec. A file that has no such column is given weight 1, which the manifest says.
-    weights
-        Further weight columns that scale together with ``weight``, under their own names.
-    lumi
-        Integrated luminosity [1/pb] of data sets that do not say their own.
-    """
-
-    fileset: Any = None
-    files: str | Sequence[str] | None = None
-    folder: str | None = None
-    dataset: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    tree: str = "Events"
-    ids: tuple[str, ...] | str = IDS
-    weight: str = "genWeight"
-    weights: tuple[str, ...] = ()
-    lumi: float | None = None
-
-    def __post_init__(self) -> None:
-        given = [name for name in _ONE_OF if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise PlanError(f"inputs need exactly one of {', '.join(_ONE_OF)}; got {given or 'none of them'}")
-        if self.files is not None and not self.dataset:
-            raise PlanError("inputs of files need the name of their data set: inputs: {files: ..., dataset: ttbar}")
-        if isinstance(self.ids, str) and self.ids != "position":
-            raise PlanError(f'ids must be a list of columns or "position", got {self.ids!r}')
-        if isinstance(self.ids, list):
-            object.__setattr__(self, "ids", tuple(self.ids))
-        object.__setattr__(self, "weights", tuple(self.weights))
-
-    def datasets(self) -> dict[str, dict[str, Any]]:
-        """The fileset in one form: ``{name: {"files": {path: tree or None}, "metadata": {...}}}``."""
-        if self.folder is not None:
-            return {}
-        if self.files is not None:
-            patterns = [self.files] if isinstance(self.files, str) else list(self.files)
-            return {str(self.dataset): {"files": dict.fromkeys(patterns), "metadata": dict(self.metadata)}}
-        fileset = read_fileset(self.fileset) if isinstance(self.fileset, (str, Path)) else self.fileset
-        if not isinstance(fileset, Mapping) or not fileset:
-            raise PlanError(f"a fileset maps names of data sets to their files, got {fileset!r}")
-        return {str(name): _dataset(str(name), fileset[name]) for name in fileset}
-
-
-def read_fileset(path: str | Path) -> Any:
-    """A fileset from JSON, gzip too."""
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise PlanError(f"fileset {str(path)!r} is not there (read from {Path.cwd()})") from None
-    try:
-        return json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
-    except ValueError as error:
-        raise PlanError(f"fileset {str(path)!r} is not JSON: {error}") from None
-
-
-def _dataset(name: str, entry: Any) -> dict[str, Any]:
-    metadata: dict[str, Any] = {}
-    if isinstance(entry, Mapping) and "files" in entry:
-        unknown = set(entry) - {"files", "metadata", "form"}
-        if unknown:
-            raise PlanError(f"data set {name!r} has unknown keys {sorted(unknown)}; there are files and metadata")
-        metadata = dict(entry.get("metadata") or {})
-        entry = entry["files"]
-    if isinstance(entry, str):
-        entry = [entry]
-    if isinstance(entry, Mapping):
-        files = {str(p): v["object_path"] if isinstance(v, Mapping) else v for p, v in entry.items()}
-    elif isinstance(entry, Sequence):
-        files = dict.fromkeys(map(str, entry))
-        if len(files) != len(entry):
-            raise PlanError(f"data set {name!r} lists a file twice; its events would be doubled")
-    else:
-        raise PlanError(f"data set {name!r} must list its files, got {entry!r}")
-    if not files:
-        raise PlanError(f"data set {name!r} has no files; name some, or take it out")
-    return {"files": files, "metadata": metadata}
+__all__ = ["Inputs", "Plan", "PlanError", "Target"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +41,8 @@ class Target:
     def __post_init__(self) -> None:
         for name in ("partition_by", "keep"):
             value = getattr(self, name)
-            if isinstance(value, str):
-                raise PlanError(f"output: {name} must be a list, got {value!r}; write [{value}]")
             if value is not None:
-                object.__setattr__(self, name, tuple(value))
+                object.__setattr__(self, name, names(f"output: {name}", value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +62,8 @@ class Plan:
         object.__setattr__(self, "steps", tuple(self.steps))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise PlanError(f"seed must be a whole number, got {self.seed!r}")
+        if self.split is not None and not (isinstance(self.split, str) and self.split):
+            raise PlanError(f"split must name the column that is 0 on training rows, or be none, got {self.split!r}")
         for position, step in enumerate(self.steps):
             augmenter = step[1] if isinstance(step, tuple) else step
             if not isinstance(augmenter, Augmenter):
@@ -181,7 +78,7 @@ class Plan:
         known = {f.name for f in fields(kind)}
         if name == "inputs" and not known & set(value):
             value = {"fileset": value}
-        unknown = sorted(set(value) - known)
+        unknown = sorted(map(str, set(value) - known))
         if unknown:
             raise PlanError(f"{name} has unknown keys {unknown}; there are {sorted(known)}")
         return kind(**value)
@@ -192,7 +89,7 @@ class Plan:
         if not isinstance(values, Mapping):
             raise PlanError(f"a plan is a dictionary with inputs, seed, steps and output, got {type(values).__name__}")
         known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown = sorted(map(str, set(values) - known))
         if unknown:
             raise PlanError(f"the plan has unknown keys {unknown}; there are {sorted(known)}")
         missing = sorted({"inputs", "steps", "seed"} - set(values))
@@ -211,9 +108,11 @@ class Plan:
     def read(cls, path: str | Path) -> Plan:
         """The plan of a YAML file."""
         try:
-            values = yaml.safe_load(Path(path).read_text())
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise PlanError(f"plan {str(path)!r} is not there (read from {Path.cwd()})") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"plan {str(path)!r} cannot be read: {error}") from None
         except yaml.YAMLError as error:
             raise PlanError(f"plan {str(path)!r} is not YAML: {error}") from None
         return cls.from_dict(values, folder=Path(path).parent)
@@ -257,7 +156,10 @@ def _given(section: Any) -> dict[str, Any]:
 
 
 def step_from(entry: Any, position: int, folder: Path) -> Augmenter | tuple[str, Augmenter]:
-    """One step of a plan: ``name``, ``{name: options}``, ``file.py:function``; ``as:`` gives it a label."""
+    """One step of a plan: ``name``, ``{name: options}``, ``file.py:function``; ``as:`` gives it a label.
+
+    A function may say the ``sha256`` of its file's text, as :meth:`Plan.to_dict` does: it is then refused when changed.
+    """
     label = None
     if isinstance(entry, Mapping):
         entry = dict(entry)
@@ -270,10 +172,25 @@ def step_from(entry: Any, position: int, folder: Path) -> Augmenter | tuple[str,
     if not isinstance(name, str):
         raise PlanError(f"step {position} must be a name, {{name: options}} or file.py:function, got {entry!r}")
     try:
-        augmenter: Augmenter = Function.from_file(name, folder) if ".py:" in name else build(name, options)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+        augmenter = function_of(name, options, folder) if ":" in name else build(name, options)
+    except (ImportError, KeyError, TypeError, ValueError, OSError) as error:
         raise PlanError(f"step {position} ({name}): {error.args[0] if isinstance(error, KeyError) else error}") from error
     return augmenter if label is None else (str(label), augmenter)
+
+
+def function_of(address: str, options: Any, folder: Path) -> Augmenter:
+    """The function that ``my_file.py:function`` names, if its file is the one that ``options`` may tell the sha256 of."""
+    if ".py:" not in address:
+        raise ValueError("a function that was made in Python; in a plan it is named by its file, my_file.py:function")
+    if options is not None and not (isinstance(options, Mapping) and set(options) == {"sha256"}):
+        raise ValueError(f"a function has no options but the sha256 of its file, got {options!r}")
+    function = Function.from_file(address, folder)
+    if options is not None and function.sha256 != options["sha256"]:
+        raise ValueError(
+            f"its file has changed: the sha256 is {function.sha256}, the plan was made with {options['sha256']}; take "
+            "the old file, or the sha256 out of the plan"
+        )
+    return function
 
 
 def build(name: str, options: Any) -> Augmenter:
@@ -286,10 +203,17 @@ def build(name: str, options: Any) -> Augmenter:
         return kind(options)  # type: ignore[call-arg]  # the one field that may be given by position
     if not isinstance(options, Mapping):
         raise TypeError(f"options must be a dictionary, got {options!r}")
-    unknown = sorted(set(options) - known)
+    unknown = sorted(map(str, set(options) - known))
     if unknown:
-        raise ValueError(f"unknown options {unknown}; there are {sorted(known)}")
+        raise ValueError(f"unknown options {unknown}; there are {sorted(known) or 'none'}")
+    lacking = [f.name for f in fields(kind) if _needed(f) and f.name not in options]
+    if lacking:
+        raise ValueError(f"the options {lacking} are needed; there are {sorted(known)}")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+
+
+def _needed(option: Any) -> bool:
+    return bool(option.default is MISSING and option.default_factory is MISSING)
 
 
 def step_to(step: Augmenter | tuple[str, Augmenter]) -> Any:
@@ -297,7 +221,7 @@ def step_to(step: Augmenter | tuple[str, Augmenter]) -> Any:
     augmenter = _augmenter(step)
     name = registry.name_of(augmenter)
     if isinstance(augmenter, Function):
-        entry: Any = {name: augmenter.configuration()}
+        entry: Any = {augmenter.address: {"sha256": augmenter.sha256}}
     else:
         options = {
             f.name: augmenter.configuration()[f.name]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import closing, contextmanager, suppress
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
@@ -51,21 +51,33 @@ class Iterative:
 
 
 class Futures:
-    """Processes of this machine."""
+    """Processes of this machine; where one dies, its tasks are done again in new processes."""
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or os.cpu_count() or 1
+        self._pool: ProcessPoolExecutor | None = None
 
     def map(self, function: Callable[[Item], Outcome], items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         """(item, result or error) as they end."""
-        with ProcessPoolExecutor(self.workers, mp_context=get_context("spawn")) as pool:
-            yield from _windowed(lambda item: pool.submit(function, item), items, 4 * self.workers)
+        return _windowed(lambda item: self._submit(function, item), items, 4 * self.workers)
+
+    def _submit(self, function: Callable[[Item], Outcome], item: Item) -> Future[Outcome]:
+        for pool in (self._pool, None):
+            self._pool = pool or ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"))
+            with suppress(BrokenExecutor):
+                return self._pool.submit(function, item)
+        raise RuntimeError("worker processes die as soon as they start; see what they print")
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def _windowed(
     submit: Callable[[Item], Future[Outcome]], items: Iterable[Item], most: int
 ) -> Iterator[tuple[Item, Outcome]]:
-    """At most ``most`` tasks waiting at a time; those that failed for now are tried again."""
+    """At most ``most`` tasks waiting at a time; those that failed for now, or whose process died, are tried again."""
     waiting: dict[Future[Outcome], tuple[Item, int]] = {}
     rest = iter(items)
     exhausted = False
@@ -80,7 +92,8 @@ def _windowed(
         for future in wait(waiting, return_when=FIRST_COMPLETED).done:
             item, attempt = waiting.pop(future)
             error = future.exception()
-            if error is not None and attempt < ATTEMPTS and classify(error) == "transient":
+            passing = isinstance(error, BrokenExecutor) or (error is not None and classify(error) == "transient")
+            if passing and attempt < ATTEMPTS:
                 waiting[submit(item)] = item, attempt + 1
             else:
                 yield item, future.result() if error is None else error
@@ -133,7 +146,8 @@ def opened(executor: str, *, client: Any = None, scheduler: str | None = None, w
     elif executor == "iterative":
         yield Iterative()
     elif executor == "futures":
-        yield Futures(workers)
+        with closing(Futures(workers)) as pool:
+            yield pool
     elif executor == "dask":
         from dask_augment.cluster import connected
 

@@ -130,6 +130,16 @@ def prepare(
     return Work(plan, reader, tuple(parts), stage, columns, job, quarantined, normalisation)
 
 
+def refuse_unfinished(job: Job, resume: bool) -> None:
+    """RunFailed where an earlier run of this plan was cut off, and it was not said that this one goes on with it."""
+    if job.staging.exists() and not resume:
+        done = len(list((job.staging / "receipts").glob("*.json")))
+        raise RunFailed(
+            f"an earlier run of this plan was not finished ({done} of {len(job.parts)} parts are done): go on with it "
+            f"with resume (--resume), or remove {job.staging}"
+        )
+
+
 def _sections(plan: Plan) -> tuple[Inputs, Target]:
     assert isinstance(plan.inputs, Inputs)
     assert isinstance(plan.output, Target)

@@ -113,9 +113,7 @@ class Groups:
             )
         return np.asarray(content.data)
 
-    def units(
-        self, events: ak.Array, which: NDArray[np.int64], exponents: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def units(self, events: ak.Array, which: NDArray[np.int64], exponents: NDArray[np.int64]) -> NDArray[np.int64]:
         """All weights as integers, int64 (weights, n): |w| in units of 2**exponents[which, weight], then train_weight."""
         columns = [
             as_units(np.abs(self.weight(events, name)), exponents[which, i], name)
@@ -137,7 +135,8 @@ def as_units(values: NDArray[np.float64], exponents: Any, name: str) -> NDArray[
             f"column {name!r} has values, {values[~(units < 2.0**53)][0]} is the first, that are NaN or far larger than "
             "those that quotas were learned from; learn from all the data, and make weights finite"
         )
-    return np.rint(units).astype(np.int64)
+    whole: NDArray[np.int64] = np.rint(units).astype(np.int64)
+    return whole
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ class Census(Measure[ByGroup[Count]]):
 
 
 def _bounds(weight: NDArray[np.float64], which: NDArray[np.int64], number: int) -> list[int]:
-    """For each group the sum of 2**ceil-like exponents of \\|w\\| (2**e > \\|w\\|), in units of 2**-1100."""
+    """For each group the sum of the powers of two next above \\|w\\|, in units of 2**-1100."""
     exponents = np.frexp(weight)[1].astype(np.int64) + SMALLEST
     there = np.isfinite(weight) & (weight != 0)
     sums = [0] * number
@@ -213,7 +212,7 @@ def _bounds(weight: NDArray[np.float64], which: NDArray[np.int64], number: int) 
 
 def unit_exponent(bound: int) -> int:
     """The power of two to count weights in whose sum of bounds is this: they make at most 2**52 units, unrounded."""
-    return max(bound.bit_length() - 52 - SMALLEST, -1074) if bound else 0
+    return max((bound - 1).bit_length() - 52 - SMALLEST, -1074) if bound else 0
 
 
 @dataclass(frozen=True)

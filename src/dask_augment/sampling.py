@@ -220,12 +220,12 @@ class Quotas:
         same = arrays["wanted"][which, i] == arrays["present"][which, i]
         return np.where(same, values, scaled)
 
-    def learned(self, quotas_drop: bool) -> Generator[Measure[Any], Any, Learned]:
+    def learned(self, *, drops: bool) -> Generator[Measure[Any], Any, Learned]:
         """The arrays with what rounding down leaves, which is one more question where weights are rescaled."""
         arrays = self.arrays
         rest = np.zeros_like(arrays["wanted"])
         if np.any(arrays["wanted"] != arrays["present"]):
-            sums = (yield from Rescaled(quotas=self, quotas_drop=quotas_drop).ask()).parts
+            sums = (yield from Rescaled(quotas=self, drops=drops).ask()).parts
             for key, g in self._index.items():
                 got = sums[key].values if key in sums else (0,) * rest.shape[1]
                 rest[g] = [int(wanted) - had for wanted, had in zip(arrays["wanted"][g], got, strict=True)]
@@ -238,7 +238,7 @@ class Rescaled(Measure[ByGroup[Ints]]):
 
     keyed: ClassVar[bool] = True
     quotas: Quotas
-    quotas_drop: bool
+    drops: bool
     """Whether rows beyond the quota are dropped."""
 
     def uses(self) -> frozenset[str]:
@@ -249,11 +249,11 @@ class Rescaled(Measure[ByGroup[Ints]]):
         """The sums of one slice."""
         assert draw is not None
         which, bits = self.quotas.find(events), draw.bits(STREAM)
+        if self.drops:
+            taken = np.flatnonzero(self.quotas.taken(bits, which))
+            events, which, bits = events[taken], which[taken], bits[taken]
         units = self.quotas.rescaled(events, which, bits)
         keys = list(self.quotas._index)
-        if self.quotas_drop:
-            taken = self.quotas.taken(bits, which)
-            units, which = units[:, taken], which[taken]
         sums = [exact_sums(unit, which, len(keys)) for unit in units]
         return ByGroup({keys[int(g)]: Ints(tuple(s[g] for s in sums)) for g in np.unique(which)})
 

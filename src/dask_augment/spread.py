@@ -55,7 +55,9 @@ class Spread(Measure[ByGroup[Ints]]):
 def standard_deviations(spread: ByGroup[Ints], variable: str) -> dict[str, float]:
     """The standard deviation of each stratum, rounded once: the same for any partitioning."""
     if broken := sum(part.values[3] for part in spread.parts.values()):
-        raise ValueError(f"variable {variable!r} is NaN or infinite in {broken} rows; choose another or select rows first")
+        raise ValueError(
+            f"variable {variable!r} is NaN or infinite in {broken} rows; choose another or select rows first"
+        )
     sigmas = {}
     for label, part in spread.parts.items():
         rows, first, second, _ = part.values

@@ -170,9 +170,9 @@ def _coded(events: ak.Array, entry: str | Bins) -> tuple[list[str], NDArray[np.i
     column = entry if isinstance(entry, str) else entry.column
     content = plain(lookup(events.layout, column))
     if isinstance(entry, str) and _is_text(content):
-        strings = ak.to_categorical(ak.Array(content))
-        texts = [str(text).replace("%", "%25").replace("|", "%7C") for text in ak.categories(strings)]
-        return [f"{column}={text}" for text in texts], np.asarray(strings.layout.index.data).astype(np.int64)
+        coded = content if content.is_indexed else ak.str.to_categorical(ak.Array(content)).layout
+        texts = [str(text).replace("%", "%25").replace("|", "%7C") for text in ak.to_list(coded.content)]
+        return [f"{column}={text}" for text in texts], np.asarray(coded.index.data).astype(np.int64)
     if not content.is_numpy or content.data.ndim != 1:
         raise TypeError(
             f"column {column!r} cannot divide events into strata: it has type {content.form.type}, not one "

@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import isfinite
+from typing import Any, TypeAlias
 
-Strategy = str | float | Mapping[str, int]
+Strategy: TypeAlias = str | float | Mapping[str, int]
 """What ``sampling_strategy`` may be in a plan."""
 
 _NAMES = ("auto", "majority", "minority", "not majority", "not minority", "all")
@@ -39,7 +40,7 @@ def targets(
     if kind not in ("under", "over"):
         raise ValueError(f'kind must be "under" or "over", got {kind!r}')
     have = {label: int(counts[label]) for label in sorted(counts)}
-    strategy = sampling_strategy(have) if callable(sampling_strategy) else sampling_strategy
+    strategy: Any = sampling_strategy(have) if callable(sampling_strategy) else sampling_strategy
     if isinstance(strategy, Mapping):
         wanted = _named(have, strategy, kind)
     elif len(have) < 2:
@@ -49,25 +50,32 @@ def targets(
         )
     elif isinstance(strategy, str):
         wanted = _equal(have, strategy, kind)
-    elif isinstance(strategy, (int, float)) and not isinstance(strategy, bool):
-        wanted = _ratio(have, float(strategy), kind)
     else:
-        raise TypeError(
-            f"sampling_strategy must be one of {list(_NAMES)}, a number in (0, 1] or a dictionary, got {strategy!r}"
-        )
+        wanted = _ratio(have, _checked_ratio(strategy), kind)
     return have | wanted
 
 
-def check_strategy(strategy: object, kind: str) -> None:
+def check_strategy(strategy: Any, kind: str) -> None:
     """Raise for what can be seen to be wrong in a ``sampling_strategy`` before there are counts."""
     if callable(strategy):
         raise TypeError(
             "sampling_strategy is part of the plan, which cannot hold a function; count the rows and pass what it "
             "returns: a dictionary {stratum: rows}"
         )
-    if isinstance(strategy, Mapping):
-        return
-    targets({"a": 1, "b": 1}, strategy, kind)  # type: ignore[arg-type]
+    if isinstance(strategy, str):
+        _equal({"a": 1, "b": 1}, strategy, kind)
+    elif not isinstance(strategy, Mapping):
+        _checked_ratio(strategy)
+
+
+def _checked_ratio(strategy: Any) -> float:
+    if not isinstance(strategy, (int, float)) or isinstance(strategy, bool):
+        raise TypeError(
+            f"sampling_strategy must be one of {list(_NAMES)}, a number in (0, 1] or a dictionary, got {strategy!r}"
+        )
+    if not 0 < strategy <= 1:
+        raise ValueError(f"sampling_strategy as a number must lie in (0, 1], got {strategy}")
+    return float(strategy)
 
 
 def _equal(have: Mapping[str, int], strategy: str, kind: str) -> dict[str, int]:
@@ -90,8 +98,6 @@ def _equal(have: Mapping[str, int], strategy: str, kind: str) -> dict[str, int]:
 
 
 def _ratio(have: Mapping[str, int], ratio: float, kind: str) -> dict[str, int]:
-    if not 0 < ratio <= 1:
-        raise ValueError(f"sampling_strategy as a number must lie in (0, 1], got {ratio}")
     if len(have) != 2:
         raise ValueError(
             f"sampling_strategy={ratio} is the ratio of two strata, and there are {len(have)}; use a dictionary"
@@ -99,7 +105,7 @@ def _ratio(have: Mapping[str, int], ratio: float, kind: str) -> dict[str, int]:
     smallest, largest = min(have, key=have.__getitem__), max(have, key=have.__getitem__)
     if kind == "under":
         (label,) = set(have) - {smallest}
-        size = int(have[smallest] / ratio)
+        size = int(min(have[smallest] / ratio, 2.0**63))
         if size > have[label]:
             raise ValueError(
                 f"sampling_strategy={ratio} asks for {size} rows of {label!r}, which has {have[label]}: the ratio is "
@@ -122,7 +128,9 @@ def _named(have: Mapping[str, int], wanted: Mapping[str, int], kind: str) -> dic
             near = difflib.get_close_matches(str(label), have, n=3, cutoff=0.4) or list(have)[:5]
             raise ValueError(f"sampling_strategy names the stratum {label!r}, which is not there; there is {near}")
         if isinstance(rows, bool) or int(rows) != rows or rows < 0:
-            raise ValueError(f"sampling_strategy wants {rows!r} rows of {label!r}; it must be a number of rows, 0 or more")
+            raise ValueError(
+                f"sampling_strategy wants {rows!r} rows of {label!r}; it must be a number of rows, 0 or more"
+            )
         if kind == "under" and rows > have[label]:
             raise ValueError(
                 f"sampling_strategy wants {rows} rows of {label!r}, which has {have[label]}; under-sampling cannot add any"

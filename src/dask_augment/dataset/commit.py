@@ -7,6 +7,7 @@ rename wins, the others find the same plan published.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import uuid
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,9 @@ from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPla
 from dask_augment.dataset.layout import MANIFEST, PLAN, QUARANTINE, file_name
 from dask_augment.dataset.ledger import Ledger
 from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile
+from dask_augment.dataset.merge import Merged
 from dask_augment.dataset.quarantine import Quarantined
-from dask_augment.dataset.receipt import Receipt, to_json
+from dask_augment.dataset.receipt import Receipt, Written, to_json
 from dask_augment.dataset.schema import schema_list
 from dask_augment.dataset.sink import Sink
 
@@ -44,7 +46,7 @@ def open_staging(job: Job, *, resume: bool = True, replace: bool = False) -> Sin
         values = {"digest": job.digest, "plan": dict(job.plan), "schema": schema_list(job.schema),
                   "parts": len(job.parts)}  # fmt: skip
         draft = job.staging / f"{PLAN}.{uuid.uuid4().hex[:12]}"
-        files.write_new(draft, to_json(values).encode())
+        files.write_new(draft, [to_json(values).encode()])
         files.rename(draft, job.staging / PLAN)
     files.sync_folder(job.staging)
     files.sync_folder(job.path.parent)
@@ -62,10 +64,13 @@ def receipts(job: Job, *, deep: bool = False) -> dict[str, Receipt]:
         receipt = job.sink.receipt(part.id)
         if receipt is None:
             continue
+        paths = [(job.sink.attempts / file.name, file) for file in receipt.files]
         if all(
-            _intact(job.sink.attempts / file.name, file.bytes, file.sha256 if deep else "") for file in receipt.files
+            files.has_size(path, file.bytes) and not (deep and files.sha256(path) != file.sha256)
+            for path, file in paths
         ):
-            found[part.id] = receipt
+            # A hundred thousand receipts fit into memory if they share their inputs with the plan.
+            found[part.id] = dataclasses.replace(receipt, input=part.input)
         else:
             files.remove(job.sink.receipt_path(part.id))
     return found
@@ -75,13 +80,15 @@ def publish(
     job: Job,
     receipts: Mapping[str, Receipt] | None = None,
     *,
+    merged: Sequence[Receipt] = (),
     quarantined: Sequence[Quarantined] = (),
     replace: bool = False,
     extra: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Check that every part is accounted for, and make the data set visible, whole, with one rename.
 
-    ``receipts`` are read from staging if not given. ``quarantined`` parts are listed with what is lost. ``extra`` goes
+    ``receipts`` are read from staging if not given. The files of ``merged`` receipts (:mod:`dask_augment.dataset.merge`)
+    are published in the place of those that they were made from. ``quarantined`` parts are listed with what is lost. ``extra`` goes
     into the manifest (the normalisation, versions). With ``replace`` a data set of another plan is swapped for this
     one, atomically on Linux. If this plan is published already, also by another client meanwhile, its manifest is
     returned. Errors: Incomplete, OtherPlan, ValueError for an account that does not add up.
@@ -89,7 +96,7 @@ def publish(
     standing = _standing(job, replace)
     if standing is None:
         try:
-            standing = _build_and_rename(job, receipts, quarantined, replace, dict(extra or {}))
+            standing = _build_and_rename(job, Ledger(job, receipts, quarantined), merged, replace, dict(extra or {}))
         except (FileNotFoundError, Incomplete):
             # Another client may have published, and removed staging under us.
             standing = _standing(job, replace)
@@ -121,43 +128,42 @@ def _standing(job: Job, replace: bool) -> Manifest | None:
 
 
 def _build_and_rename(
-    job: Job,
-    receipts: Mapping[str, Receipt] | None,
-    quarantined: Sequence[Quarantined],
-    replace: bool,
-    extra: dict[str, Any],
+    job: Job, ledger: Ledger, merged: Sequence[Receipt], replace: bool, extra: dict[str, Any]
 ) -> Manifest:
     data = job.staging / f"data.{uuid.uuid4().hex[:12]}"
-    ledger = Ledger(job, receipts, quarantined)
     if not job.staging.is_dir():
         raise Incomplete(f"nothing was written for {job.path}: there is no staging folder {job.staging.name}")
     files.make_folder(data)
+    inside = Merged(merged)
     for receipt, index in ledger.entries():
-        _link(job, data, receipt, index, ledger)
+        for file in receipt.files:
+            if not inside.holds(file, index):
+                _link(job, data, file, index, ledger)
+    for receipt, index in inside.entries():
+        for file in receipt.files:
+            _link(job, data, file, index, ledger)
     manifest = ledger.manifest(extra)
-    files.write_new(data / MANIFEST, manifest.write_text(ledger.lines).encode())
-    if quarantined:
+    files.write_new(data / MANIFEST, manifest.lines(ledger.lines))
+    if manifest.quarantined:
         listed = [part.to_dict() for part in manifest.quarantined]
-        files.write_new(data / QUARANTINE, to_json(listed).encode())
+        files.write_new(data / QUARANTINE, [to_json(listed).encode()])
     files.sync_tree(data)
     return _swap_in(job, data, manifest, replace)
 
 
-def _link(job: Job, data: Path, receipt: Receipt, index: int, ledger: Ledger) -> None:
-    """Give the files of a receipt their final names."""
-    for file in receipt.files:
-        source = job.sink.attempts / file.name
-        folder = data / file.folder
-        if file.folder not in ledger.folders:
-            files.make_folder(folder)
-            ledger.folders.add(file.folder)
-        if not _intact(source, file.bytes, ""):
-            raise Incomplete(f"{source.name} of part {receipt.part} is missing or not the {file.bytes} bytes of its "
-                             "receipt; read receipts() again and write the part anew")  # fmt: skip
-        target = folder / file_name(index, len(job.parts))
-        files.link_or_copy(source, target)
-        name = target.relative_to(data).as_posix()
-        ledger.files.append(PublishedFile(name, file.rows, file.bytes, file.sha256, file.logical_hash.hex()))
+def _link(job: Job, data: Path, file: Written, index: int, ledger: Ledger) -> None:
+    """Give a file of a receipt its final name."""
+    source, folder = job.sink.attempts / file.name, data / file.folder
+    if file.folder not in ledger.folders:
+        files.make_folder(folder)
+        ledger.folders.add(file.folder)
+    if not files.has_size(source, file.bytes):
+        raise Incomplete(f"{source.name} is missing or not the {file.bytes} bytes of its receipt; read receipts() again "
+                         "and write the part anew")  # fmt: skip
+    target = folder / file_name(index, len(job.parts))
+    files.link_or_copy(source, target)
+    name = target.relative_to(data).as_posix()
+    ledger.files.append(PublishedFile(name, file.rows, file.bytes, file.sha256, file.logical_hash.hex()))
 
 
 def _swap_in(job: Job, data: Path, manifest: Manifest, replace: bool) -> Manifest:
@@ -199,10 +205,3 @@ def _discard_staging(job: Job) -> None:
         for folder in job.path.parent.iterdir():
             if folder.name.startswith(gone):
                 files.remove_folder(folder)
-
-
-def _intact(path: Path, size: int, sha256: str) -> bool:
-    try:
-        return path.stat().st_size == size and (not sha256 or files.sha256(path) == sha256)
-    except FileNotFoundError:
-        return False

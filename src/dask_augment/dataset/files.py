@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -66,11 +67,13 @@ def buffered(raw: NewFile) -> BinaryIO:
     return cast("BinaryIO", io.BufferedWriter(raw, 1 << 20))
 
 
-def write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not exist, down to the disk."""
-    with NewFile(path) as file:
-        file.write(data)
-        file.sync()
+def write_new(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file that must not exist, piece by piece, down to the disk."""
+    with NewFile(path) as raw, buffered(raw) as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        raw.sync()
 
 
 def sync_folder(path: Path) -> None:
@@ -169,6 +172,14 @@ def sync_tree(path: Path) -> None:
     """Make the names in a folder and in all folders below it durable."""
     for folder, _, _ in os.walk(path):
         sync_folder(Path(folder))
+
+
+def has_size(path: Path, size: int) -> bool:
+    """Whether a file is there and has so many bytes."""
+    try:
+        return os.stat(path).st_size == size
+    except FileNotFoundError:
+        return False
 
 
 def sha256(path: Path) -> str:

@@ -39,7 +39,7 @@ _LANE1 = np.uint64(0x589965CC75374CC3)
 Words = NDArray[np.uint64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LogicalHash:
     """Number of rows and two sums of row words; the hash of two tables together is the sum of their hashes."""
 

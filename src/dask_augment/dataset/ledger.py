@@ -53,9 +53,6 @@ class Ledger:
             first = f"{missing[0].dataset!r} {dict(missing[0].input)}"
             raise Incomplete(f"{len(missing)} of {len(self.job.parts)} parts are not written, the first is {first}; "
                              "run them, or put them in the quarantine")  # fmt: skip
-        if not self.files:
-            raise Incomplete("no part has a file: nothing would be published; see the quarantine, or whether a cut "
-                             "drops every event")  # fmt: skip
 
     def _find(self, part: Part) -> Receipt | None:
         return self.job.sink.receipt(part.id) if self.receipts is None else self.receipts.get(part.id)
@@ -81,7 +78,10 @@ class Ledger:
         return schema_digest(self.job.schema)
 
     def manifest(self, extra: dict[str, Any]) -> Manifest:
-        """The manifest of all entries."""
+        """The manifest of all entries and of the files that were given to them."""
+        if not self.files:
+            raise Incomplete("no part has a file: nothing would be published; see the quarantine, or whether a cut "
+                             "drops every event")  # fmt: skip
         datasets = {name: Account.total(accounts) for name, accounts in sorted(self.accounts.items())}
         total = Account.total(datasets.values())
         check_account(total, sum(file.rows for file in self.files), "the data set")

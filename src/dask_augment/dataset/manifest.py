@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,8 +61,11 @@ class Manifest:
         """Rows in all files."""
         return sum(file.rows for file in self.files)
 
-    def write_text(self, parts: Iterable[str]) -> str:
-        """The manifest as JSON; ``parts`` are the JSON texts of what became of each part."""
+    def lines(self, parts: Iterable[str]) -> Iterator[bytes]:
+        """The manifest as the lines of a JSON file; ``parts`` are the JSON texts of what became of each part.
+
+        One line for each file and each part, one after the other: 100,000 parts as one text are too much memory.
+        """
         head = {
             "version": VERSION,
             "digest": self.digest,
@@ -80,11 +83,13 @@ class Manifest:
             "quarantined": [part.to_dict() for part in self.quarantined],
             "extra": dict(self.extra),
         }
+        seal = hashlib.sha256()
         lists = {"files": (to_json(file._asdict()) for file in self.files), "parts": parts}
-        # One line for each file and each part, put together as text: 100,000 parts as dictionaries are too much memory.
-        body = "".join(f',\n"{name}":[\n' + ",\n".join(lines) + "\n]" for name, lines in lists.items())
-        text = to_json(head)[:-1] + body
-        return f'{text}{_SEAL}"{hashlib.sha256(text.encode()).hexdigest()}"}}\n'
+        for piece in _joined(to_json(head)[:-1], lists):
+            line = piece.encode()
+            seal.update(line)
+            yield line
+        yield f'{_SEAL}"{seal.hexdigest()}"}}\n'.encode()
 
     @classmethod
     def read(cls, path: Path | str) -> Manifest:
@@ -121,6 +126,15 @@ class Manifest:
             elif size != file.bytes:
                 faults.append(f"{file.path} has {size} bytes, the manifest says {file.bytes}")
         return faults + [f"{name} is not in the manifest" for name in sorted(found)]
+
+
+def _joined(head: str, lists: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    yield head
+    for name, items in lists.items():
+        yield f',\n"{name}":['
+        for number, item in enumerate(items):
+            yield (",\n" if number else "\n") + item
+        yield "\n]"
 
 
 def account_dict(account: Account) -> dict[str, Any]:

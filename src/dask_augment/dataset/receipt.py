@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b, sha256
+from sys import intern
 from typing import Any
 
 from dask_augment.dataset.hashing import LogicalHash
 from dask_augment.meters import Account
+
+_SHARED = {"schema", "folder", "host"}
 
 
 def to_json(value: Any) -> str:
@@ -54,7 +57,7 @@ class Part:
         return cls(values["id"], values["dataset"], values["input"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Written:
     """One finished Parquet file of an attempt."""
 
@@ -70,7 +73,7 @@ class Written:
 
     def to_dict(self) -> dict[str, Any]:
         """The file as JSON-able values."""
-        return {**self.__dict__, "logical_hash": self.logical_hash.hex()}
+        return {**_values(self), "logical_hash": self.logical_hash.hex()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Written:
@@ -78,7 +81,7 @@ class Written:
         return cls(**{**values, "logical_hash": LogicalHash.from_hex(values["logical_hash"])})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Proof that one part was written: by which attempt, into which files, and what became of its rows."""
 
@@ -111,7 +114,7 @@ class Receipt:
 
     def to_json(self) -> str:
         """The receipt as JSON, the same for equal receipts, with the sha256 of all else it says."""
-        values = dict(self.__dict__)
+        values = _values(self)
         values["files"] = [file.to_dict() for file in self.files]
         values["account"] = self.account.to_dict()
         values["not_finite"], values["input"] = dict(self.not_finite), dict(self.input)
@@ -121,7 +124,7 @@ class Receipt:
     def from_json(cls, text: str | bytes) -> Receipt:
         """The receipt that :meth:`to_json` wrote; ValueError if ``text`` is not one, or is damaged."""
         try:
-            values = json.loads(text)
+            values = json.loads(text, object_pairs_hook=_interned)
             if values.pop("sha256") != _seal(values):
                 raise ValueError("not a receipt: its text is not that of its sha256")
             values["files"] = tuple(Written.from_dict(file) for file in values["files"])
@@ -133,3 +136,12 @@ class Receipt:
 
 def _seal(values: Mapping[str, Any]) -> str:
     return sha256(to_json(values).encode()).hexdigest()
+
+
+def _values(record: Written | Receipt) -> dict[str, Any]:
+    return {column.name: getattr(record, column.name) for column in fields(record)}
+
+
+def _interned(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dictionary that shares its keys, and texts like digests of the schema, with those of all other receipts."""
+    return {intern(key): intern(value) if key in _SHARED and type(value) is str else value for key, value in pairs}

@@ -114,7 +114,7 @@ class _Attempt:
             for file in self._open.values():
                 file.finish()
             receipt = self._receipt(account())
-            files.write_new(self._draft, receipt.to_json().encode())
+            files.write_new(self._draft, [receipt.to_json().encode()])
             files.sync_folder(self._sink.attempts)
         except BaseException:
             self._abort()

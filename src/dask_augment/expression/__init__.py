@@ -83,7 +83,7 @@ def _parsed(text: str) -> Expression:
     try:
         tree = ast.parse(line, mode="eval")
     except SyntaxError as error:
-        place = max((error.offset or 1) - 1, 0)
+        place = error.offset - 1 if error.offset else len(line)
         raise ExpressionError(f"{error.msg}: this is no expression; {ALLOWED}", line, place) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(f"this is no expression: {error}", line[:80], 0) from None

@@ -31,6 +31,7 @@ class Value(NamedTuple):
 def read(events: ak.Array, name: str) -> Value:
     """A column; missing values are NaN."""
     content = plain(column(events, name))
+    content = content.to_RegularArray() if content.is_numpy else content
     if content.is_list and content.parameter("__array__") is None:
         lists = content.to_ListOffsetArray64(True)
         return Value(_entries(plain(lists.content), name, content), np.asarray(lists.offsets))
@@ -39,6 +40,8 @@ def read(events: ak.Array, name: str) -> Value:
 
 def _entries(content: Content, name: str, whole: Content) -> NDArray[Any]:
     """The numbers or conditions of a flat layout."""
+    if content.is_unknown:
+        return np.empty(0)
     if content.is_option:
         index = np.asarray(content.index)
         values = np.full(len(index), np.nan)

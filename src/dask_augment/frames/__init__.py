@@ -12,6 +12,7 @@ from dask.utils import Dispatch
 
 from dask_augment.contract import Augmenter, Learner, Measure, taught
 from dask_augment.frames.eager import Setting, Stage, Step, labelled
+from dask_augment.frames.steps import refuse_unlearned
 from dask_augment.identity import IDS, POSITION, refuse_repeated_ids
 
 L = TypeVar("L", bound=Learner)
@@ -54,6 +55,8 @@ def augment(
         Column that is 0 on training rows; training steps act on those alone. None: on all rows.
     """
     stage = Stage(labelled(augmenters), _setting(events, seed, dataset, ids, weights, split))
+    for step in stage.steps:
+        refuse_unlearned(step)
     return run_stage(events, stage)
 
 

@@ -301,10 +301,10 @@ class Chunks:
         self.weight, self.factors = weight, dict(factors or {})
 
     def ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
-        """The total over all chunks; RuntimeError where coffea left chunks out, since nothing exact can be learned."""
+        """The total over all chunks."""
         processor = MeasureProcessor(stage, measure, label, weight=self.weight, factors=self.factors)
-        # Result types and recovery would hide that a chunk is missing.
-        runner = replace(self.runner, use_result_type=False, savemetrics=False, skipbadfiles=False)
+        # Skipped files would be missing, and a checkpoint would bring the answer to another question.
+        runner = replace(self.runner, use_result_type=False, savemetrics=False, skipbadfiles=False, checkpointer=None)
         output = runner.run(self.items, processor, uproot_options=self.uproot_options)
         if output["exception"]:
             raise output["exception"]

@@ -78,7 +78,7 @@ def augment_lazy(events: dak.Array, stage: Stage) -> dak.Array:
     """The augmented events, lazy: consecutive steps share one layer, and a step with resources has its own."""
     for segment in _segments(stage):
         resources = dict(segment.steps[0].augmenter.resources())
-        label = f"augment-{'-'.join(step.label for step in segment.steps)}"
+        label = f"augment-{'-'.join(step.label for step in segment.steps)}".replace("_", "-")
         if resources:
             events = _barrier(events, segment, label, resources)
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,14 +23,22 @@ TREE_WIDTH = 16
 
 
 def augment_dataframe(frame: dd.DataFrame, stage: Stage) -> dd.DataFrame:
-    """The augmented dask.dataframe, lazy; all columns of the frame are read and kept."""
-    _refuse_resources(stage)
+    """The augmented dask.dataframe, lazy; all columns of the frame are read and kept.
+
+    Warns where a step asks for resources: dask.dataframe forgets what a single layer asks for.
+    """
+    if resources := _resources(stage):
+        warnings.warn(
+            f"the steps ask for {resources}, which dask.dataframe cannot ask for by itself: compute the result by "
+            f"client.compute(result, resources={resources})",
+            UserWarning,
+            stacklevel=4,
+        )
     return frame.map_partitions(_Run(stage), meta=augment_pandas(frame._meta, stage))
 
 
 def ask_dataframe(frame: dd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> Any:
     """The total over all partitions, computed now; only the columns that the question needs are read."""
-    _refuse_resources(stage)
     # Arbitrary functions stop dask.dataframe from leaving columns out, so the selection is made before them. Without
     # any column the rows could not be counted.
     names = asked(frame._meta, stage, measure, label) or list(frame.columns[:1])
@@ -40,7 +50,8 @@ def ask_dataframe(frame: dd.DataFrame, stage: Stage, measure: Measure[Any], labe
     add = dask.delayed(total)
     while len(parts) > 1:
         parts = [add(parts[start : start + TREE_WIDTH]) for start in range(0, len(parts), TREE_WIDTH)]
-    return parts[0].compute()
+    with dask.annotate(resources=resources) if (resources := _resources(stage)) else nullcontext():
+        return parts[0].compute()
 
 
 @dataclass(frozen=True)
@@ -60,16 +71,13 @@ class _Run:
         return ("dask_augment", self.stage.__dask_tokenize__())
 
 
-def _refuse_resources(stage: Stage) -> None:
-    """dask.dataframe drops what a single layer asks for, so it must be asked for the whole computation."""
-    asked = (dask.get_annotations() or {}).get("resources", {})
+def _resources(stage: Stage) -> dict[str, float]:
+    """What a worker must have free to run all steps of a stage."""
+    needed: dict[str, float] = {}
     for step in stage.steps:
         for name, number in step.augmenter.resources().items():
-            if asked.get(name, 0) < number:
-                raise ValueError(
-                    f"step {step.label!r} asks for {{{name!r}: {number:g}}}, which dask.dataframe cannot ask for one step: "
-                    f"build and compute under `with dask.annotate(resources={{{name!r}: {number:g}}})`, or use dask-awkward"
-                )
+            needed[name] = max(number, needed.get(name, 0))
+    return needed
 
 
 @register_dataframe_accessor("augment")
@@ -79,5 +87,6 @@ class Accessor:
     def __init__(self, frame: dd.DataFrame) -> None:
         self._frame = frame
 
-    def __call__(self, *augmenters: Any, **settings: Any) -> Any:
+    def __call__(self, *augmenters: Any, **settings: Any) -> dd.DataFrame:
+        """The augmented frame, lazy."""
         return augment(self._frame, *augmenters, **settings)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dask_augment import columns as cols
 from dask_augment.contract import KINDS, Measure, Output
 from dask_augment.draw import Draw, composed
+from dask_augment.frames.given import given, only
 from dask_augment.frames.promise import PromiseBroken, checked
 from dask_augment.frames.rows import kept, merged, spread
 from dask_augment.frames.steps import Setting, Step, labelled, refuse_unlearned
@@ -69,14 +70,21 @@ class Stage:
         return events
 
     def pieces(self, events: ak.Array, rows: int, account: Account | None = None) -> Iterator[ak.Array]:
-        """Augment ``rows`` rows at a time: the same rows as :meth:`run`, with bounded memory where rows multiply."""
-        for start in range(0, max(len(events), 1), rows):
-            yield self.run(events[start : start + rows], account)
+        """Augment a slice at a time, so that about ``rows`` rows come out at once: the same rows as :meth:`run`.
+
+        How far rows multiply is seen from slice to slice.
+        """
+        size = rows if self.keeps_rows else max(rows // 16, 1)
+        start = 0
+        while start < max(len(events), 1):
+            piece = self.run(events[start : start + size], account)
+            yield piece
+            start += size
+            size = max(1, min(4 * size, rows, size * rows // max(len(piece), 1)))
 
     def shape_only(self, events: ak.Array) -> ak.Array:
         """The form of the result for events that are typetracers; marks the columns that will be read."""
         for step in self.steps:
-            refuse_unlearned(step)
             if step.augmenter.keyed:
                 self._seed(step.label)
                 refuse_keyless(events, self.setting.ids, self.setting.dataset)
@@ -88,7 +96,7 @@ class Stage:
     def reads(self, step: Step, events: ak.Array) -> frozenset[str]:
         """All columns that a step needs of these events: those it uses, ids, provenance, split and weights."""
         augmenter, setting = step.augmenter, self.setting
-        needed = set(augmenter.uses()) - ({"dataset"} if setting.dataset is not None else set())
+        needed = set(augmenter.uses() - given(augmenter.uses(), events, setting))
         if augmenter.keyed:
             needed |= set(setting.ids)
             needed |= {"dataset"} if setting.dataset is None else set()
@@ -161,7 +169,7 @@ class Stage:
         """Mark the columns that :meth:`measure` reads of events that are typetracers."""
         events = self.shape_only(events)
         setting = self.setting
-        needed = set(measure.uses()) - ({"dataset"} if setting.dataset is not None else set())
+        needed = set(measure.uses() - given(measure.uses(), events, setting))
         if measure.keyed:
             self._seed(label)
             refuse_keyless(events, setting.ids, setting.dataset)
@@ -256,14 +264,7 @@ class Stage:
         return Draw(seed, label, datasets, ids, copy_numbers(events), codes)
 
     def _only(self, events: ak.Array, columns: frozenset[str]) -> ak.Array:
-        if "dataset" not in columns or self.setting.dataset is None:
-            return cols.only(events, columns)
-        layout = cols.only_layout(events.layout, columns - {"dataset"})
-        name = ak.to_layout([self.setting.dataset])
-        index = ak.index.Index64(np.zeros(len(events), np.int64))
-        constant = ak.contents.IndexedArray(index, name, parameters={"__array__": "categorical"})
-        contents = [*layout.contents, constant]
-        return ak.Array(ak.contents.RecordArray(contents, [*layout.fields, "dataset"], length=len(events)))
+        return only(events, columns, self.setting)
 
     def _rows_changed(
         self, step: Step, events: ak.Array, rows: NDArray[np.int64] | None, output: Output,

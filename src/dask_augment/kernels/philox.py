@@ -89,9 +89,11 @@ def below(bits: NDArray[np.uint64], high: NDArray[np.int64]) -> NDArray[np.int64
     """Integers in [0, high[i]) from flat words: the upper half of the 128-bit product (bias below high / 2**64)."""
     out = np.empty(bits.shape[0], np.int64)
     for i in range(bits.shape[0]):
-        h = np.uint64(high[i])
-        low = (bits[i] & _LOW) * h
-        out[i] = np.int64(((bits[i] >> _32) * h + (low >> _32)) >> _32)
+        a0, a1 = bits[i] & _LOW, bits[i] >> _32
+        b0, b1 = np.uint64(high[i]) & _LOW, np.uint64(high[i]) >> _32
+        middle = a1 * b0 + ((a0 * b0) >> _32)
+        other = a0 * b1 + (middle & _LOW)
+        out[i] = np.int64(a1 * b1 + (middle >> _32) + (other >> _32))
     return out
 
 

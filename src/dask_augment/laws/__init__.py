@@ -44,6 +44,7 @@ LAWS: tuple[Law, ...] = (
     promises.configuration_is_all_of_it,
     rows.same_in_slices,
     rows.same_in_any_order,
+    rows.data_sets_may_be_mixed,
     rows.copies_are_told_apart,
     rows.copies_vary,
     rows.rows_are_accounted_for,
@@ -73,8 +74,9 @@ def check(
     augmenter
         A learner need not have learned.
     events
-        Nested events with the columns that it uses and ids; ``weight`` and ``split`` are made where they lack.
-        None: :func:`sample_events`. A few hundred do.
+        Nested events with the columns that it uses and ids, as ``dask_augment.columns.only(events, names)`` takes them
+        out of NanoEvents or flat branches; ``weight`` and ``split`` are made where they lack. A few hundred do.
+        None: :func:`sample_events`.
     seed
         Of the sample events and of the random numbers.
     setting

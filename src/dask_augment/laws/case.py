@@ -19,7 +19,7 @@ from dask_augment.laws.sample import sample_events
 from dask_augment.meters import Account
 
 
-class LawBroken(AssertionError):
+class LawBroken(AssertionError):  # noqa: N818
     """An augmenter, or the frame that runs it, breaks a law; the sentence says how."""
 
 
@@ -63,6 +63,10 @@ class Case:
         """The same with other events; what was learned is forgotten."""
         return replace(self, events=events, augmenter=self.untaught)
 
+    def after(self, *steps: tuple[str, Augmenter]) -> Case:
+        """The same after these steps, whose result is what it learns from."""
+        return self.on(self.chain(self.events, *steps))
+
     @property
     def untaught(self) -> Augmenter:
         """The augmenter before it learned."""
@@ -94,10 +98,19 @@ class Case:
         split = self.setting.split
         return self.events if split is None else self.events[cols.column(self.events, split).data == 0]
 
-    def inputs(self, events: ak.Array) -> tuple[ak.Array, Draw | None]:
-        """What the frame hands to ``apply`` for these events."""
-        augmenter = self.augmenter
-        return self.stage._only(events, augmenter.uses()), self.draw(events) if augmenter.keyed else None
+    @property
+    def acting(self) -> ak.Array:
+        """The events that the step acts on, where no step before it made rows."""
+        return self.training if self.augmenter.use == "training" else self.events
+
+    def inputs(self) -> tuple[ak.Array, Draw | None]:
+        """What the frame hands to ``apply``."""
+        augmenter, events = self.augmenter, self.acting
+        return self.only(events, augmenter.uses()), self.draw(events) if augmenter.keyed else None
+
+    def only(self, events: ak.Array, columns: frozenset[str]) -> ak.Array:
+        """The events with these columns, as the frame hands them over."""
+        return Stage((), self.setting)._only(events, columns)
 
     def draw(self, events: ak.Array) -> Draw:
         """The random numbers of these events in this step."""

@@ -30,12 +30,12 @@ def columns_of(events: ak.Array) -> dict[str, Content]:
 def content_bytes(content: Content) -> bytes:
     """The type and all values of a layout; NaN equals NaN, and 0 is not -0."""
     _, _, buffers = ak.to_buffers(ak.to_packed(ak.Array(content)))
-    return b"".join([str(content.form.type).encode(), *(np.asarray(buffers[name]).tobytes() for name in sorted(buffers))])
+    return b"".join(
+        [str(content.form.type).encode(), *(np.asarray(buffers[name]).tobytes() for name in sorted(buffers))]
+    )
 
 
-def difference(
-    one: Mapping[str, Content], other: Mapping[str, Content], names: Iterable[str] | None = None
-) -> str:
+def difference(one: Mapping[str, Content], other: Mapping[str, Content], names: Iterable[str] | None = None) -> str:
     """Where two sets of columns differ, in words; empty where they are the same. ``names``: compare these alone."""
     if names is None:
         if set(one) != set(other):
@@ -55,7 +55,9 @@ def difference(
 
 
 def _first(one: Content, other: Content) -> str:
-    differing = [row for row in range(one.length) if content_bytes(one[row : row + 1]) != content_bytes(other[row : row + 1])]
+    differing = [
+        row for row in range(one.length) if content_bytes(one[row : row + 1]) != content_bytes(other[row : row + 1])
+    ]
     row = differing[0]
     values = " against ".join(str(ak.Array(content[row : row + 1]).to_list()[0]) for content in (one, other))
     return f"differs in {len(differing)} of {one.length} rows, first in row {row}: {values}"

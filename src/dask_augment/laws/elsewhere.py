@@ -31,9 +31,9 @@ HASH_SEEDS = ("1", "4242")
 
 def goes_on_from_parquet(case: Case) -> None:
     """Its result, written as flat Parquet and read by awkward or coffea, goes on to the same rows and numbers."""
-    first = [("once", Repeat(n=2)), (case.label, case.ready)]
+    prepared = case.after(("once", Repeat(n=2)))
+    middle = prepared.run(prepared.events)
     after = [("twice", Repeat(n=2)), ("probe", Probe())]
-    middle = case.chain(case.events, *first)
     straight = _lists(columns_of(by_key(case.chain(middle, *after), case.setting.ids)))
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "stage.parquet")
@@ -82,7 +82,7 @@ def _answer(payload: bytes, hash_seed: str) -> list[dict[str, str]]:
     command = [sys.executable, "-c", "from dask_augment.laws.elsewhere import answer; answer()"]
     done = subprocess.run(command, input=payload, capture_output=True, env=environment, check=False)
     if done.returncode:
-        raise LawBroken(f"another process cannot run it: {done.stderr.decode().strip().splitlines()[-1]}")
+        raise LawBroken(f"another process cannot run it: {done.stderr.decode().strip().rpartition(chr(10))[2]}")
     answers: list[dict[str, str]] = json.loads(done.stdout.decode().splitlines()[-1])
     return answers
 

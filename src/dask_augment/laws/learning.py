@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import awkward as ak
 import numpy as np
 
@@ -49,4 +51,4 @@ def repeated_ids_are_refused(case: Case) -> None:
 
 def _divided(events: ak.Array, parts: int) -> list[ak.Array]:
     borders = [len(events) * part // parts for part in range(parts + 1)]
-    return [events[start:stop] for start, stop in zip(borders, borders[1:], strict=False)]
+    return [events[start:stop] for start, stop in pairwise(borders)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment.augmenters.repeat import Repeat
+from dask_augment.contract import Learner
 from dask_augment.identity import row_ids
 from dask_augment.laws.case import Case, Probe
 from dask_augment.laws.compare import by_key, columns_of, difference, groups, key_table, numbers
@@ -49,10 +51,24 @@ def same_in_any_order(case: Case) -> None:
         raise case.broken(f"of events in another order, and brought back into order, {found}")
 
 
+def data_sets_may_be_mixed(case: Case) -> None:
+    """Rows of several data sets, told apart by a column ``dataset``, draw what they draw alone under that name."""
+    if not case.augmenter.keyed or isinstance(case.augmenter, Learner):
+        return
+    names = np.array(["one", "other"])[np.arange(len(case.events)) % 2]
+    unnamed = replace(case, setting=replace(case.setting, dataset=None))
+    result = unnamed.run(ak.with_field(case.events, ak.Array(names), "dataset"))
+    for name in ("one", "other"):
+        alone = replace(case, setting=replace(case.setting, dataset=name)).run(case.events[names == name])
+        among = columns_of(result[np.asarray(result["dataset"] == name)])
+        if found := difference(columns_of(alone), among, columns_of(alone)):
+            raise case.broken(f"a data set alone gives another result than among others: {found}")
+
+
 def copies_are_told_apart(case: Case) -> None:
     """Copies of copies, made before and after it, differ in their copy number and in what later steps draw."""
-    steps = [("once", Repeat(n=2)), (case.label, case.ready), ("twice", Repeat(n=2)), ("probe", Probe())]
-    result = case.chain(case.events, *steps)
+    after = case.after(("once", Repeat(n=2)))
+    result = after.chain(after.events, (case.label, after.ready), ("twice", Repeat(n=2)), ("probe", Probe()))
     if len(np.unique(key_table(result, case.setting.ids), axis=0)) != len(result):
         raise case.broken("copies of copies have the same ids and copy number")
     if len(np.unique(numbers(result, "probe"))) != len(result):
@@ -61,11 +77,12 @@ def copies_are_told_apart(case: Case) -> None:
 
 def copies_vary(case: Case) -> None:
     """A random step for training gives each copy, and a step that makes rows each child, values of its own."""
-    augmenter = case.ready
+    augmenter = case.augmenter
     if augmenter.makes in ("interpolated", "generated"):
         result = case.run(case.events)
     elif augmenter.keyed and augmenter.keeps_rows and augmenter.use == "training":
-        result = case.chain(case.events, ("once", Repeat(n=2)), ("twice", Repeat(n=2)), (case.label, augmenter))
+        copies = case.after(("once", Repeat(n=2)), ("twice", Repeat(n=2)))
+        result = copies.run(copies.events)
     else:
         return
     made = result[numbers(result, "augment_kind") > 0]
@@ -78,7 +95,9 @@ def copies_vary(case: Case) -> None:
             several += 1
             alike += len(values) == 1
     if found and alike > several / 2:
-        raise case.broken(f"all copies have the same values in {alike} of {several} events; draw for each row by itself")
+        raise case.broken(
+            f"all copies have the same values in {alike} of {several} events; draw for each row by itself"
+        )
 
 
 def rows_are_accounted_for(case: Case) -> None:
@@ -116,7 +135,8 @@ def made_rows_add_no_yield(case: Case) -> None:
         if np.any(numbers(result, name)[made] != 0):
             raise case.broken(f"rows that it made have {name!r} other than 0, and would change yields")
         for variable in () if account.dropped else _variables(case):
-            edges = np.nanquantile(_values(case.events, variable)[0], np.linspace(0, 1, 12)[1:-1])
+            values = np.unique(_values(case.events, variable)[0])
+            edges = values[~np.isnan(values)][:: len(values) // 10 + 1]
             for power in (1, 2):
                 before, after = (_histogram(events, variable, name, edges, power) for events in (case.events, result))
                 if not np.array_equal(before, after):
@@ -124,12 +144,12 @@ def made_rows_add_no_yield(case: Case) -> None:
 
 
 def _variables(case: Case) -> list[str]:
-    """Three columns to fill histograms with, those that it produces first."""
-    taken = {*case.setting.weights, *case.setting.ids, "split", "train_weight"}
-    columns = columns_of(case.events)
-    first = [name for name in map(cols.dotted, case.augmenter.produces()) if name in columns]
+    """Three columns to fill histograms with, those that it alters first."""
+    taken = {*case.setting.weights, *case.setting.ids, case.setting.split, "train.weight"}
+    columns = {name: content for name, content in columns_of(case.events).items() if name not in taken}
     numeric = [n for n, c in columns.items() if c.is_numpy or (c.is_list and c.content.is_numpy)]
-    return [name for name in dict.fromkeys([*first, *numeric]) if name not in taken][:3]
+    altered = [name for name in map(cols.dotted, case.augmenter.produces()) if name in numeric]
+    return list(dict.fromkeys([*altered, *numeric[:: len(numeric) // 3 + 1], *numeric]))[:3]
 
 
 def _values(events: ak.Array, variable: str) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -34,7 +34,9 @@ def sample_events(n: int = 400, seed: int = 1, *, flat: bool = False) -> ak.Arra
         "Jet": _collection(jets, jet),
         "HT": NumpyArray(np.diff(np.concatenate([[0.0], np.cumsum(pt, dtype=np.float64)])[starts]).astype(np.float32)),
         "label": NumpyArray(label),
-        "weight": NumpyArray(np.round(rng.exponential(1.0, n) * 2**10 + 1) / 2**10 * np.where(rng.random(n) < 0.2, -1, 1)),
+        "weight": NumpyArray(
+            np.round(rng.exponential(1.0, n) * 2**10 + 1) / 2**10 * np.where(rng.random(n) < 0.2, -1, 1)
+        ),
         "split": NumpyArray(rng.choice(np.array([0, 1, 2], np.int8), n, p=[0.6, 0.2, 0.2])),
     }
     met = {"pt": rng.exponential(30, n).astype(np.float32), "phi": _angles(rng, n)}

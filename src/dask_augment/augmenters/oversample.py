@@ -1,0 +1,113 @@
+"""Copy events of the strata that have few, until they have exactly as many as asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import awkward as ak
+import numpy as np
+
+from dask_augment.contract import Learner, Measure, Output
+from dask_augment.draw import Draw
+from dask_augment.learned import Learned
+from dask_augment.quotas import STREAM, TRAIN_UNIT, TRAIN_WEIGHT, Groups
+from dask_augment.sampling import (
+    Quotas,
+    balanced,
+    check_policy,
+    counted,
+    cuts,
+    exponents_of,
+    quotas_of,
+    rows_by_stratum,
+    train_weights,
+)
+from dask_augment.strata import Strata
+from dask_augment.strategy import Strategy, check_strategy, targets
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Oversample(Learner):
+    r"""Copy events of some strata: exact numbers of the whole data set, however it is divided into partitions.
+
+    Of stratum h with :math:`N_h` events that is to have :math:`M_h`, each event is there
+    :math:`\lfloor M_h / N_h \rfloor` times, and :math:`M_h \bmod N_h` events, drawn without replacement, once more:
+    no two events of a stratum differ by more than one copy, the least repetition there can be. A higher target keeps all
+    copies and adds some. Copies have physics weight 0, so that every histogram has the same sum of w and of w squared
+    as before. They draw random numbers of their own in later steps; by themselves they carry no information that the
+    originals do not have.
+
+    Parameters
+    ----------
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
+    sampling_strategy
+        As in imbalanced-learn: ``"auto"`` (all strata as large as the largest), ``"minority"``, ``"not minority"``,
+        ``"not majority"``, ``"all"``, for two strata the ratio small / large, or ``{stratum: events}``.
+    train_weight
+        What becomes of ``train_weight`` (1 for each event where there is none yet; multiples of 2**-32):
+        ``"conserve"``: an event shares its own with its copies, and the sum in each stratum stays, exactly;
+        ``"balance"``: all strata get the same sum; ``"unit"``: each event and copy gets 1.
+
+    Columns out: ``train_weight`` float64; augment_kind 1 and augment_copy of copies. Each row is followed by its
+    copies. Random numbers: one 64-bit key for each row. Learns in at most three questions.
+    """
+
+    keeps_rows: ClassVar[bool] = False
+    makes: ClassVar[str] = "copies"
+    keyed: ClassVar[bool] = True
+    use: ClassVar[str] = "training"
+
+    strata: Any = ()
+    sampling_strategy: Strategy = "auto"
+    train_weight: str = "conserve"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strata", Strata.of(self.strata))
+        check_policy(self.train_weight)
+        check_strategy(self.sampling_strategy, "over")
+
+    def uses(self) -> frozenset[str]:
+        """Strata, and train_weight unless it becomes 1."""
+        return self._groups.uses()
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The weight for training."""
+        return {TRAIN_WEIGHT: "float64"}
+
+    @property
+    def _groups(self) -> Groups:
+        return Groups(self.strata, (), self.train_weight != "unit")
+
+    def learning(self) -> Generator[Measure[Any], Any, Learned]:
+        """Count, and find the last key of each stratum that gets one copy more."""
+        groups = self._groups
+        census = yield from counted(groups)
+        wanted = targets(rows_by_stratum(census), self.sampling_strategy, "over")
+        more = {key: wanted[key.stratum] % count.rows for key, count in census.items()}
+        exponents = exponents_of(census, 0)
+        found = yield from cuts(groups, census, more, exponents)
+        weights = balanced(census, self.train_weight)
+        sums = {key: ((weights[key],), (count.train,)) if groups.train else ((), ()) for key, count in census.items()}
+        quotas = quotas_of(groups, census, more, found, exponents, sums)
+        learned = yield from quotas.learned(drops=False)
+        times = [wanted[key.stratum] // count.rows for key, count in census.items()]
+        return Learned({**learned, "times": np.array(times, np.int64)})
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        """Each row, then its copies, which share its train_weight."""
+        assert draw is not None
+        assert self.learned is not None
+        quotas = Quotas(self._groups, self.learned)
+        which, bits = quotas.find(events), draw.bits(STREAM)
+        times = self.learned["times"][which] + quotas.taken(bits, which)
+        source = np.repeat(np.arange(len(events)), times)
+        nth = np.arange(len(source)) - np.repeat(np.cumsum(times) - times, times)
+        if quotas.groups.train:
+            share, rest = np.divmod(quotas.rescaled(events, which, bits)[-1], times)
+            units = share[source] + (nth < rest[source])
+        else:
+            units = np.full(len(source), 2**-TRAIN_UNIT)
+        return Output({TRAIN_WEIGHT: train_weights(units)}, source, nth.astype(np.int32))

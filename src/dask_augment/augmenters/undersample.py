@@ -1,0 +1,194 @@
+"""Take fewer events of the strata that have many, exactly as many as asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import awkward as ak
+import numpy as np
+
+from dask_augment.contract import Learner, Measure, Output
+from dask_augment.draw import Draw
+from dask_augment.learned import Learned
+from dask_augment.quotas import STREAM, TRAIN_WEIGHT, Count, Groups, Key
+from dask_augment.sampling import (
+    Quotas,
+    balanced,
+    check_policy,
+    counted,
+    cuts,
+    exponents_of,
+    quotas_of,
+    rows_by_stratum,
+    train_weights,
+)
+from dask_augment.spread import Spread, standard_deviations
+from dask_augment.strata import Strata
+from dask_augment.strategy import Strategy, apportion, check_strategy, neyman, proportional, targets
+
+_ALLOCATIONS = (None, "proportional", "neyman")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Undersample(Learner):
+    r"""Take fewer events of some strata: exact numbers of the whole data set, however it is divided into partitions.
+
+    Of stratum h with :math:`N_h` events, :math:`n_h` are taken without replacement, each with the same probability.
+    What they weigh is what all of them weighed:
+
+    .. math:: w_i' = w_i \, \frac{\sum_{j \in h} w_j}{\sum_{j \in h, \text{taken}} w_j}
+
+    separately for each sign of the weight. The sums are equal in integers, not only up to rounding: weights are counted
+    in units of a power of two of the stratum. So yields of strata stay, and histograms stay on average; their
+    statistical uncertainty grows, which sums of :math:`w'^2` tell rightly. Strata from which nothing is dropped keep
+    their weights bit for bit. A higher quota takes the same events and more.
+
+    Parameters
+    ----------
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
+    sampling_strategy
+        As in imbalanced-learn: ``"auto"`` (all strata as small as the smallest), ``"majority"``, ``"not minority"``,
+        ``"not majority"``, ``"all"``, for two strata the ratio small / large, or ``{stratum: events}``.
+    allocation
+        Instead of a strategy, divide ``size`` events over the strata: ``"proportional"`` to their number of events, or
+        ``"neyman"``: to number times standard deviation of ``variable``, which gives its mean the smallest variance.
+    size
+        Events to take in all, with ``allocation``.
+    variable
+        Column with one number for each event, with ``allocation="neyman"``.
+    minimum
+        Events to take of each stratum at least, with ``allocation``, where it has so many.
+    weights
+        Physics weights (float64) that are rescaled. Each stratum needs an event of every sign (negative, zero,
+        positive; of every combination, for several weights), so its quota must be that at least; beyond that it is
+        divided between signs in proportion. ``()``: there are no weights.
+    train_weight
+        What becomes of ``train_weight`` (1 for each event where there is none yet; multiples of 2**-32):
+        ``"conserve"``: its sum in each stratum stays, exactly; ``"balance"``: all strata get the same sum; ``"unit"``:
+        each event taken gets 1.
+
+    Columns out: the weights, ``train_weight`` float64. Rows are dropped, of training events only. Random numbers: one
+    64-bit key for each row; variations of an event have the same. Learns in three questions, or four with "neyman":
+    rows and scale of weights of each group; the keys next to the quota; what rounding down leaves.
+    """
+
+    keeps_rows: ClassVar[bool] = False
+    keyed: ClassVar[bool] = True
+    use: ClassVar[str] = "training"
+
+    strata: Any = ()
+    sampling_strategy: Strategy = "auto"
+    allocation: str | None = None
+    size: int | None = None
+    variable: str | None = None
+    minimum: int = 1
+    weights: Sequence[str] = ("weight",)
+    train_weight: str = "conserve"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strata", Strata.of(self.strata))
+        if isinstance(self.weights, str):
+            raise TypeError(
+                f"weights must be a list of columns, got {self.weights!r}; write weights=[{self.weights!r}]"
+            )
+        object.__setattr__(self, "weights", tuple(self.weights))
+        check_policy(self.train_weight)
+        check_strategy(self.sampling_strategy, "under")
+        if self.allocation not in _ALLOCATIONS:
+            raise ValueError(f"allocation must be one of {list(_ALLOCATIONS)}, got {self.allocation!r}")
+        if (self.allocation is None) != (self.size is None):
+            raise ValueError(f"size and allocation go together, got size={self.size}, allocation={self.allocation!r}")
+        if self.allocation is not None and self.sampling_strategy != "auto":
+            raise ValueError("give allocation or sampling_strategy, not both: each says how many events to take")
+        if (self.allocation == "neyman") != (self.variable is not None):
+            raise ValueError(
+                f'variable is for allocation="neyman", which needs one; got {self.variable!r}, {self.allocation!r}'
+            )
+        for name in ("size", "minimum"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+                raise ValueError(f"{name} must be a number of events, 0 or more, got {value!r}")
+
+    def uses(self) -> frozenset[str]:
+        """Strata, weights, and train_weight unless it becomes 1."""
+        return self._groups.uses()
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The weights, rescaled."""
+        return {**dict.fromkeys(self.weights), TRAIN_WEIGHT: "float64"}
+
+    @property
+    def _groups(self) -> Groups:
+        return Groups(self.strata, tuple(self.weights), self.train_weight != "unit")
+
+    def learning(self) -> Generator[Measure[Any], Any, Learned]:
+        """Count, allot, and find the last key of each group that is taken."""
+        groups = self._groups
+        census = yield from counted(groups)
+        quotas = self._per_sign(census, (yield from self._per_stratum(census)))
+        exponents = exponents_of(census, len(self.weights))
+        found = yield from cuts(groups, census, quotas, exponents)
+        wanted = balanced(census, self.train_weight)
+        sums = {}
+        for key, count in census.items():
+            none = (0,) * len(self.weights)  # of a group that is taken whole, the weights stay as they are
+            every, taken = (found[key].every, found[key].taken) if key in found else ((*none, count.train),) * 2
+            if groups.train:
+                every = (*every[:-1], wanted[key])
+            columns = len(self.weights) + groups.train
+            sums[key] = (every[:columns], taken[:columns])
+        return (yield from quotas_of(groups, census, quotas, found, exponents, sums).learned(drops=True))
+
+    def _per_stratum(self, census: Mapping[Key, Count]) -> Generator[Measure[Any], Any, dict[str, int]]:
+        """Rows to take of each stratum."""
+        rows = rows_by_stratum(census)
+        if self.allocation is None or self.size is None:
+            return targets(rows, self.sampling_strategy, "under")
+        least = {stratum: max(self.minimum, needed) for stratum, needed in self._needed(census).items()}
+        if self.allocation == "proportional" or self.variable is None:
+            return proportional(rows, self.size, least)
+        spread = yield from Spread(strata=self.strata, variable=self.variable).ask()
+        return neyman(rows, standard_deviations(spread, self.variable), self.size, least)
+
+    def _needed(self, census: Mapping[Key, Count]) -> dict[str, int]:
+        """Rows without which a weight of a stratum would be lost."""
+        carried = bool(self.weights) or self.train_weight != "unit"
+        needed = dict.fromkeys(rows_by_stratum(census), 0)
+        for key in census:
+            needed[key.stratum] += carried
+        return needed
+
+    def _per_sign(self, census: Mapping[Key, Count], quotas: Mapping[str, int]) -> dict[Key, int]:
+        """Rows to take of each group: a stratum's, divided between the signs of its weights."""
+        divided: dict[Key, int] = {}
+        for stratum, needed in self._needed(census).items():
+            keys = [key for key in census if key.stratum == stratum]
+            if quotas[stratum] < needed:
+                signs = f" (signs {', '.join(repr(key.signs) for key in keys)})" if self.weights else ""
+                raise ValueError(
+                    f"stratum {stratum!r} gets {quotas[stratum]} events, and needs {needed} to carry its weights{signs}; "
+                    'take more of it, or say weights=(), train_weight="unit" if no sum of weights is to be kept'
+                )
+            rows = [census[key].rows for key in keys]
+            least = [min(needed, 1)] * len(keys)
+            divided |= dict(zip(keys, apportion(quotas[stratum], rows, least, rows), strict=True))
+        return divided
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        """Take the rows whose keys are within the quota of their group, with the weight of the others."""
+        assert draw is not None
+        assert self.learned is not None
+        quotas = Quotas(self._groups, self.learned)
+        which, bits = quotas.find(events), draw.bits(STREAM)
+        source = np.flatnonzero(quotas.taken(bits, which))
+        events, which, bits = events[source], which[source], bits[source]
+        units = quotas.rescaled(events, which, bits)
+        groups = quotas.groups
+        columns = {
+            name: quotas.weight(i, groups.weight(events, name), units[i], which) for i, name in enumerate(self.weights)
+        }
+        columns[TRAIN_WEIGHT] = train_weights(units[-1]) if groups.train else np.ones(len(source))
+        return Output(columns, source)

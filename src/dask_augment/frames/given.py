@@ -1,0 +1,46 @@
+"""Columns that a step may read though the events lack them: the frame knows their value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import awkward as ak
+import numpy as np
+from awkward.contents import Content, IndexedArray, NumpyArray, RecordArray
+
+from dask_augment import columns as cols
+from dask_augment.frames.steps import Setting
+from dask_augment.quotas import TRAIN_WEIGHT
+
+
+def given(columns: Iterable[str], events: ak.Array, setting: Setting) -> frozenset[str]:
+    """Those of these columns that are not read: the name of the data set, and train_weight where no step made it yet."""
+    names = set() if setting.dataset is None else {"dataset"}
+    if not cols.has(events, TRAIN_WEIGHT):
+        names.add(TRAIN_WEIGHT)
+    return frozenset(names & set(columns))
+
+
+def only(events: ak.Array, columns: frozenset[str], setting: Setting) -> ak.Array:
+    """The events with these columns and no more, nested and plain, with what the frame gives."""
+    for name in sorted(columns & set(setting.weights)):
+        if not cols.has(events, name):
+            raise cols.MissingColumn(
+                f"no weight column {name!r} among the events: name the weights that there are with weights=[...], or "
+                "say weights=() to the step"
+            )
+    names = given(columns, events, setting)
+    if not names:
+        return cols.only(events, columns)
+    layout = cols.only_layout(events.layout, columns - names)
+    contents: dict[str, Content] = dict(zip(layout.fields, layout.contents, strict=True))
+    if "dataset" in names:
+        contents["dataset"] = _repeated(str(setting.dataset), len(events))
+    if TRAIN_WEIGHT in names:
+        contents[TRAIN_WEIGHT] = NumpyArray(np.ones(len(events)))
+    return ak.Array(RecordArray(list(contents.values()), list(contents), length=len(events)))
+
+
+def _repeated(text: str, length: int) -> Content:
+    index = ak.index.Index64(np.zeros(length, np.int64))
+    return IndexedArray(index, ak.to_layout([text]), parameters={"__array__": "categorical"})

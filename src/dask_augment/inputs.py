@@ -1,0 +1,153 @@
+"""The inputs of a plan: a fileset, files or a folder, in one form."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dask_augment.identity import IDS
+
+
+class PlanError(ValueError):
+    """A plan that cannot be carried out; says where in it and what to write."""
+
+
+_ONE_OF = ("fileset", "files", "folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Where the events come from; exactly one of ``fileset``, ``files`` and ``folder`` is given.
+
+    Parameters
+    ----------
+    fileset
+        coffea's: ``{name: {"files": {path: tree}, "metadata": {...}}}``, or the path of such a JSON file (gzip too).
+        ``metadata`` may hold ``is_mc`` (false for collision data), ``xsec`` [pb] and ``lumi`` [1/pb]. What coffea's
+        ``preprocess`` returns will do, except for files of which it kept only some steps.
+    files
+        Path or glob of ROOT or Parquet files, or a list of them, all of the data set ``dataset``.
+    folder
+        A folder of Parquet files, as published by this package: the hive folders name the data sets.
+    tree
+        Name of the tree in ROOT files.
+    ids
+        Columns that identify an event, or "position": the file's uuid and the entry in it.
+    weight
+        Generator weight; the column ``weight`` is made from it, times xsec x lumi / its sum over all events of all
+        files where the fileset says xsec. A file that has no such column is given weight 1, which the manifest says.
+    weights
+        Further weight columns that scale together with ``weight``, under their own names.
+    lumi
+        Integrated luminosity [1/pb] of data sets that do not say their own.
+    """
+
+    fileset: Any = None
+    files: str | Sequence[str] | None = None
+    folder: str | None = None
+    dataset: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    tree: str = "Events"
+    ids: tuple[str, ...] | str = IDS
+    weight: str = "genWeight"
+    weights: tuple[str, ...] = ()
+    lumi: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in _ONE_OF if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise PlanError(f"inputs need exactly one of {', '.join(_ONE_OF)}; got {given or 'none of them'}")
+        if self.files is not None and not self.dataset:
+            raise PlanError("inputs of files need the name of their data set: inputs: {files: ..., dataset: ttbar}")
+        if isinstance(self.ids, str) and self.ids != "position":
+            raise PlanError(f'ids must be a list of columns or "position", got {self.ids!r}')
+        if not self.ids:
+            raise PlanError('ids must name one column at least, or be "position", got none')
+        for name in ("ids", "weights"):
+            object.__setattr__(self, name, names(f"inputs: {name}", getattr(self, name)))
+        lumi = self.lumi
+        if lumi is not None and (isinstance(lumi, bool) or not isinstance(lumi, (int, float)) or not math.isfinite(lumi)):
+            raise PlanError(f"inputs: lumi must be a number [1/pb], got {lumi!r}")
+
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """The fileset in one form: ``{name: {"files": {path: tree or None}, "metadata": {...}}}``."""
+        if self.folder is not None:
+            return {}
+        if self.files is not None:
+            patterns = [self.files] if isinstance(self.files, str) else list(self.files)
+            return {str(self.dataset): {"files": dict.fromkeys(patterns), "metadata": dict(self.metadata)}}
+        fileset = read_fileset(self.fileset) if isinstance(self.fileset, (str, Path)) else self.fileset
+        if not isinstance(fileset, Mapping) or not fileset:
+            raise PlanError(f"a fileset maps names of data sets to their files, got {fileset!r}")
+        return {str(name): _dataset(str(name), fileset[name]) for name in fileset}
+
+
+def read_fileset(path: str | Path) -> Any:
+    """A fileset from JSON, gzip too."""
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise PlanError(f"fileset {str(path)!r} is not there (read from {Path.cwd()})") from None
+    try:
+        return json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+    except ValueError as error:
+        raise PlanError(f"fileset {str(path)!r} is not JSON: {error}") from None
+
+
+def names(what: str, value: Any) -> Any:
+    """A list of names as a tuple; "position" stays. PlanError, naming ``what``, for anything else."""
+    if value == "position":
+        return value
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(name, str) for name in value):
+        raise PlanError(f"{what} must be a list of names, got {value!r}")
+    return tuple(value)
+
+
+_COFFEA = {"form", "compressed_form", "format", "did"}
+"""What coffea's preprocess() says of a data set beside files and metadata; we look for ourselves."""
+
+
+def _dataset(name: str, entry: Any) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    if isinstance(entry, Mapping) and "files" in entry:
+        unknown = set(entry) - {"files", "metadata"} - _COFFEA
+        if unknown:
+            raise PlanError(f"data set {name!r} has unknown keys {sorted(unknown)}; there are files and metadata")
+        metadata = dict(entry.get("metadata") or {})
+        entry = entry["files"]
+    if not isinstance(metadata.get("is_mc", True), bool):
+        raise PlanError(f"data set {name!r}: is_mc must be true or false, got {metadata['is_mc']!r}")
+    if isinstance(entry, str):
+        entry = [entry]
+    if isinstance(entry, Mapping):
+        files = {str(path): _tree_of(name, str(path), value) for path, value in entry.items()}
+    elif isinstance(entry, Sequence):
+        files = dict.fromkeys(map(str, entry))
+        if len(files) != len(entry):
+            raise PlanError(f"data set {name!r} lists a file twice; its events would be doubled")
+    else:
+        raise PlanError(f"data set {name!r} must list its files, got {entry!r}")
+    if not files:
+        raise PlanError(f"data set {name!r} has no files; name some, or take it out")
+    return {"files": files, "metadata": metadata}
+
+
+def _tree_of(dataset: str, path: str, value: Any) -> str | None:
+    """The tree's name, from what a fileset says of one file: the name itself, or what coffea's preprocess() wrote."""
+    if isinstance(value, Mapping):
+        entries = value.get("num_entries")
+        steps = value.get("steps")
+        if steps is not None and entries is not None and sum(stop - start for start, stop in steps) != entries:
+            raise PlanError(
+                f"data set {dataset!r}: the fileset has only some steps of {path!r}; whole files are read, since weights "
+                "are normalised to all their events: leave the steps out, or take limit_files for a trial"
+            )
+        value = value.get("object_path")
+    if value is not None and not isinstance(value, str):
+        raise PlanError(f"data set {dataset!r}: {path!r} needs the name of its tree, got {value!r}")
+    return value

@@ -1,0 +1,184 @@
+"""Carry out a plan: learn, augment, write, and publish the data set whole or not at all."""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import replace as changed
+from pathlib import Path
+from typing import Any
+
+from dask_augment.contract import Learner
+from dask_augment.dataset.commit import open_staging, publish, receipts
+from dask_augment.dataset.job import AlreadyCommitted
+from dask_augment.dataset.manifest import Manifest
+from dask_augment.frames.eager import labelled
+from dask_augment.learned import Learned
+from dask_augment.meters import Account
+from dask_augment.plan import Plan, PlanError, Target
+from dask_augment.pools import Pool, opened
+from dask_augment.prepare import Work, prepare, refuse_unfinished
+from dask_augment.result import Result
+from dask_augment.sources import BadInput
+from dask_augment.tasks import Progress, Segment, Silent, Unreadable, Write, written
+from dask_augment.teaching import learned_of, taught
+
+
+def run(
+    plan: Plan,
+    output: str | Path | None = None,
+    *,
+    client: Any = None,
+    executor: str = "iterative",
+    scheduler: str | None = None,
+    workers: int | None = None,
+    chunksize: int = 100_000,
+    limit_files: int | None = None,
+    resume: bool = False,
+    replace: bool = False,
+    max_bad_files: int = 0,
+    progress: Progress | None = None,
+    runner: Any = None,
+) -> Result:
+    """Carry out a plan and publish the result as partitioned Parquet, whole or not at all.
+
+    Parameters
+    ----------
+    plan
+        Inputs, steps, seed, output.
+    output
+        Folder of the data set, instead of the plan's.
+    client, executor, scheduler, workers
+        Where: a Dask client, else "iterative" (this process), "futures" (processes of this machine) or "dask" (the
+        scheduler at this address, or ``workers`` processes here). The result does not depend on it.
+    chunksize
+        Most events that a task reads at once. The result does not depend on it either.
+    limit_files
+        Read only the first files of each data set: a trial, and a plan of its own.
+    resume
+        Go on with what an earlier run of this plan left; without it, such a run is refused.
+    replace
+        Replace a data set of another plan in this folder, once this one is complete.
+    max_bad_files
+        Files that may be unreadable; they are left out of rows and normalisation alike and listed in the manifest.
+    progress
+        Is told how far the run has come.
+    runner
+        A coffea ``processor.Runner``: its schema, executor and chunks are used instead of all of the above.
+
+    Errors: PlanError, RunFailed, and those of the steps. Nothing is visible in ``output`` unless all is well.
+    """
+    path = _path(plan, output)
+    if runner is not None:
+        from dask_augment.runner import publish_with
+
+        return publish_with(plan, path, runner, resume=resume, replace=replace)
+    show = progress or Silent()
+    with opened(executor, client=client, scheduler=scheduler, workers=workers) as pool:
+        bad: dict[str, BadInput] = {}
+        while True:
+            show.start("opening files", None)
+            work = prepare(
+                plan, path, pool, chunksize=chunksize, limit_files=limit_files, bad=bad, max_bad_files=max_bad_files,
+                advance=show.advance,
+            )  # fmt: skip
+            try:
+                return _carried_out(work, pool, resume or bool(bad), replace, show)
+            except Unreadable as found:
+                # Quotas and the normalisation would be those of events that are lost: begin again without the files.
+                bad |= {error.path: _whole(error, work.parts) for error in found.errors}
+                if len(bad) <= max_bad_files:
+                    remove_folder(work.job.staging)
+
+
+def dry_run(
+    plan: Plan,
+    output: str | Path | None = None,
+    *,
+    executor: str = "iterative",
+    scheduler: str | None = None,
+    workers: int | None = None,
+    chunksize: int = 100_000,
+    limit_files: int | None = None,
+    max_bad_files: int = 0,
+) -> dict[str, Any]:
+    """What a run would read and write: every file is opened and every promise checked, and nothing is written."""
+    path = _path(plan, output)
+    how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
+    with opened(executor, scheduler=scheduler, workers=workers) as pool:
+        work = prepare(plan, path, pool, **how)
+    datasets = {}
+    for name, normalisation in work.normalisation.items():
+        mine = [part.input for part in work.parts if part.dataset == name]
+        files, entries = {part["file"] for part in mine}, sum(part["stop"] - part["start"] for part in mine)
+        datasets[name] = {"files": len(files), "entries": entries, "parts": len(mine), **normalisation.to_dict()}
+    return {
+        "path": str(path),
+        "digest": work.job.digest,
+        "datasets": datasets,
+        "steps": [step.label for step in work.stage.steps],
+        "columns": list(work.columns),
+        "quarantined": [lost.to_dict() for lost in work.quarantined],
+    }
+
+
+def _path(plan: Plan, output: str | Path | None) -> Path:
+    assert isinstance(plan.output, Target)
+    path = output if output is not None else plan.output.path
+    if path is None:
+        raise PlanError("the plan does not say where its output goes; write output: {path: out/}")
+    return Path(path)
+
+
+def _carried_out(work: Work, pool: Pool, resume: bool, replace: bool, show: Progress) -> Result:
+    job, clock = work.job, _Clock()
+    refuse_unfinished(job, resume)
+    sink = open_staging(job, replace=replace)
+    if isinstance(sink, AlreadyCommitted):
+        return Result(job.path, sink.manifest, {}, already=True)
+    segment = taught(Segment(work.reader, work.parts, work.stage), job, pool, show)
+    clock.lap("learn")
+    write = Write(segment.reader, segment.stage, sink, work.columns)
+    done = written(write, work.parts, receipts(job), pool, show)
+    clock.lap("write")
+    show.start("publishing", None)
+    extra = {
+        "normalisation": {name: entry.to_dict() for name, entry in work.normalisation.items()},
+        "learned": learned_of(segment.steps),
+    }
+    manifest = publish(job, done, quarantined=work.quarantined, replace=replace, extra=extra)
+    clock.lap("publish")
+    steps = Account.total(receipt.account for receipt in done.values()).seconds
+    seconds = clock.laps | {f"step {label}": value for label, value in steps.items()}
+    return Result(job.path, manifest, seconds, already=False)
+
+
+class _Clock:
+    """Seconds of each phase."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now
+
+
+def published_plan(path: str | Path) -> Plan:
+    """The plan of a published data set, its learners with what they learned: ready for ``augment`` or ``for_analysis``.
+
+    Errors: NotADataset for a folder without a manifest; PlanError where what was learned was too large to keep.
+    """
+    manifest = Manifest.read(Path(path))
+    plan = Plan.from_dict({key: value for key, value in manifest.plan.items() if key not in ("normalisation", "versions")})
+    steps = []
+    for step in labelled(plan.steps):
+        augmenter = step.augmenter
+        if isinstance(augmenter, Learner):
+            kept = manifest.extra["learned"].get(step.label, {})
+            if "npz" not in kept:
+                raise PlanError(f"what step {step.label!r} learned is not in the manifest of {path}; learn it again")
+            augmenter = changed(augmenter, learned=Learned.from_bytes(base64.b64decode(kept["npz"])))
+        steps.append((step.label, augmenter))
+    return changed(plan, steps=steps)

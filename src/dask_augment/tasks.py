@@ -1,0 +1,144 @@
+"""The tasks of a run, what they return, and how their errors are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from typing import Any, Protocol
+
+from dask_augment.contract import Measure
+from dask_augment.dataset.receipt import Part, Receipt
+from dask_augment.dataset.schema import to_table
+from dask_augment.dataset.sink import Sink
+from dask_augment.frames import total
+from dask_augment.frames.eager import Stage, Step
+from dask_augment.meters import Account
+from dask_augment.pools import Pool
+from dask_augment.prepare import RunFailed
+from dask_augment.sources import BadInput, Reader
+from dask_augment.stages import StageReader
+
+SLICE = 100_000
+"""Rows that a step may make before they are handed to the writer."""
+
+
+class Progress(Protocol):
+    """Is told how far a run has come."""
+
+    def start(self, title: str, total: int | None) -> None:
+        """A phase begins, of this many units."""
+
+    def advance(self, units: int) -> None:
+        """So many units are done."""
+
+
+class Silent:
+    """No progress is shown."""
+
+    def start(self, title: str, total: int | None) -> None:
+        """Nothing."""
+
+    def advance(self, units: int) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """Augment one part and write it."""
+
+    reader: Reader | StageReader
+    stage: Stage
+    sink: Sink
+    columns: tuple[str, ...]
+    name = "augment-write"
+
+    def __call__(self, part: Part) -> Receipt:
+        """The receipt of a part, written now unless it was before."""
+        known = self.sink.receipt(part.id)
+        if known is not None:
+            return known
+        events = self.reader(part)
+        account = Account()
+        before = self.reader.account(part)
+        pieces = _for_dataset(self.stage, part.dataset).pieces(events, SLICE, account)
+        tables = (to_table(piece[list(self.columns)], self.sink.schema) for piece in pieces)
+        return self.sink.write_part(part, tables, lambda: account if before is None else before.then(account))
+
+
+@dataclass(frozen=True)
+class Ask:
+    """The answer of some parts to one question."""
+
+    reader: Reader | StageReader
+    stage: Stage
+    measure: Measure[Any]
+    label: str
+    name = "augment-learn"
+
+    def __call__(self, parts: tuple[Part, ...]) -> Any:
+        """The total over these parts; None where they have no rows to ask."""
+        return total(
+            _for_dataset(self.stage, part.dataset).measure(self.reader(part), self.measure, self.label)
+            for part in parts
+        )
+
+
+def _for_dataset(stage: Stage, dataset: str) -> Stage:
+    return changed(stage, setting=changed(stage.setting, dataset=dataset))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Parts that are left to read, and the steps that are left to do on them."""
+
+    reader: Reader | StageReader
+    parts: tuple[Part, ...]
+    stage: Stage
+    done: tuple[Step, ...] = ()
+    """Steps that were done on what is read."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps, in order."""
+        return self.done + self.stage.steps
+
+
+class Unreadable(Exception):  # noqa: N818  what is the case
+    """Input files turned out unreadable while the run was under way."""
+
+    def __init__(self, errors: Sequence[BadInput]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+def written(
+    write: Write, parts: Sequence[Part], done: Mapping[str, Receipt], pool: Pool, show: Progress
+) -> dict[str, Receipt]:
+    """The receipts of all parts; those that are done are not done again."""
+    finished = dict(done)
+    left = [part for part in parts if part.id not in finished]
+    show.start("augmenting", len(parts))
+    show.advance(len(parts) - len(left))
+    unreadable = []
+    for part, outcome in pool.map(write, left):
+        if isinstance(outcome, BadInput):
+            unreadable.append(outcome)
+        elif isinstance(outcome, BaseException):
+            raise failed("augmenting", part, outcome) from outcome
+        else:
+            finished[part.id] = outcome
+        show.advance(1)
+    if unreadable:
+        raise Unreadable(unreadable)
+    return finished
+
+
+def failed(what: str, part: Part, error: BaseException) -> RunFailed:
+    """The error of a task, with where it happened and how to go on."""
+    where = part.input
+    return RunFailed(
+        f"{what} {where['file']!r}, entries {where['start']} to {where['stop']}, failed: {type(error).__name__}: "
+        f"{error}\nNothing was published; what is done is kept: mend the cause and run the plan again with resume "
+        "(--resume)"
+    )

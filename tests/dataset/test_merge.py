@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from dask_augment.dataset import files
+from dask_augment.dataset.commit import open_staging, publish, receipts
+from dask_augment.dataset.hashing import logical_hash
+from dask_augment.dataset.job import Incomplete, Job
+from dask_augment.dataset.merge import merge, merge_groups
+from dask_augment.dataset.parquet import Settings
+from dask_augment.dataset.verify import verify
+from dataset_toys import ROWS, job, part, snapshot, write
+
+PARTS = [*(part(n) for n in range(7)), part(8, 0)]
+
+
+def written(path: Path, **options) -> Job:
+    work = job(path, PARTS, **options)
+    sink = open_staging(work)
+    for each in PARTS:
+        write(sink, each)
+    return work
+
+
+def merged(work: Job, target: int) -> list:
+    return [merge(work.sink, group) for group in merge_groups(work, receipts(work), target)]
+
+
+@pytest.mark.parametrize("keys", [(), ("dataset",), ("dataset", "stratum"), ("isGood", "nJet")])
+def test_the_same_rows_in_fewer_files(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    plain = publish(written(tmp_path / "plain", partition_by=keys))
+    work = written(tmp_path / "merged", partition_by=keys)
+    manifest = publish(work, merged=merged(work, 1 << 20))
+    assert manifest.logical_hash == plain.logical_hash
+    assert manifest.account == plain.account
+    folders = {Path(file.path).parent for file in plain.files}
+    assert len(manifest.files) == len(folders) < len(plain.files)
+    assert verify(work.path, deep=True).ok
+    read = [pq.read_table(tmp_path / name) for name in ("plain", "merged")]
+    order = [("event", "ascending")]
+    assert logical_hash(read[0].sort_by(order)) == logical_hash(read[1].sort_by(order))
+
+
+def test_rows_keep_the_order_of_the_plan_and_row_groups_are_full(tmp_path: Path) -> None:
+    work = written(tmp_path / "out", partition_by=(), settings=Settings(row_group_rows=100))
+    (file,) = publish(work, merged=merged(work, 1 << 20)).files
+    assert file.path == "part-000000.parquet"
+    read = pq.ParquetFile(work.path / file.path)
+    assert read.read()["event"].to_pylist() == list(range(7 * ROWS))
+    assert [read.metadata.row_group(i).num_rows for i in range(read.num_row_groups)] == [100, 100, 80]
+
+
+def test_groups(tmp_path: Path) -> None:
+    work = written(tmp_path / "out")
+    done = receipts(work)
+    size = max(file.bytes for receipt in done.values() for file in receipt.files)
+    groups = merge_groups(work, done, 2 * size + 2_000)
+    assert [(group.folder, [file.rows for file in group.files]) for group in groups] == [
+        ("dataset=ttbar", [ROWS, ROWS]),
+        ("dataset=dy", [ROWS, ROWS]),
+        ("dataset=ttbar", [ROWS, ROWS, 0]),
+    ]
+    assert merge_groups(work, done, 2 * size + 2_000) == groups
+    assert merge_groups(work, done, 1) == []
+    assert merge_groups(work, {}, size) == []
+    with pytest.raises(ValueError, match="1 or more, got 0"):
+        merge_groups(work, done, 0)
+    names = [file.path for file in publish(work, merged=merged(work, 2 * size + 2_000)).files]
+    assert names == [f"dataset={name}/part-00000{n}.parquet" for name, n in
+                     [("dy", 1), ("dy", 5), ("ttbar", 0), ("ttbar", 4)]]  # fmt: skip
+
+
+def test_the_same_files_on_every_run(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        work = written(tmp_path / name)
+        publish(work, merged=merged(work, 10_000))
+    assert snapshot(tmp_path / "a") == snapshot(tmp_path / "b")
+
+
+def test_a_merge_is_done_once_and_a_damaged_one_again(tmp_path: Path) -> None:
+    work = written(tmp_path / "out")
+    first = merged(work, 1 << 20)
+    assert merged(work, 1 << 20) == first
+    (work.sink.attempts / first[0].files[0].name).write_bytes(b"")
+    again = merged(work, 1 << 20)
+    assert again[0].attempt != first[0].attempt
+    assert again[1] == first[1]
+    assert publish(work, merged=again).rows == 7 * ROWS
+
+
+def test_rot_between_writing_and_merging(tmp_path: Path) -> None:
+    work = written(tmp_path / "out")
+    group = merge_groups(work, receipts(work))[0]
+    path = work.sink.attempts / group.files[0].name
+    data = bytearray(path.read_bytes())
+    data[200] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(OSError, match=r"CRC|read back with other values"):
+        merge(work.sink, group)
+    assert work.sink.receipt(group.part.id) is None
+
+
+def test_a_merge_of_other_files_is_refused(tmp_path: Path) -> None:
+    work = written(tmp_path / "out")
+    found = merged(work, 1 << 20)
+    done = receipts(work)
+    receipt = done[part(0).id]
+    other = dataclasses.replace(receipt.files[0], sha256="0" * 64)
+    done[part(0).id] = dataclasses.replace(receipt, files=(other,))
+    with pytest.raises(Incomplete, match=r"1 files of merged-\w+ are not those of the receipts"):
+        publish(work, done, merged=found)
+    assert not work.path.exists()
+
+
+def test_attempts_with_the_same_content_are_the_same_to_a_merge(tmp_path: Path) -> None:
+    work = written(tmp_path / "out")
+    found = merged(work, 1 << 20)
+    files.remove(work.sink.receipt_path(part(0).id))
+    write(work.sink, part(0))
+    assert publish(work, merged=found).rows == 7 * ROWS
+    assert verify(work.path, deep=True).ok

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dask_augment.dataset.commit import open_staging, publish
+from dask_augment.dataset.manifest import Manifest, document
+from dask_augment.dataset.receipt import to_json
+from dask_augment.dataset.verify import verify
+from dask_augment.meters import Account
+from dataset_toys import ROWS, account, finish, job, part, snapshot, table, write
+
+FILE = "dataset=ttbar/part-000000.parquet"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    finish(job(tmp_path / "out"))
+    return tmp_path / "out"
+
+
+def rewrite(path: Path, change) -> None:
+    pq.write_table(change(pq.read_table(path, partitioning=None)), path, compression="lz4", write_page_checksum=True)
+
+
+def test_a_sound_data_set(out: Path) -> None:
+    before = snapshot(out)
+    for deep in (False, True):
+        report = verify(out, deep=deep)
+        assert report.ok
+        assert report.rows == 4 * ROWS
+        assert report.weights == Manifest.read(out).account.weights_out
+        assert report.logical_hash == Manifest.read(out).logical_hash.hex()
+        assert json.loads(json.dumps(report.to_dict()))["ok"] is True
+    assert snapshot(out) == before
+
+
+def test_missing_extra_and_cut_files(out: Path) -> None:
+    (out / FILE).unlink()
+    (out / "dataset=dy" / "part-000009.parquet").write_bytes(b"PAR1")
+    other = out / "dataset=dy" / "part-000001.parquet"
+    other.write_bytes(other.read_bytes()[:-1])
+    faults = verify(out).faults
+    assert f"{FILE} is missing" in faults
+    assert "dataset=dy/part-000009.parquet is not in the manifest" in faults
+    assert any(fault.startswith("dataset=dy/part-000001.parquet has") for fault in faults)
+    assert any("part-000001.parquet cannot be opened" in fault for fault in faults)
+    assert not verify(out, deep=True).ok
+
+
+def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
+    assert "has no _manifest.json" in verify(tmp_path).faults[0]
+    (tmp_path / "_manifest.json").write_text("[]")
+    assert "is damaged" in verify(tmp_path).faults[0]
+
+
+def test_a_file_of_other_columns_or_rows(out: Path) -> None:
+    rewrite(out / FILE, lambda t: t.slice(1).drop_columns(["HT"]))
+    faults = verify(out).faults
+    assert f"{FILE} has {ROWS - 1} rows, the manifest says {ROWS}" in faults
+    assert f"{FILE} has other columns or types than the manifest" in faults
+
+
+def forge(out: Path, change) -> None:
+    """A manifest that is sealed anew over other values, as a faulty writer would leave it."""
+    values = document(out)
+    change(values)
+    lists = {name: values.pop(name) for name in ("files", "parts")}
+    manifest = Manifest.from_document({**values, **lists})
+    (out / "_manifest.json").write_bytes(b"".join(manifest.lines(map(to_json, lists["parts"]))))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda m: m["parts"].pop(), "do not add up to the totals"),
+        (lambda m: m["parts"][0]["account"].update(rows_in=3), "does not add up"),
+        (lambda m: m["totals"]["account"].update(rows_out=3), "the account has 3"),
+        (lambda m: m["totals"].update(logical_hash="0" * 48), "logical hashes of the files do not add up"),
+        (lambda m: m["totals"].update(parts=9), "4 parts of 9"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself(out: Path, change, fault: str) -> None:
+    forge(out, change)
+    assert any(fault in found for found in verify(out).faults)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda m: m["totals"]["account"]["weights_out"].update(weight=[1.0, 272.0]), "the sums of 'weight'"),
+        (lambda m: m["totals"].update(not_finite={"HT": 1}), "NaN and infinite values"),
+        (lambda m: m["files"][0].update(sha256="0" * 64), "another sha256"),
+    ],
+)
+def test_deep_compares_values(out: Path, change, fault: str) -> None:
+    forge(out, change)
+    assert verify(out).ok
+    assert any(fault in found for found in verify(out, deep=True).faults)
+
+
+def test_a_changed_value_is_found_though_every_checksum_is_right(out: Path) -> None:
+    rewrite(out / FILE, lambda t: t.set_column(0, t.schema.field(0), pa.array([1e9] * t.num_rows)))
+    size, sha = (out / FILE).stat().st_size, hashlib.sha256((out / FILE).read_bytes()).hexdigest()
+
+    def forget(m):
+        next(f for f in m["files"] if f["path"] == FILE).update(bytes=size, sha256=sha)
+
+    forge(out, forget)
+    assert verify(out).ok
+    faults = verify(out, deep=True).faults
+    assert f"{FILE} has another logical hash than the manifest" in faults
+    assert "the logical hash of the values is not that of the manifest" in faults
+
+
+def test_a_file_moved_to_another_partition(out: Path) -> None:
+    def move(m):
+        entry = next(f for f in m["files"] if f["path"] == FILE)
+        entry["path"] = "dataset=dy/part-000000.parquet"
+
+    (out / FILE).rename(out / "dataset=dy" / "part-000000.parquet")
+    forge(out, move)
+    assert verify(out).ok
+    assert "the logical hash of the values is not that of the manifest" in verify(out, deep=True).faults
+
+
+@pytest.mark.parametrize("column", ["event", "augment_copy"])
+def test_repeated_events(tmp_path: Path, column: str) -> None:
+    """Two parts that hold the same events: a fault, unless they say that they are copies."""
+    work = job(tmp_path / "out", [part(0), part(2)])
+    sink = open_staging(work)
+    write(sink, part(0))
+    again = table(part(0))
+    if column == "augment_copy":
+        field = again.schema.field("augment_copy")
+        again = again.set_column(again.schema.names.index("augment_copy"), field, pa.array([1] * ROWS, pa.int32()))
+    sink.write_part(part(2), [again], lambda: account(again))
+    publish(work)
+    assert verify(work.path).ok
+    faults = verify(work.path, deep=True).faults
+    expected = [f"{ROWS} rows of 'ttbar' repeat another row's run, luminosityBlock, event and augment_copy"]
+    assert faults == (expected if column == "event" else [])
+
+
+def test_the_same_event_numbers_in_two_data_sets_are_two_events(tmp_path: Path) -> None:
+    work = job(tmp_path / "out", [part(0), part(1)])
+    sink = open_staging(work)
+    write(sink, part(0))
+    rows = table(part(0))
+    sink.write_part(part(1), [rows], lambda: account(rows))
+    publish(work)
+    assert verify(work.path, deep=True).ok
+
+
+def test_weights_of_both_signs_and_columns_not_kept(tmp_path: Path) -> None:
+    work = job(tmp_path / "out", [part(0)])
+    rows = table(part(0))
+    stated = dataclasses.replace(
+        account(rows), weights_out={"weight": account(rows).weights_out["weight"], "x.y": (1, 2)}
+    )
+    open_staging(work).write_part(part(0), [rows], lambda: stated)
+    publish(work)
+    assert verify(work.path, deep=True).ok
+
+
+def test_empty(tmp_path: Path) -> None:
+    work = job(tmp_path / "out", [part(0, 0)])
+    open_staging(work).write_part(part(0, 0), [], Account)
+    publish(work)
+    report = verify(work.path, deep=True)
+    assert report.ok
+    assert report.rows == 0

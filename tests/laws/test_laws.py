@@ -1,0 +1,142 @@
+"""Every registered augmenter obeys the laws, on random and on real events; every law refuses its mutants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pytest
+import uproot
+
+from dask_augment import Augmenter, Repeat, columns, registry
+from dask_augment.laws import LAWS, Case, Law, LawBroken, check, sample_events
+from laws.examples import EXAMPLES
+from laws.mutants import FRAME_MUTANTS, MUTANTS, FrameMutant, Mutant
+from laws.toys import HONEST, Feature, Thin
+
+ELSEWHERE = "same_in_another_process"
+BY_NAME = {law.__name__: law for law in LAWS}
+HERE = [law for law in LAWS if law.__name__ != ELSEWHERE]
+NAMED = [(name, number) for name in registry.names() for number in range(len(EXAMPLES.get(name, ())))]
+
+
+@cache
+def example(name: str, number: int) -> Case:
+    return Case(registry.get(name)(**EXAMPLES[name][number]))
+
+
+def test_every_augmenter_has_an_example() -> None:
+    assert sorted(EXAMPLES) == sorted(registry.names()), "add constructor arguments to tests/laws/examples.py"
+
+
+@pytest.mark.parametrize("law", HERE, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("named", NAMED, ids=lambda named: f"{named[0]}-{named[1]}")
+def test_registered(named: tuple[str, int], law: Law) -> None:
+    law(example(*named))
+
+
+@pytest.mark.parametrize("law", HERE, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("augmenter", HONEST, ids=lambda augmenter: type(augmenter).__name__)
+def test_honest(augmenter: Augmenter, law: Law) -> None:
+    law(Case(augmenter))
+
+
+def test_in_another_process() -> None:
+    few = sample_events(60)
+    cases = [example(*named).on(few) for named in NAMED] + [Case(augmenter, few) for augmenter in HONEST]
+    BY_NAME[ELSEWHERE](*cases)
+
+
+@cache
+def real_events(path: str) -> ak.Array:
+    """Nested real events with the columns of random ones."""
+    branches = [name.replace(".", "_") for name in wanted() if name not in ("HT", "label", "weight", "split")]
+    with uproot.open(path) as file:
+        flat = file["Events"].arrays([*branches, "genWeight"])
+    nested = columns.only(flat, {name for name in wanted() if columns.has(flat, name)})
+    nested["HT"] = ak.values_astype(ak.sum(nested.Jet.pt, axis=1), np.float32)
+    nested["label"] = ak.values_astype(ak.num(nested.Jet) > np.median(ak.num(nested.Jet)), np.int8)
+    nested["weight"] = ak.values_astype(flat.genWeight, np.float64)
+    nested["split"] = np.array([0, 0, 1, 0, 2], np.int8)[np.arange(len(flat)) % 5]
+    return nested
+
+
+def wanted() -> list[str]:
+    names = []
+    for name in sample_events(3).fields:
+        fields = sample_events(3)[name].fields
+        names += [f"{name}.{field}" for field in fields if field != "btag"] or [name]
+    return names
+
+
+@pytest.mark.parametrize(
+    "file", ["nano_tt_v12", *(pytest.param(file, marks=pytest.mark.slow) for file in ("nano_dy", "pfnano"))]
+)
+@pytest.mark.parametrize("named", NAMED, ids=lambda named: f"{named[0]}-{named[1]}")
+def test_real_events(named: tuple[str, int], file: str, nano: Callable[[str], str]) -> None:
+    check(example(*named).untaught, real_events(nano(file)), without=[ELSEWHERE])
+
+
+def named_after(mutant: Any) -> str:
+    patch = getattr(mutant, "patch", None)
+    return f"{mutant.law}-{patch.__name__ if patch else type(mutant.augmenter).__name__}"
+
+
+def test_every_law_has_a_mutant() -> None:
+    assert {mutant.law for mutant in (*MUTANTS, *FRAME_MUTANTS)} == set(BY_NAME)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=named_after)
+def test_mutant_is_refused(mutant: Mutant) -> None:
+    events = sample_events(60) if mutant.law == ELSEWHERE else sample_events()
+    with pytest.raises(LawBroken, match=mutant.says):
+        BY_NAME[mutant.law](Case(mutant.augmenter, events))
+
+
+@pytest.mark.parametrize("mutant", FRAME_MUTANTS, ids=named_after)
+def test_frame_mutant_is_refused(mutant: FrameMutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    if mutant.law == "goes_on_from_parquet":
+        pytest.importorskip("coffea")
+    BY_NAME[mutant.law](Case(mutant.augmenter))
+    mutant.patch(monkeypatch)
+    with pytest.raises(LawBroken, match=mutant.says):
+        BY_NAME[mutant.law](Case(mutant.augmenter))
+
+
+def test_check_names_the_law() -> None:
+    drops = Repeat(n=2, keep_original=False)
+    with pytest.raises(LawBroken, match=r"^weight_is_not_lost: repeat: the sum of 'weight' was"):
+        check(drops, without=[ELSEWHERE])
+    check(drops, without=[ELSEWHERE, "weight_is_not_lost"])
+    with pytest.raises(ValueError, match=r"without names no laws: \['nonsense'\]"):
+        check(drops, without=["nonsense"])
+
+
+def test_check_makes_weight_and_split() -> None:
+    bare = sample_events(80)[["run", "luminosityBlock", "event", "MET"]]
+    check(Feature(), bare, without=[ELSEWHERE])
+    check(Thin(), bare, without=[ELSEWHERE])
+
+
+def test_errors_of_the_augmenter_stay() -> None:
+    class Fails(Feature):
+        def apply(self, events: ak.Array, draw: Any) -> Any:
+            raise ZeroDivisionError
+
+    for law in ("reads_what_it_declares", "same_in_slices"):
+        with pytest.raises(ZeroDivisionError):
+            BY_NAME[law](Case(Fails()))
+
+
+def test_sample_has_what_is_rare() -> None:
+    events = sample_events()
+    assert len(np.unique(np.asarray(events.event))) == len(events)
+    assert np.asarray(events.event).max() > 2**53
+    assert np.isnan(columns.flatten(events.Jet.btag)).any()
+    assert (np.asarray(events.weight) < 0).any()
+    assert np.array_equal(np.asarray(events.weight) * 2**10 % 1, np.zeros(len(events)))
+    assert {0, 1, 2} == set(np.asarray(events.split).tolist())
+    assert min(ak.num(events.Jet)) == 0 < max(ak.num(events.Jet))

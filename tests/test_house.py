@@ -1,0 +1,104 @@
+"""House rules that a script can check. ``make public-names`` writes the list of public names anew."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+PUBLIC_NAMES = Path(__file__).with_name("public_names.json")
+MOST_LINES_IN_A_FILE = 350
+MOST_LINES_IN_A_FUNCTION = 60
+
+# Texts stand on their own: no machine's paths, no tracker's numbers, no promises to finish later.
+UNWANTED = re.compile(r"/work/|/tmp/|/home/\w|/root/|\bissues? #|\bDESIGN\.md|\bTODO\b|\bFIXME\b|\bXXX\b|\bAI\b")
+TEXTS = {".cfg", ".ini", ".json", ".md", ".py", ".rst", ".sh", ".toml", ".txt", ".yaml", ".yml"}
+FOLDERS = ["benchmarks", "constraints", "deploy", "docs", "examples", "src", "tests", "tools"]
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All functions and methods of a module."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def long_functions(source: str) -> list[str]:
+    """The functions of a module that are too long, decorators and docstring not counted."""
+    found = []
+    for node in functions(ast.parse(source)):
+        first = node.body[1] if ast.get_docstring(node) is not None and len(node.body) > 1 else node.body[0]
+        lines = (node.end_lineno or 0) - first.lineno + 1
+        if lines > MOST_LINES_IN_A_FUNCTION:
+            found.append(f"{node.name} has {lines} lines")
+    return found
+
+
+def class_hooks(source: str) -> list[str]:
+    """What acts when a class is made: metaclasses and ``__init_subclass__``.
+
+    cloudpickle makes classes anew on a worker, so a registry filled that way differs between processes.
+    """
+    tree = ast.parse(source)
+    hooks = [node.name for node in functions(tree) if node.name == "__init_subclass__"]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            hooks += [f"{node.name}(metaclass=...)" for keyword in node.keywords if keyword.arg == "metaclass"]
+            hooks += [f"{node.name}(type)" for base in node.bases if isinstance(base, ast.Name) and base.id == "type"]
+    return hooks
+
+
+def texts() -> list[Path]:
+    """The project's own text files, this one left out: it names what is unwanted."""
+    files = [path for path in ROOT.iterdir() if path.is_file()]
+    for folder in FOLDERS:
+        files += (ROOT / folder).rglob("*")
+    return sorted(path for path in files if path.suffix in TEXTS and path != Path(__file__) and path.is_file())
+
+
+def unwanted(text: str) -> list[str]:
+    """The lines with words that do not belong in the project, with their numbers."""
+    return [f"{number}: {line.strip()}" for number, line in enumerate(text.splitlines(), 1) if UNWANTED.search(line)]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_source_file(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    length = source.count("\n")
+    assert length <= MOST_LINES_IN_A_FILE
+    assert long_functions(source) == []
+    assert class_hooks(source) == []
+
+
+def test_words() -> None:
+    found = {str(path.relative_to(ROOT)): unwanted(path.read_text(encoding="utf-8")) for path in texts()}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_public_names() -> None:
+    import dask_augment
+
+    assert sorted(dask_augment.__all__) == json.loads(PUBLIC_NAMES.read_text()), "run `make public-names` if meant"
+    assert [name for name in dask_augment.__all__ if not hasattr(dask_augment, name)] == []
+    assert set(dask_augment.__all__) <= set(dir(dask_augment))
+
+
+def test_rules_refuse() -> None:
+    body = "\n".join(["    x = 1"] * (MOST_LINES_IN_A_FUNCTION + 1))
+    assert long_functions(f"def f():\n    '''Doc.'''\n{body}") == [f"f has {MOST_LINES_IN_A_FUNCTION + 1} lines"]
+    assert long_functions(f"def f():\n{body[10:]}") == []
+    assert class_hooks("class A(metaclass=M): ...") == ["A(metaclass=...)"]
+    assert class_hooks("class M(type): ...") == ["M(type)"]
+    assert class_hooks("class A:\n    def __init_subclass__(cls): ...") == ["__init_subclass__"]
+    assert class_hooks("class A(ABC): ...") == []
+    assert unwanted("fine\nsee issue #7") == ["2: see issue #7"]
+
+
+if __name__ == "__main__":
+    import dask_augment
+
+    PUBLIC_NAMES.write_text(json.dumps(sorted(dask_augment.__all__), indent=2) + "\n")
