@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.job import Job
 from dask_augment.dataset.parquet import Settings
-from dask_augment.dataset.receipt import Part, Receipt
+from dask_augment.dataset.receipt import Part, Receipt, Written
 from dask_augment.dataset.sink import Sink
 from dask_augment.meters import Account
 
@@ -85,6 +85,11 @@ def finish(job: Job, **options: Any) -> Any:
             if sink.receipt(each.id) is None:
                 write(sink, each)
     return publish(job, **options)
+
+
+def files_of(receipts: Mapping[str, Receipt]) -> dict[str, tuple[Written, ...]]:
+    """The files of each part, as merging wants them."""
+    return {part: receipt.files for part, receipt in receipts.items()}
 
 
 def snapshot(path: Path) -> dict[str, bytes]:

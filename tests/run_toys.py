@@ -1,178 +1,118 @@
-"""Runs of plans in tests: small generated inputs, steps that fail on demand, and what was published as one table."""
+"""Small ROOT files and plans over them, whose numbers can be worked out by hand."""
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import pyarrow as pa
-import pyarrow.dataset as ds
+import awkward as ak
+import numpy as np
+import uproot
 
-import dask_augment as da
-from dask_augment import running
-from dask_augment.demo import write_sample
+from dask_augment import Augmenter, Learned, Learner, Measure, Output
+from dask_augment.draw import Draw
 from dask_augment.plan import Plan
-from dask_augment.running import Result, run
 
-STEPS: tuple[Any, ...] = (
-    da.Split(train=0.7),
-    da.Select("nJet >= 2"),
-    da.Define(HT="sum(Jet.pt)"),
-    da.Repeat(n=2),
-    da.PhiRotate(columns=("Jet.phi", "MET.phi")),
-)
-KEEP = ("Jet.*", "MET.*")
+STEPS: tuple[Any, ...] = ({"define": {"HT": "sum(Jet.pt)"}},)
 
 
-def fileset(folder: Path, events: int = 1600) -> dict[str, Any]:
-    """Eight NanoAOD-like ROOT files of two data sets."""
-    folder.mkdir(exist_ok=True)
-    return write_sample(folder, events)
+def columns(first: int, rows: int) -> dict[str, Any]:
+    """Events ``first`` to ``first + rows`` with 0 to 3 jets of pt 10 x event + number, and weights 1, 2, -1, 1, 2, ..."""
+    entries = np.arange(first, first + rows)
+    counts = entries % 4
+    pt = np.repeat(10.0 * entries, counts) + np.arange(counts.sum()) % 3
+    jets = {"pt": pt.astype(np.float32), "phi": np.linspace(-3, 3, len(pt), dtype=np.float32)}
+    return {
+        "run": np.ones(rows, np.uint32),
+        "luminosityBlock": np.full(rows, 7, np.uint32),
+        "event": entries.astype(np.uint64),
+        "genWeight": np.array([1.0, 2.0, -1.0], np.float32)[entries % 3],
+        "MET_pt": (entries % 5 + 0.5).astype(np.float32),
+        "MET_phi": np.linspace(-3, 3, rows, dtype=np.float32),
+        "Jet": ak.zip({name: ak.unflatten(values, counts) for name, values in jets.items()}),
+    }
 
 
-def plan(inputs: Mapping[str, Any], steps: Sequence[Any] = STEPS, **output: Any) -> Plan:
-    """A plan with seed 7."""
-    return Plan(inputs={"fileset": dict(inputs)}, steps=steps, seed=7, output={"keep": KEEP, **output})
+def write(
+    path: Path, first: int = 0, rows: int = 12, *, without: tuple[str, ...] = (), runs: Mapping[str, float] | None = None,
+    more: Mapping[str, Any] | None = None, tree: str = "Events",
+) -> str:  # fmt: skip
+    """A ROOT file of these events; ``runs`` are columns of its Runs tree. Returns its path."""
+    values = {name: column for name, column in columns(first, rows).items() if name not in without} | dict(more or {})
+    with uproot.recreate(path) as file:
+        kinds = {name: column.dtype if isinstance(column, np.ndarray) else column.type for name, column in values.items()}
+        file.mktree(tree, kinds)
+        if rows:
+            file[tree].extend(values)
+        if runs is not None:
+            file.mktree("Runs", dict.fromkeys(runs, np.float64))
+            file["Runs"].extend({name: np.array([value]) for name, value in runs.items()})
+    return str(path)
 
 
-def table(path: Path, *columns: str) -> pa.Table:
-    """A published data set with the data set's name as a column, which has the logical hash of the folder."""
-    found = ds.dataset(path, partitioning=ds.partitioning(flavor="hive"), exclude_invalid_files=True)
-    names = list(columns) or sorted(found.schema.names)
-    result = found.to_table(columns=names)
-    return result.set_column(names.index("dataset"), "dataset", result["dataset"].cast(pa.string()))
+def plan(*files: str, steps: Any = STEPS, output: Any = None, **options: Any) -> Plan:
+    """A plan over one data set, or over ``inputs`` if they are given."""
+    inputs = options.pop("inputs", None) or {"fileset": {"toy": {"files": list(files)}}}
+    values = {"inputs": inputs, "seed": 7, "steps": list(steps), "output": output or {}} | options
+    return Plan.from_dict(values)
 
 
-def staging(path: Path) -> Path:
-    """The one folder in which an unfinished run gathers its parts."""
-    (folder,) = path.parent.glob(f".{path.name}.staging-*")
-    return folder
+def read(result: Any) -> ak.Array:
+    """The rows of a published data set, in the order of their ids and copies."""
+    rows = ak.concatenate([ak.from_parquet(str(result.path / file.path)) for file in result.manifest.files])
+    copies = rows.augment_copy if "augment_copy" in rows.fields else np.zeros(len(rows))
+    return rows[np.lexsort((np.asarray(copies), np.asarray(rows.event)))]
 
 
-def nothing_left(path: Path) -> bool:
-    """Whether the published folder is all that the run left beside its inputs."""
-    return not list(path.parent.glob(f".{path.name}.*"))
+SCALE = 2**10
 
 
-def attempts_at(path: Path) -> dict[str, str]:
-    """The attempt that each receipt so far is of, by part."""
-    from dask_augment.dataset.receipt import Receipt
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Total(Measure[int]):
+    """The sum of missing momenta in fixed point."""
 
-    found = [Receipt.from_json(file.read_bytes()) for file in (staging(path) / "receipts").glob("*.json")]
-    return {receipt.part: receipt.attempt for receipt in found}
+    keyed: ClassVar[bool] = True
 
+    def uses(self) -> frozenset[str]:
+        return frozenset({"MET.pt"})
 
-def run_watched(monkeypatch: Any, *args: Any, **options: Any) -> tuple[Result, dict[str, Any]]:
-    """A run, and the receipts that it published, by part."""
-    seen: dict[str, Any] = {}
-    real = running.publish
-
-    def publish(job: Any, receipts: Any, **more: Any) -> Any:
-        seen.update(receipts)
-        return real(job, receipts, **more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(running, "publish", publish)
-        return run(*args, **options), seen
+    def measure(self, events: ak.Array, draw: Draw | None) -> int:
+        return int(np.rint(np.asarray(events.MET.pt) * SCALE).astype(np.int64).sum())
 
 
-def deadly(tokens: Path, how: str) -> Any:
-    """A step that keeps every row; while there are files in ``tokens``, it takes one and ends its process."""
-    folder = str(tokens)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Excess(Learner):
+    """Missing momentum less the sum of all."""
 
-    @da.augmenter(uses=["event"], produces={}, keeps_rows=False, name="deadly")
-    def step(events):
-        import os
-        import signal
-        import sys
-        import threading
-        import time
+    def uses(self) -> frozenset[str]:
+        return frozenset({"MET.pt"})
 
-        import numpy as np
+    def produces(self) -> Mapping[str, str | None]:
+        return {"excess": "float64"}
 
-        def writing() -> bool:
-            links = []
-            for entry in os.listdir("/proc/self/fd"):
-                try:
-                    links.append(os.readlink(f"/proc/self/fd/{entry}"))
-                except OSError:
-                    continue
-            return any("/attempts/" in link for link in links)
+    def learning(self) -> Generator[Measure[Any], Any, Learned]:
+        total = yield from Total().ask()
+        return Learned({"sum": np.float64(total / SCALE)})
 
-        def kill_when_writing() -> None:
-            while not writing():
-                time.sleep(0)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        for name in sorted(os.listdir(folder)):
-            try:
-                os.unlink(f"{folder}/{name}")
-            except FileNotFoundError:
-                continue
-            if how == "exit":
-                sys.exit(1)
-            elif how == "abort":
-                os.abort()
-            threading.Thread(target=kill_when_writing, daemon=True).start()
-            break
-        return np.ones(len(events), bool)
-
-    return step
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        assert self.learned is not None
+        return Output({"excess": np.asarray(events.MET.pt).astype(np.float64) - self.learned["sum"]})
 
 
-def transient(counts: Path, failures: int = 2, share: float = 0.3) -> Any:
-    """A step that keeps every row; in ``share`` of the parts it fails at the first ``failures`` attempts."""
-    folder = str(counts)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shift(Augmenter):
+    """A random number for each row."""
 
-    @da.augmenter(uses=["event", "MET.pt"], produces={}, keeps_rows=False, name="transient")
-    def step(events):
-        import errno
-        import hashlib
-        import os
+    keyed: ClassVar[bool] = True
 
-        import numpy as np
+    def uses(self) -> frozenset[str]:
+        return frozenset()
 
-        first = f"{events.event[0]}-{events.MET.pt[0]}"
-        if int(hashlib.sha256(first.encode()).hexdigest(), 16) % 1000 < 1000 * share:
-            for attempt in range(failures):
-                try:
-                    os.close(os.open(f"{folder}/{first}.{attempt}", os.O_CREAT | os.O_EXCL))
-                except FileExistsError:
-                    continue
-                raise OSError(errno.EIO, "Input/output error")
-        return np.ones(len(events), bool)
+    def produces(self) -> Mapping[str, str | None]:
+        return {"shift": "float64"}
 
-    return step
-
-
-class FullDisk:
-    """Stands in for `os` in the module `files` of dask_augment.dataset: no room beyond ``room`` bytes in all."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def write(self, descriptor: int, data: Any) -> int:
-        """What fits is written, as by a disk."""
-        if self.room == 0 and len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = os.write(descriptor, data[: self.room])
-        self.room -= written
-        return written
-
-
-def wait_for_receipts(path: Path, count: int, child: Any, seconds: float = 120) -> None:
-    """Until an unfinished run of the process ``child`` has so many receipts."""
-    import time
-
-    end = time.monotonic() + seconds
-    while child.poll() is None and time.monotonic() < end:
-        if len(list(path.parent.glob(f".{path.name}.staging-*/receipts/*.json"))) >= count:
-            return
-        time.sleep(0.002)
-    raise AssertionError(f"the run ended ({child.poll()}) or stood still before it had {count} receipts")
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        assert draw is not None
+        return Output({"shift": draw.uniform(0)})

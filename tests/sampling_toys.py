@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import awkward as ak
@@ -38,7 +39,7 @@ def toy(n: int = 3000, seed: int = 3, *, negative: float = 0.2) -> ak.Array:
 def divided(events: ak.Array, parts: int) -> list[ak.Array]:
     """The events in ``parts`` partitions of different size, the first one empty where there are several."""
     borders = (np.linspace(0, 1, parts + 1) ** 2 * len(events)).astype(int)
-    pieces = [events[start:stop] for start, stop in zip(borders, borders[1:], strict=False)]
+    pieces = [events[start:stop] for start, stop in pairwise(borders)]
     return pieces if parts == 1 else [events[:0], *pieces]
 
 

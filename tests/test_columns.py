@@ -76,7 +76,7 @@ def test_only_shares_buffers() -> None:
 
 def test_only_refuses_other_counts() -> None:
     events = ak.Array({"Jet_pt": [[1.0], []], "Jet_eta": [[], [1.0]]})
-    with pytest.raises(ValueError, match="Jet have different numbers of entries: Jet.pt against Jet.eta"):
+    with pytest.raises(ValueError, match=r"Jet have different numbers of entries: Jet\.pt against Jet\.eta"):
         cols.only(events, ["Jet.pt", "Jet.eta"])
 
 
@@ -211,9 +211,7 @@ def test_shape_only_is_the_form_of_assemble(events: ak.Array) -> None:
         "y": cols.as_content(np.zeros(50, np.int8)),
     }
     for source in (None, np.array([0, 0, 1])):
-        taken = values if source is None else {
-            name: cols.plain(content[source]) for name, content in values.items()
-        }
+        taken = values if source is None else {name: cols.plain(content[source]) for name, content in values.items()}
         out = cols.assemble(events, taken, source)
         shape = cols.shape_only(tracer, types, keeps_rows=source is None)
         assert str(shape.type.content) == str(out.type.content)

@@ -52,9 +52,7 @@ words = st.integers(0, 2**64 - 1)
     st.integers(0, 2**20 - 1), st.integers(0, 20),
 )  # fmt: skip
 @settings(max_examples=60)
-def test_words_are_those_that_are_said(
-    seed: int, label: str, ids: list[int], copy: int, stream: int, j: int
-) -> None:
+def test_words_are_those_that_are_said(seed: int, label: str, ids: list[int], copy: int, stream: int, j: int) -> None:
     draw = Draw(seed, label, ["x", "ttbar"], {str(i): np.array([word], np.uint64) for i, word in enumerate(ids)},
                 np.array([copy]), np.array([1]))  # fmt: skip
     found = draw.bits(stream, counts=np.array([3]), size=j + 1)
@@ -136,6 +134,10 @@ def test_children_draw_numbers_of_their_own() -> None:
     children = draw.at(rows, np.tile(np.arange(4), 10))
     assert len(np.unique(children.bits(0))) == 40
     np.testing.assert_array_equal(children.bits(0)[::4], draw.bits(0))
+    copies = np.array([0, 7, 9])
+    of_copies = some(3, copies=copies, ids={"event": np.ones(3, np.uint64)}).at(np.arange(3), np.ones(3, int))
+    assert of_copies.copies.tolist() == composed(copies, "step", np.ones(3, int)).tolist()
+    assert len(np.unique(of_copies.bits(0))) == 3
     np.testing.assert_array_equal(children.of_originals().bits(0), np.repeat(draw.bits(0), 4))
 
 

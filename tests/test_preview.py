@@ -21,7 +21,9 @@ def panels(figure: object) -> dict[str, dict[str, np.ndarray]]:
     found = {}
     for axes in figure.axes:
         if axes.get_visible() and axes.get_xlabel():
-            found[axes.get_xlabel()] = {patch.get_label(): np.asarray(patch.get_data().values) for patch in axes.patches}
+            found[axes.get_xlabel()] = {
+                patch.get_label(): np.asarray(patch.get_data().values) for patch in axes.patches
+            }
     return found
 
 
@@ -43,6 +45,12 @@ def test_objects_and_what_is_not_finite() -> None:
     assert bad > 0
     assert set(found) == {"Jet.btag"}
     assert set(found["Jet.btag"]) == {f"{when}: {len(values) - bad}, {bad} not finite" for when in ("before", "after")}
+
+
+def test_infinite_values_are_left_out() -> None:
+    found = panels(da.preview(EVENTS, da.Define(x="1 / (nJet - 1)")))["x"]
+    one = int(ak.sum(ak.num(EVENTS.Jet) == 1))
+    assert found[f"after: {200 - one}, {one} not finite"].sum() == 200 - one
 
 
 def test_whole_numbers_have_a_bin_each() -> None:
@@ -69,7 +77,9 @@ def test_random_step_with_ids_and_a_label() -> None:
 
 
 def test_all_rows_unless_a_split_is_given() -> None:
-    made = [int(da.preview(EVENTS, da.Repeat(n=1), split=split).axes[0].texts[2].get_text()) for split in (None, "split")]
+    made = [
+        int(da.preview(EVENTS, da.Repeat(n=1), split=split).axes[0].texts[2].get_text()) for split in (None, "split")
+    ]
     assert made == [200, int(ak.sum(EVENTS.split == 0))]
 
 
@@ -87,6 +97,13 @@ def test_errors() -> None:
         da.preview({}, da.Repeat(n=1))
     with pytest.raises(MissingColumn, match="no column 'nothing'"):
         da.preview(EVENTS, da.Repeat(n=1), "nothing")
+
+    @da.augmenter(uses=[], produces={})
+    def nothing(events):
+        return {}
+
+    with pytest.raises(ValueError, match="'nothing' has no columns to draw"):
+        da.preview(EVENTS, nothing)
     texts = ak.with_field(EVENTS, ["a"] * 200, "text")
     with pytest.raises(TypeError, match="'text' holds no numbers"):
         da.preview(texts, da.Repeat(n=1), "text")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sampling_toys import SETTING, column, divided, toy
 
 from dask_augment import sampling
 from dask_augment.frames.eager import Stage
@@ -18,6 +17,7 @@ from dask_augment.quotas import STREAM, Census, Groups, Ints, Key, Slice, Window
 from dask_augment.sampling import balanced, counted, cuts, exponents_of
 from dask_augment.spread import Spread, standard_deviations
 from dask_augment.strata import Bins, Strata
+from sampling_toys import SETTING, column, divided, toy
 
 STAGE = Stage((), SETTING)
 GROUPS = Groups(Strata.of(["label", "region"]), ("weight", "weight_up"))
@@ -112,7 +112,7 @@ def test_broken_weights_are_counted_over_all_partitions(column_name: str) -> Non
 
 def test_wrong_weights() -> None:
     events = ak.with_field(toy(30), np.ones(30, np.float32), "weight")
-    with pytest.raises(TypeError, match="'weight' has type float32; .*float64: convert it first"):
+    with pytest.raises(TypeError, match=r"'weight' has type float32; .*float64: convert it first"):
         driven(counted(Groups(Strata(), ("weight",))), [events])
     events = ak.with_field(toy(30), np.linspace(-1, 1, 30), "train_weight")
     with pytest.raises(ValueError, match="15 rows have a negative train_weight"):
@@ -175,7 +175,7 @@ def test_equal_keys_are_refused() -> None:
     keys = np.array([5, 9, 9, 12], np.uint64)
     found = Slice(0, Ints(()), Ints(()), keys, np.zeros((0, 4), np.int64))
     key = Key("label=1", "")
-    with pytest.raises(ValueError, match="'label=1' have the same 64-bit random key.*change the seed"):
+    with pytest.raises(ValueError, match=r"'label=1' have the same 64-bit random key.*change the seed"):
         sampling._cut(key, found, 2)
     assert sampling._cut(key, found, 3) is not None
     assert sampling._cut(key, found, 5) is None

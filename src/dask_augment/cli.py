@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dask_augment import __version__, registry
 
 if TYPE_CHECKING:
-    from dask_augment.running import Result
+    from dask_augment.result import Result
 
 app = typer.Typer(
     add_completion=False,
@@ -30,14 +31,19 @@ out = Console()
 err = Console(stderr=True)
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, which only a terminal gets anyway.")]
+
+
+_INTERRUPTED = 130
+"""The exit code that typer gives where a key stopped the program."""
 
 
 class _Bars:
     """Progress as bars in a terminal."""
 
     def __init__(self, progress: Any) -> None:
-        self._progress, self._task = progress, None
+        self._progress = progress
+        self._task: Any = None
 
     def start(self, title: str, total: int | None) -> None:
         """A phase begins."""
@@ -59,7 +65,14 @@ def _progress(quiet: bool) -> Iterator[Any]:
     if quiet or not err.is_terminal:
         yield None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err) as progress:
@@ -83,12 +96,22 @@ def _main(
 def run(
     plan: Annotated[Path, typer.Argument(help="The plan, a YAML file.")],
     output: Annotated[Path | None, typer.Option(help="Folder of the data set, instead of the plan's.")] = None,
-    executor: Annotated[str, typer.Option(help="Where to run: iterative, futures or dask.")] = "dask",
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://... or tls://...")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes on this machine (futures, dask).")] = None,
+    executor: Annotated[
+        str, typer.Option(help="Where to run: iterative (this process), futures (processes here) or dask (workers).")
+    ] = "dask",
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, tcp://... or tls://..., instead of workers here.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine (futures: as it has cores, dask: two).")
+    ] = None,
     chunksize: Annotated[int, typer.Option(min=1, help="Most events that a task reads at once.")] = 100_000,
-    limit_files: Annotated[int | None, typer.Option(min=1, help="Only the first files of each data set: a trial.")] = None,
-    max_bad_files: Annotated[int, typer.Option(min=0, help="Unreadable files that are left out, and listed.")] = 0,
+    limit_files: Annotated[
+        int | None, typer.Option(min=1, help="Only the first files of each data set: a trial, and another plan.")
+    ] = None,
+    max_bad_files: Annotated[
+        int, typer.Option(min=0, help="Unreadable files to do without: they are listed, and count in no sum.")
+    ] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run of this plan left.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace another plan's data set, when this is complete.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
@@ -104,7 +127,7 @@ def run(
     from dask_augment.plan import Plan
 
     asked = Plan.read(plan)
-    where = {"executor": "dask" if scheduler else executor, "scheduler": scheduler, "workers": workers}
+    where: dict[str, Any] = {"executor": "dask" if scheduler else executor, "scheduler": scheduler, "workers": workers}
     how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
     if dry_run:
         summary = running.dry_run(asked, output, **where, **how)
@@ -115,6 +138,11 @@ def run(
     _print_json(result.to_dict()) if as_json else show_result(result)
 
 
+def _shown(value: Any) -> str:
+    """A value in a table: an unknown one as nothing, and brackets as they are."""
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else escape(str(value))
+
+
 def _print_json(values: Any) -> None:
     sys.stdout.write(json.dumps(values, indent=2, sort_keys=True) + "\n")
 
@@ -122,29 +150,36 @@ def _print_json(values: Any) -> None:
 def _show_dry_run(summary: dict[str, Any]) -> None:
     table = Table("data set", "files", "events", "parts", "sum of weights", "times", title="What would be read")
     for name, entry in summary["datasets"].items():
-        table.add_row(name, *(f"{entry[key]}" for key in ("files", "entries", "parts", "sumw", "factor")))
+        table.add_row(escape(name), *(_shown(entry[key]) for key in ("files", "entries", "parts", "sumw", "factor")))
     out.print(table)
-    out.print(f"Columns written: {', '.join(summary['columns'])}")
-    out.print(f"Steps: {', '.join(summary['steps']) or 'none'}. Nothing was written; {summary['path']} would be.")
+    lines = [
+        *(f"left out {lost['part']['input']['file']}: {lost['error']}" for lost in summary["quarantined"]),
+        f"Columns written: {', '.join(summary['columns'])}",
+        f"Steps: {', '.join(summary['steps']) or 'none'}. Nothing was written; {summary['path']} would be.",
+    ]
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_result(result: Result) -> None:
     """Tables of what became of the rows, and how to read the data set."""
     manifest = result.manifest
-    table = Table("data set", "rows in", "dropped", "made", "rows out", "sum of weight in", "and out", title=str(result.path))
+    heads = ("data set", "rows in", "dropped", "made", "rows out", "sum of weight in", "and out")
+    table = Table(*heads, title=escape(str(result.path)))
     for name, account in sorted(manifest.datasets.items()):
         sums = [f"{sums['weight'][0]:.6g}" if "weight" in sums else "" for sums in (account.weights_in, account.weights_out)]
         counts = (account.rows_in, sum(account.dropped.values()), sum(account.made.values()), account.rows_out)
-        table.add_row(name, *(f"{count:,}" for count in counts), *sums)
+        table.add_row(escape(name), *(f"{count:,}" for count in counts), *sums)
     out.print(table)
     for lost in manifest.quarantined:
-        out.print(f"[red]left out[/red] {lost.part.input['file']}: {lost.error}", highlight=False)
+        out.print(f"[red]left out[/red] {escape(lost.part.input['file'])}: {escape(lost.error)}", highlight=False)
     if result.already:
         out.print("This plan was published before; nothing was done.")
     elif result.seconds:
         phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05)
         out.print(f"Time: {phases}.", highlight=False)
-    out.print(f"Read it:  pandas.read_parquet({str(result.path)!r})   logical hash {manifest.logical_hash.hex()}", highlight=False, soft_wrap=True)
+    text = f"Read it:  pandas.read_parquet({str(result.path)!r})   logical hash {manifest.logical_hash.hex()}"
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("list")
@@ -156,7 +191,7 @@ def list_names(as_json: JSON = False) -> None:
         return
     table = Table("name", "rows", "use", "what it does")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     out.print(table)
 
 
@@ -175,11 +210,12 @@ def show(name: Annotated[str, typer.Argument(help="An augmenter, as `dask-augmen
     table = Table("option", "type", "default", title="Options in a plan")
     for entry in fields(kind):
         if entry.name != "learned":
-            table.add_row(entry.name, str(entry.type), _default(entry))
+            table.add_row(entry.name, escape(str(entry.type)), escape(_default(entry)))
     out.print(table)
     with contextlib.suppress(TypeError, ValueError):
         example = kind()
-        out.print(f"Reads {sorted(example.uses()) or 'no column'}, makes {dict(example.produces()) or 'no column'}")
+        text = f"Reads {sorted(example.uses()) or 'no column'}, makes {dict(example.produces()) or 'no column'}"
+        out.print(text, markup=False, soft_wrap=True)
     rows, use, _ = _kind(name)
     out.print(f"Rows {rows}; use: {use}; event ids {'are' if kind.keyed else 'are not'} read.")
 
@@ -207,9 +243,11 @@ def verify(
         _print_json(report.to_dict())
     else:
         for fault in report.faults:
-            err.print(f"[red]fault[/red] {fault}", highlight=False)
-        state = "as published" if report.ok else f"{len(report.faults)} faults"
-        out.print(f"{folder}: {report.rows:,} rows, logical hash {report.logical_hash}: {state}", highlight=False)
+            err.print(f"[red]fault[/red] {escape(fault)}", highlight=False, soft_wrap=True)
+        count = len(report.faults)
+        state = "as published" if report.ok else f"{count} fault{'' if count == 1 else 's'}"
+        text = f"{folder}: {report.rows:,} rows, logical hash {report.logical_hash}: {state}"
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -236,13 +274,14 @@ def main() -> None:
     from dask_augment.plan import PlanError
     from dask_augment.prepare import RunFailed
 
-    known = (PlanError, RunFailed, OtherPlan, Incomplete, NotADataset, SchemaError, ConnectionError, KeyError, ValueError)
+    known = (PlanError, RunFailed, OtherPlan, Incomplete, NotADataset, SchemaError, KeyError, ValueError, OSError, ImportError)
     try:
         app()
     except known as error:
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        err.print(f"[red]error[/red] {text}", highlight=False, soft_wrap=True)
+        err.print(f"[red]error[/red] {escape(str(text))}", highlight=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        err.print("stopped; what is done is kept: run the plan again with --resume", highlight=False)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            err.print("stopped; what is done is kept: run the plan again with --resume", highlight=False)
+        raise

@@ -15,7 +15,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
-from awkward.index import Index64
+from awkward.index import Index, Index64
 from numpy.typing import NDArray
 
 _STRINGS = ("string", "bytestring")
@@ -97,7 +97,10 @@ def _missing(layout: Content, name: str) -> str:
 
 
 def plain(content: Content) -> Content:
-    """The same values without indirection, parameters (but of strings) or unused entries; buffers are shared."""
+    """The same values without indirection, parameters (but of strings) or unused entries; buffers are shared.
+
+    What is virtual is read.
+    """
     if content.is_option:
         options = content.to_IndexedOptionArray64()
         return IndexedOptionArray(options.index, plain(options.content))
@@ -114,19 +117,36 @@ def plain(content: Content) -> Content:
     if content.is_list:
         if content.parameter("__array__") in _STRINGS:
             return content
-        lists = content.to_ListOffsetArray64(True)
-        return ListOffsetArray(lists.offsets, plain(_used(lists)))
+        lists = _from_zero(content)
+        inner = plain(_used(lists))
+        return lists if inner is lists.content and not lists.parameters else ListOffsetArray(lists.offsets, inner)
     if content.is_numpy:
+        if content.backend.nplike.known_data and not isinstance(content.data, np.ndarray):
+            content = NumpyArray(np.asarray(content.data), parameters=content.parameters)
+        if content.is_contiguous and not content.parameters:
+            return content
         return NumpyArray(content.to_contiguous().data, backend=content.backend)
     return content
 
 
+def _from_zero(lists: Content) -> ListOffsetArray:
+    """Lists as 64-bit offsets from 0; those that have them already are given as they are, which awkward would copy."""
+    if isinstance(lists, ListOffsetArray) and lists.backend.nplike.known_data:
+        offsets = lists.offsets.data
+        if not isinstance(offsets, np.ndarray):
+            # Virtual offsets are read now: kernels know NumPy's arrays alone.
+            offsets = np.asarray(offsets)
+            lists = ListOffsetArray(Index(offsets), lists.content, parameters=lists.parameters)
+        if offsets.dtype == np.int64 and offsets[0] == 0:
+            return lists
+    return lists.to_ListOffsetArray64(True)
+
+
 def _used(lists: ListOffsetArray) -> Content:
     """The objects that the lists hold, without those behind the last: a slice of events shares all its objects."""
-    inner = lists.content
-    if inner.backend.nplike.known_data and int(lists.offsets[-1]) != inner.length:
-        inner = inner[: int(lists.offsets[-1])]
-    return inner
+    if lists.backend.nplike.known_data and int(lists.offsets[-1]) != lists.content.length:
+        return lists.content[: int(lists.offsets[-1])]
+    return lists.content
 
 
 def only(events: ak.Array, columns: Iterable[str]) -> ak.Array:
@@ -170,7 +190,9 @@ def same_counts(one: ListOffsetArray, other: ListOffsetArray) -> bool:
     if one.offsets is other.offsets or not one.backend.nplike.known_data or not other.backend.nplike.known_data:
         return True
     a, b = np.asarray(one.offsets), np.asarray(other.offsets)
-    return a is b or (a.shape == b.shape and (np.shares_memory(a, b, max_work=1) or bool(np.array_equal(a, b))))
+    # One buffer under two names, as flat branches of one collection often are, need not be read.
+    same = a.shape == b.shape and a.ctypes.data == b.ctypes.data and a.strides == b.strides
+    return same or bool(np.array_equal(a, b))
 
 
 def jagged(like: ak.Array, values: NDArray[Any]) -> ak.Array:
@@ -189,6 +211,10 @@ def flatten(lists: ak.Array) -> NDArray[Any]:
 
 def as_content(values: Any) -> Content:
     """What ``apply`` may return for a column (awkward or NumPy, one or more dimensions) as a plain, contiguous layout."""
+    if isinstance(values, Content):
+        return plain(values)
+    if type(values) is np.ndarray and values.ndim == 1 and values.dtype.kind in "biuf":
+        return NumpyArray(np.ascontiguousarray(values))
     if isinstance(values, np.ndarray):
         return ak.to_layout(np.ascontiguousarray(values), regulararray=True)
     return plain(ak.to_layout(values))
@@ -205,7 +231,7 @@ def assemble(
     """
     taken = events if source is None else events[source]
     layout = taken.layout
-    contents = {field: layout[field] for field in layout.fields}
+    contents = _contents(layout)
     for name in sorted(columns):
         _place(contents, name, columns[name], like)
     parameters = _record_parameters(events.layout)
@@ -213,6 +239,15 @@ def assemble(
         list(contents.values()), list(contents), length=layout.length, parameters=parameters, backend=layout.backend
     )
     return ak.Array(record, behavior=taken.behavior, attrs=taken.attrs)
+
+
+def _contents(layout: Content) -> dict[str, Content]:
+    """The columns by name; those of a record as long as itself are taken all at once, without a look at each."""
+    if layout.is_record and layout.backend.nplike.known_data:
+        length = layout.length
+        if all(content.length == length for content in layout.contents):
+            return dict(zip(layout.fields, layout.contents, strict=True))
+    return {field: layout[field] for field in layout.fields}
 
 
 def _record_parameters(layout: Content) -> dict[str, Any] | None:
@@ -259,7 +294,7 @@ def _with_field(collection: Content, head: str, tail: str, new: Content) -> Cont
         )
     if not collection.is_list:
         raise TypeError(f"{head} is {collection.form.type}, neither a record nor a list of records: no field can be added")
-    lists = collection.to_ListOffsetArray64(True)
+    lists = _from_zero(collection)
     _check_counts(lists, new, f"{head}.{tail}", head)
     record = _with_field(_used(lists), head, tail, new.content)
     return ListOffsetArray(lists.offsets, record, parameters=collection.parameters)

@@ -11,7 +11,9 @@ import numpy as np
 import uproot
 
 from dask_augment.plan import Plan
-from dask_augment.running import Progress, Result, run
+from dask_augment.result import Result
+from dask_augment.running import run
+from dask_augment.tasks import Progress
 
 _FILES = 4
 

@@ -104,21 +104,24 @@ class Draw:
         if len(objects) != len(self):
             raise ValueError(f"counts has {len(objects)} entries for {len(self)} rows; give one count for each row")
         words = philox.words(self._states, objects, stream, 1 if size is None else size)
-        return words[:, 0] if size is None else words
+        found: NDArray[np.uint64] = words[:, 0] if size is None else words
+        return found
 
     def uniform(
         self, stream: int, *, counts: NDArray[Any] | None = None, size: int | None = None
     ) -> NDArray[np.float64]:
         """Uniform numbers in [0, 1), multiples of 2**-53."""
         words = self.bits(stream, counts=counts, size=size)
-        return philox.uniforms(words.ravel()).reshape(words.shape)
+        numbers: NDArray[np.float64] = philox.uniforms(words.ravel()).reshape(words.shape)
+        return numbers
 
     def normal(
         self, stream: int, *, counts: NDArray[Any] | None = None, size: int | None = None
     ) -> NDArray[np.float64]:
         """Standard normal numbers (mean 0, variance 1), from the inverse of the distribution function."""
         words = self.bits(stream, counts=counts, size=size)
-        return philox.normals(words.ravel()).reshape(words.shape)
+        numbers: NDArray[np.float64] = philox.normals(words.ravel()).reshape(words.shape)
+        return numbers
 
     def integers(
         self, stream: int, high: int | NDArray[Any], *, counts: NDArray[Any] | None = None, size: int | None = None
@@ -131,4 +134,5 @@ class Draw:
         if size is not None and bounds.ndim == 1:
             bounds = bounds[:, None]
         flat = np.ascontiguousarray(np.broadcast_to(bounds, words.shape)).ravel()
-        return philox.below(words.ravel(), flat).reshape(words.shape)
+        numbers: NDArray[np.int64] = philox.below(words.ravel(), flat).reshape(words.shape)
+        return numbers

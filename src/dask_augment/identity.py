@@ -56,7 +56,7 @@ def row_ids(events: ak.Array, names: Sequence[str]) -> dict[str, NDArray[np.uint
         content = plain(lookup(events.layout, name))
         if not content.is_numpy or content.form.type.primitive not in _INTEGERS:
             raise TypeError(f"id column {name!r} must hold one integer for each event, it has type {content.form.type}")
-        ids[name] = np.ascontiguousarray(content.data).astype(np.uint64)
+        ids[name] = np.ascontiguousarray(content.data).astype(np.uint64, copy=False)
     return ids
 
 
@@ -66,7 +66,7 @@ _INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64
 def copy_numbers(events: ak.Array) -> NDArray[np.int64]:
     """The copy number of each row; 0 for all where no step made rows."""
     if has(events, "augment_copy"):
-        return np.asarray(plain(lookup(events.layout, "augment_copy")).data).astype(np.int64)
+        return np.asarray(plain(lookup(events.layout, "augment_copy")).data).astype(np.int64, copy=False)
     if has(events, "augment_kind"):
         raise MissingColumn(
             "the events have augment_kind but no augment_copy: copies of one event could not be told apart and would "

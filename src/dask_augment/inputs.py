@@ -34,6 +34,8 @@ class Inputs:
         Path or glob of ROOT or Parquet files, or a list of them, all of the data set ``dataset``.
     folder
         A folder of Parquet files, as published by this package: the hive folders name the data sets.
+    dataset, metadata
+        Name and metadata of the data set that ``files`` are; metadata of all data sets of a ``folder``.
     tree
         Name of the tree in ROOT files.
     ids
@@ -70,9 +72,13 @@ class Inputs:
             raise PlanError('ids must name one column at least, or be "position", got none')
         for name in ("ids", "weights"):
             object.__setattr__(self, name, names(f"inputs: {name}", getattr(self, name)))
-        lumi = self.lumi
-        if lumi is not None and (isinstance(lumi, bool) or not isinstance(lumi, (int, float)) or not math.isfinite(lumi)):
-            raise PlanError(f"inputs: lumi must be a number [1/pb], got {lumi!r}")
+        if self.lumi is not None:
+            _check_number("inputs: lumi", self.lumi)
+        if self.fileset is not None and (self.metadata or self.dataset):
+            raise PlanError("a fileset names its data sets and says their metadata itself: put them there")
+        if self.folder is not None and self.dataset:
+            raise PlanError("the names of a folder's data sets are those of its hive folders: leave dataset out")
+        _check_metadata(self.dataset or self.folder or "", self.metadata)
 
     def datasets(self) -> dict[str, dict[str, Any]]:
         """The fileset in one form: ``{name: {"files": {path: tree or None}, "metadata": {...}}}``."""
@@ -120,8 +126,7 @@ def _dataset(name: str, entry: Any) -> dict[str, Any]:
             raise PlanError(f"data set {name!r} has unknown keys {sorted(unknown)}; there are files and metadata")
         metadata = dict(entry.get("metadata") or {})
         entry = entry["files"]
-    if not isinstance(metadata.get("is_mc", True), bool):
-        raise PlanError(f"data set {name!r}: is_mc must be true or false, got {metadata['is_mc']!r}")
+    _check_metadata(name, metadata)
     if isinstance(entry, str):
         entry = [entry]
     if isinstance(entry, Mapping):
@@ -135,6 +140,19 @@ def _dataset(name: str, entry: Any) -> dict[str, Any]:
     if not files:
         raise PlanError(f"data set {name!r} has no files; name some, or take it out")
     return {"files": files, "metadata": metadata}
+
+
+def _check_metadata(dataset: str, metadata: Mapping[str, Any]) -> None:
+    if not isinstance(metadata.get("is_mc", True), bool):
+        raise PlanError(f"data set {dataset!r}: is_mc must be true or false, got {metadata['is_mc']!r}")
+    for key in ("xsec", "lumi"):
+        if metadata.get(key) is not None:
+            _check_number(f"data set {dataset!r}: {key}", metadata[key])
+
+
+def _check_number(what: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise PlanError(f"{what} must be a number, got {value!r}")
 
 
 def _tree_of(dataset: str, path: str, value: Any) -> str | None:

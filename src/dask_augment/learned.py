@@ -66,7 +66,8 @@ class Learned(Mapping[str, NDArray[Any]]):
     def to_bytes(self) -> bytes:
         """The arrays as a NumPy archive (npz)."""
         buffer = io.BytesIO()
-        np.savez(buffer, **self._arrays)
+        arrays: dict[str, Any] = self._arrays
+        np.savez(buffer, **arrays)
         return buffer.getvalue()
 
     @classmethod

@@ -62,8 +62,9 @@ class Plan:
         object.__setattr__(self, "steps", tuple(self.steps))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise PlanError(f"seed must be a whole number, got {self.seed!r}")
-        if self.split is not None and not (isinstance(self.split, str) and self.split):
-            raise PlanError(f"split must name the column that is 0 on training rows, or be none, got {self.split!r}")
+        split: Any = self.split
+        if split is not None and not (isinstance(split, str) and split):
+            raise PlanError(f"split must name the column that is 0 on training rows, or be none, got {split!r}")
         for position, step in enumerate(self.steps):
             augmenter = step[1] if isinstance(step, tuple) else step
             if not isinstance(augmenter, Augmenter):

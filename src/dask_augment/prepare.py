@@ -5,8 +5,7 @@ Nothing is written here, and no event is augmented: what is wrong with a plan or
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,22 @@ from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of, unify
 from dask_augment.frames.eager import CHANGED, PROVENANCE, Setting, Stage, labelled
+from dask_augment.identity import POSITION
+from dask_augment.normalisation import Normalisation, check_generator_columns, has_weight, normalised, weightless
 from dask_augment.plan import Inputs, Plan, PlanError, Target
 from dask_augment.pools import Pool
+from dask_augment.reader import Reader
 from dask_augment.sources import (
-    POSITION,
     BadInput,
     Content,
-    Reader,
     Source,
     check_contents,
+    counters,
+    filled,
     find,
     inspect,
     is_kept,
+    nearest,
     parts_of,
 )
 
@@ -41,23 +44,8 @@ OURS = ("split", "train_weight", *PROVENANCE, CHANGED)
 """Columns that earlier runs of this package wrote; they are read where a file has them."""
 
 
-class RunFailed(RuntimeError):
+class RunFailed(RuntimeError):  # noqa: N818  what is the case
     """A run that could not be finished; says why, and how to go on."""
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """How the weights of one data set were made."""
-
-    sumw: float | None
-    sumw_from: str
-    xsec: float | None
-    lumi: float | None
-    factor: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
-        return dict(self.__dict__)
 
 
 @dataclass(frozen=True)
@@ -111,7 +99,8 @@ def prepare(
     sources, metadata = find(inputs, limit_files)
     _check_collision_data(stage, metadata)
     explicit = _explicit(stage, inputs)
-    wanted = tuple(sorted({*(target.keep or ()), *explicit, "weight", *OURS}))
+    split = {plan.split} if plan.split else set()
+    wanted = tuple(sorted({*(target.keep or ()), *explicit, "weight", *inputs.weights, *split, *OURS}))
     found, bad = _inspected(sources, _Inspect(wanted, inputs.weight), pool, dict(bad or {}), advance)
     if len(bad) > max_bad_files:
         raise RunFailed(_bad_files(bad, max_bad_files))
@@ -119,6 +108,7 @@ def prepare(
         raise PlanError("there are no input files that can be read")
     reader, normalisation = _reader(inputs, found, metadata, explicit, wanted)
     columns, schema = _result(stage, reader, target)
+    _check_keep(target.keep or (), columns, filled(found))
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
     quarantined = tuple(
         Quarantined.of(Part.of(s.dataset, {"file": s.path, "tree": s.tree}), bad[s.path], 1, bad[s.path].entries)
@@ -169,9 +159,22 @@ def _explicit(stage: Stage, inputs: Inputs) -> tuple[str, ...]:
     needed: set[str] = set() if inputs.ids == "position" else set(inputs.ids)
     for step in stage.steps:
         needed |= {name for name in step.augmenter.uses() if dotted(name) not in made}
-        made |= {dotted(name) for name in step.augmenter.produces()}
+        made |= _products(step.augmenter.produces())
     optional = {"dataset", "weight", *OURS, *inputs.weights}
     return tuple(sorted(needed - optional))
+
+
+def _products(produces: Iterable[str]) -> set[str]:
+    """Columns that there are after a step, by their dotted names, with the counters of its collections."""
+    names = {dotted(name) for name in produces}
+    return names | {f"n{name.partition('.')[0]}" for name in names if "." in name}
+
+
+def _check_keep(patterns: Sequence[str], columns: Sequence[str], found: Mapping[Source, Content]) -> None:
+    there = frozenset(columns).union(*(content.columns for content in found.values()))
+    for pattern in patterns:
+        if not any(is_kept(name, (pattern,)) for name in there):
+            raise PlanError(f"output: keep names {pattern!r}, which is no column; {nearest(pattern, found)}")
 
 
 def _inspected(
@@ -203,90 +206,36 @@ def _reader(
     explicit: Sequence[str], wanted: Sequence[str],
 ) -> tuple[Reader, dict[str, Normalisation]]:  # fmt: skip
     """How parts are read, from the columns that the files have."""
-    _check_generator_columns(found, metadata)
-    has_weight = all("weight" in content.columns for content in found.values())
-    weightless = _weightless(inputs.weight, found)
-    schemas = {source.path: content.schema for source, content in found.items() if content.schema is not None}
-    names = {name for schema in schemas.values() for name in schema.names if is_kept(name, wanted)}
-    asked = {flat(name) for name in (*explicit, *inputs.weights)}
-    check_contents(found, sorted((names | asked) - {*OURS, "weight"}))
-    common = sorted(name for name in names if all(name in schema.names for schema in schemas.values()))
-    common = [name for name in common if name not in inputs.weights]
-    if not common:
-        raise PlanError("the input files have none of the columns that the plan needs")
-    normalisation = _normalisation(inputs, found, metadata, has_weight, weightless)
+    files = filled(found)
+    check_generator_columns(files, metadata, inputs.weight)
+    final = has_weight(inputs.weight, files)
+    made = set() if final else {"weight", *inputs.weights}
+    without = weightless(inputs.weight, files, metadata)
+    schemas = {source.path: content.schema for source, content in files.items() if content.schema is not None}
+    names = {name for schema in schemas.values() for name in schema.names if is_kept(name, wanted)} - made
+    derived = frozenset().union(*map(counters, schemas.values()))
+    check_contents(found, names - derived - {*OURS, "weight"}, {*explicit, *inputs.weights} - derived)
+    common = sorted(name for name in names - derived if all(name in schema.names for schema in schemas.values()))
+    normalisation = normalised(inputs, found, metadata, final, without)
     reader = Reader(
         columns=tuple(common),
-        schema=unify({path: pa.schema([kind.field(name) for name in common]) for path, kind in schemas.items()}),
-        weight=None if has_weight else inputs.weight,
-        weights=() if has_weight else inputs.weights,
+        schema=unify({path: pa.schema([kind.field(name) for name in common]) for path, kind in schemas.items()})
+        if schemas
+        else pa.schema([]),
+        weight=None if final else inputs.weight,
+        weights=() if final else inputs.weights,
         factors={name: entry.factor for name, entry in normalisation.items()},
-        weightless=weightless,
+        weightless=without,
         position=inputs.ids == "position",
     )
     return reader, normalisation
 
 
-def _weightless(weight: str, found: Mapping[Source, Content]) -> frozenset[str]:
-    """Data sets none of whose files has the weight column."""
-    lacking = [source for source, content in found.items() if weight not in content.columns]
-    names = frozenset(source.dataset for source in lacking)
-    for source, content in found.items():
-        if source.dataset in names and weight in content.columns:
-            raise PlanError(
-                f"column {weight!r} is not in every input file of {source.dataset!r}: {source.path!r} has it, "
-                f"{lacking[0].path!r} does not; take one of them out"
-            )
-    return names
-
-
-def _check_generator_columns(found: Mapping[Source, Content], metadata: Mapping[str, Mapping[str, Any]]) -> None:
-    for source, content in found.items():
-        is_data = metadata.get(source.dataset, {}).get("is_mc", True) is False
-        if is_data and "genWeight" in content.columns:
-            raise PlanError(
-                f"data set {source.dataset!r} is said to be collision data (is_mc: false), but {source.path!r} has the "
-                "generator column genWeight; take is_mc: false away, or the file"
-            )
-
-
-def _normalisation(
-    inputs: Inputs, found: Mapping[Source, Content], metadata: Mapping[str, Mapping[str, Any]], has_weight: bool,
-    weightless: frozenset[str],
-) -> dict[str, Normalisation]:  # fmt: skip
-    result = {}
-    for name in sorted({source.dataset for source in found}):
-        contents = [content for source, content in found.items() if source.dataset == name]
-        values = metadata.get(name, {})
-        xsec, lumi = _number(name, values, "xsec"), _number(name, values, "lumi")
-        lumi = inputs.lumi if lumi is None else lumi
-        if has_weight or name in weightless:
-            said = "column weight, as it is" if has_weight else f"no {inputs.weight}: every event has weight 1"
-            result[name] = Normalisation(None, said, None, None, 1.0)
-            continue
-        sums = [content.sumw for content in contents if content.sumw is not None]
-        sumw = math.fsum(sums)
-        origins = ", ".join(sorted({content.sumw_from for content in contents if content.sumw_from}))
-        if xsec is not None and sumw == 0:
-            raise PlanError(f"data set {name!r} has an xsec, but its generator weights sum to 0 ({origins or 'no events'})")
-        factor = 1.0 if xsec is None else xsec * (1.0 if lumi is None else lumi) / sumw
-        result[name] = Normalisation(sumw, origins, xsec, lumi, factor)
-    return result
-
-
-def _number(dataset: str, metadata: Mapping[str, Any], key: str) -> float | None:
-    value = metadata.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise PlanError(f"data set {dataset!r}: {key} must be a number, got {value!r}")
-    return float(value)
-
-
 def _result(stage: Stage, reader: Reader, target: Target) -> tuple[tuple[str, ...], pa.Schema]:
     """The columns of the result and their types, from the form of the events alone."""
     shape = stage.shape_only(typetracer(reader.form()))
-    always = {*stage.setting.ids, *stage.setting.weights, *OURS}
+    made = {flat(name) for step in stage.steps for name in step.augmenter.produces()}
+    always = {*stage.setting.ids, *stage.setting.weights, stage.setting.split, *OURS} | made
     read = set(reader.columns)
     columns = sorted(
         name

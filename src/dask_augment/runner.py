@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from dask_augment.contract import Learner
-from dask_augment.dataset.commit import open_staging, publish, receipts
+from dask_augment.dataset.commit import each_receipt, open_staging, publish
 from dask_augment.dataset.job import AlreadyCommitted
 from dask_augment.dataset.receipt import Part
 from dask_augment.frames import learned, refuse_repeats
@@ -20,6 +20,7 @@ from dask_augment.pools import Iterative
 from dask_augment.prepare import Work, prepare, refuse_unfinished
 from dask_augment.result import Result
 from dask_augment.sources import find
+from dask_augment.tasks import Finished, Silent, merged
 from dask_augment.teaching import learned_of
 
 # NanoAODSchema gives photons a mass and a charge of its own, whatever the file says.
@@ -56,14 +57,17 @@ def publish_with(plan: Plan, path: Path, runner: Any, *, resume: bool = False, r
         weights=setting.weights,
         split=setting.split,
     )
-    done = receipts(job)
+    done = {receipt.part for receipt in each_receipt(job)}
     left = [item for part, item in items.items() if part not in done]
     if left:
         # A skipped file would be missing, and coffea's checkpoints know nothing of what was written.
         changed(runner, skipbadfiles=False, use_result_type=False, checkpointer=None).run(left, processor)
     normalisation = {name: entry.to_dict() for name, entry in work.normalisation.items()}
     extra = {"normalisation": normalisation, "learned": learned_of(stage.steps)}
-    manifest = publish(job, receipts(job), replace=replace, extra=extra)
+    finished = Finished()
+    for receipt in each_receipt(job):
+        finished.add(receipt)
+    manifest = publish(job, merged=merged(job, finished, Iterative(), Silent()), replace=replace, extra=extra)
     return Result(path, manifest, {}, already=False)
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
 from dask_augment.contract import Learner
-from dask_augment.dataset.commit import open_staging, publish, receipts
+from dask_augment.dataset.commit import each_receipt, open_staging, publish
+from dask_augment.dataset.files import remove_folder
 from dask_augment.dataset.job import AlreadyCommitted
 from dask_augment.dataset.manifest import Manifest
+from dask_augment.dataset.receipt import Part
 from dask_augment.frames.eager import labelled
 from dask_augment.learned import Learned
-from dask_augment.meters import Account
 from dask_augment.plan import Plan, PlanError, Target
 from dask_augment.pools import Pool, opened
 from dask_augment.prepare import Work, prepare, refuse_unfinished
 from dask_augment.result import Result
 from dask_augment.sources import BadInput
-from dask_augment.tasks import Progress, Segment, Silent, Unreadable, Write, written
+from dask_augment.tasks import Finished, Progress, Segment, Silent, Unreadable, Write, merged, written
 from dask_augment.teaching import learned_of, taught
 
 
@@ -122,6 +124,12 @@ def dry_run(
     }
 
 
+def _whole(error: BadInput, parts: Sequence[Part]) -> BadInput:
+    """The error of one part as that of its file, all of whose entries are lost."""
+    mine = [part.input for part in parts if part.input["file"] == error.path]
+    return BadInput(str(error), error.path, sum(where["stop"] - where["start"] for where in mine))
+
+
 def _path(plan: Plan, output: str | Path | None) -> Path:
     assert isinstance(plan.output, Target)
     path = output if output is not None else plan.output.path
@@ -139,17 +147,21 @@ def _carried_out(work: Work, pool: Pool, resume: bool, replace: bool, show: Prog
     segment = taught(Segment(work.reader, work.parts, work.stage), job, pool, show)
     clock.lap("learn")
     write = Write(segment.reader, segment.stage, sink, work.columns)
-    done = written(write, work.parts, receipts(job), pool, show)
+    done = Finished()
+    for receipt in each_receipt(job):
+        done.add(receipt)
+    written(write, work.parts, done, pool, show)
     clock.lap("write")
+    joined = merged(job, done, pool, show)
+    clock.lap("merge")
     show.start("publishing", None)
     extra = {
         "normalisation": {name: entry.to_dict() for name, entry in work.normalisation.items()},
         "learned": learned_of(segment.steps),
     }
-    manifest = publish(job, done, quarantined=work.quarantined, replace=replace, extra=extra)
+    manifest = publish(job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra)
     clock.lap("publish")
-    steps = Account.total(receipt.account for receipt in done.values()).seconds
-    seconds = clock.laps | {f"step {label}": value for label, value in steps.items()}
+    seconds = clock.laps | {f"step {label}": value for label, value in done.seconds.items()}
     return Result(job.path, manifest, seconds, already=False)
 
 
@@ -165,13 +177,16 @@ class _Clock:
         self.laps[name], self._last = now - self._last, now
 
 
-def published_plan(path: str | Path) -> Plan:
+def published_plan(path: str | Path, *, folder: str | Path = ".") -> Plan:
     """The plan of a published data set, its learners with what they learned: ready for ``augment`` or ``for_analysis``.
 
-    Errors: NotADataset for a folder without a manifest; PlanError where what was learned was too large to keep.
+    Files of functions of your own are looked for in ``folder`` and must be as they were: a data set carries no code.
+    Errors: NotADataset for a folder without a manifest; PlanError where what was learned was too large to keep, or such
+    a file is missing or has changed.
     """
     manifest = Manifest.read(Path(path))
-    plan = Plan.from_dict({key: value for key, value in manifest.plan.items() if key not in ("normalisation", "versions")})
+    said = {key: value for key, value in manifest.plan.items() if key not in ("normalisation", "versions")}
+    plan = Plan.from_dict(said, folder=folder)
     steps = []
     for step in labelled(plan.steps):
         augmenter = step.augmenter

@@ -205,7 +205,7 @@ class Quotas:
             if np.any(unit * factors[which] >= 2.0**53):
                 group = int(which[np.argmax(unit * factors[which])])
                 raise ValueError(
-                    f"a row of stratum {arrays['strata'][group]!r} would have to carry more {names[i]} than a float64 "
+                    f"a row of stratum {str(arrays['strata'][group])!r} would have to carry more {names[i]} than a float64 "
                     f"can hold exactly: it is rescaled by {factors[group]:.3g}; take more rows of the stratum"
                 )
             units[i] = rescaled(unit, which, wanted, present) + np.where(carries, arrays["rest"][which, i], 0)

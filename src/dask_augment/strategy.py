@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -152,8 +151,8 @@ def apportion(size: int, shares: Sequence[int], least: Sequence[int], most: Sequ
     """
     if not sum(least) <= size <= sum(most):
         raise ValueError(f"{size} rows cannot be divided: at least {sum(least)} and at most {sum(most)} are possible")
-    # What may be had decides among shares of 0, and of nothing else.
-    shares = [share * _FINE + high for share, high in zip(shares, most, strict=True)]
+    # So small that all others are full before a share of 0 counts; among those, what may be had decides.
+    shares = [share * _FINE or high for share, high in zip(shares, most, strict=True)]
     total = max(sum(shares), 1)
 
     def seats(rate: int) -> list[int]:
@@ -165,10 +164,13 @@ def apportion(size: int, shares: Sequence[int], least: Sequence[int], most: Sequ
     while low < high:  # the highest rate at which there are not too many
         middle = (low + high + 1) // 2
         low, high = (middle, high) if sum(seats(middle)) <= size else (low, middle - 1)
-    got = seats(low)
-    for _ in range(size - sum(got)):
-        free = [i for i in range(len(got)) if got[i] < most[i]]
-        got[max(free, key=lambda i: (Fraction(shares[i], 2 * got[i] + 1), -i))] += 1
+    # What is left goes to equals: all of them would have a seat more at the next rate, which is too many.
+    got, more = seats(low), seats(low + 1)
+    left = size - sum(got)
+    for i in range(len(got)):
+        if left and more[i] > got[i]:
+            got[i] += 1
+            left -= 1
     return got
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from typing import Any, Protocol
 
 from dask_augment.contract import Measure
-from dask_augment.dataset.receipt import Part, Receipt
+from dask_augment.dataset.job import Job
+from dask_augment.dataset.merge import Group, merge, merge_groups
+from dask_augment.dataset.receipt import Part, Receipt, Written
 from dask_augment.dataset.schema import to_table
 from dask_augment.dataset.sink import Sink
 from dask_augment.frames import total
@@ -16,7 +18,8 @@ from dask_augment.frames.eager import Stage, Step
 from dask_augment.meters import Account
 from dask_augment.pools import Pool
 from dask_augment.prepare import RunFailed
-from dask_augment.sources import BadInput, Reader
+from dask_augment.reader import Reader
+from dask_augment.sources import BadInput
 from dask_augment.stages import StageReader
 
 SLICE = 100_000
@@ -112,12 +115,23 @@ class Unreadable(Exception):  # noqa: N818  what is the case
         self.errors = errors
 
 
-def written(
-    write: Write, parts: Sequence[Part], done: Mapping[str, Receipt], pool: Pool, show: Progress
-) -> dict[str, Receipt]:
-    """The receipts of all parts; those that are done are not done again."""
-    finished = dict(done)
-    left = [part for part in parts if part.id not in finished]
+@dataclass
+class Finished:
+    """What the parts that are done left: their files, and the seconds of each step over all workers."""
+
+    files: dict[str, tuple[Written, ...]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, receipt: Receipt) -> None:
+        """One part more; no more of a receipt is kept than is needed, there may be a hundred thousand."""
+        self.files[receipt.part] = receipt.files
+        for label, seconds in receipt.account.seconds.items():
+            self.seconds[label] = self.seconds.get(label, 0.0) + seconds
+
+
+def written(write: Write, parts: Sequence[Part], done: Finished, pool: Pool, show: Progress) -> Finished:
+    """Write the parts that are not done."""
+    left = [part for part in parts if part.id not in done.files]
     show.start("augmenting", len(parts))
     show.advance(len(parts) - len(left))
     unreadable = []
@@ -127,11 +141,38 @@ def written(
         elif isinstance(outcome, BaseException):
             raise failed("augmenting", part, outcome) from outcome
         else:
-            finished[part.id] = outcome
+            done.add(outcome)
         show.advance(1)
     if unreadable:
         raise Unreadable(unreadable)
-    return finished
+    return done
+
+
+@dataclass(frozen=True)
+class _Merge:
+    """Merge the files of small parts."""
+
+    sink: Sink
+    name = "augment-merge"
+
+    def __call__(self, group: Group) -> Receipt:
+        return merge(self.sink, group)
+
+
+def merged(job: Job, done: Finished, pool: Pool, show: Progress) -> list[Receipt]:
+    """Merge small files into files of a useful size; returns the receipts of the merged ones."""
+    groups = merge_groups(job, done.files)
+    show.start("merging small files", len(groups))
+    receipts = []
+    for group, outcome in pool.map(_Merge(job.sink), groups):
+        if isinstance(outcome, BaseException):
+            raise RunFailed(
+                f"merging {len(group.files)} files of {group.folder!r} failed: {type(outcome).__name__}: {outcome}\n"
+                "Nothing was published; what is done is kept: run the plan again with resume (--resume)"
+            ) from outcome
+        receipts.append(outcome)
+        show.advance(1)
+    return receipts
 
 
 def failed(what: str, part: Part, error: BaseException) -> RunFailed:

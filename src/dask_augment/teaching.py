@@ -22,7 +22,7 @@ from dask_augment.learned import load
 from dask_augment.pools import Pool
 from dask_augment.sources import BadInput
 from dask_augment.stages import StageReader, stage_sink
-from dask_augment.tasks import Ask, Progress, Segment, Unreadable, Write, failed, written
+from dask_augment.tasks import Ask, Finished, Progress, Segment, Unreadable, Write, failed, written
 
 _IN_MANIFEST = 2**20
 
@@ -93,7 +93,7 @@ def _checkpointed(segment: Segment, step: Step, job: Job, pool: Pool, show: Prog
     shape = before.shape_only(typetracer(segment.reader.form()))
     sink = stage_sink(job.staging / "stages" / encode(step.label), schema_of(shape))
     write = Write(segment.reader, before, sink, tuple(shape.fields))
-    written(write, segment.parts, {}, pool, show)
+    written(write, segment.parts, Finished(), pool, show)
     reader = StageReader(sink, tuple(shape.fields))
     return Segment(reader, segment.parts, segment.stage.after(before), segment.done + before.steps)
 

@@ -180,7 +180,15 @@ def test_digest_sees_enclosing_variables() -> None:
 
         return f
 
-    assert made(1.0) == made(1.0) != made(2.0)
+    def with_default(factor: float) -> Function:
+        @augmenter(uses=["MET.pt"], produces={"x": "float32"})
+        def f(events: Any, factor: float = factor) -> Any:
+            return events.MET.pt * factor
+
+        return f
+
+    for make in (made, with_default):
+        assert make(1.0) == make(1.0) != make(2.0)
 
 
 def test_what_cannot_be_seen_is_refused() -> None:
@@ -194,7 +202,7 @@ def test_what_cannot_be_seen_is_refused() -> None:
 
 def test_no_source() -> None:
     names: dict[str, Any] = {}
-    exec("def f(events): return events", names)
+    exec("def f(events): return events", names)  # noqa: S102
     with pytest.raises(ValueError, match="source of 'f' cannot be found"):
         augmenter(uses=[], produces={})(names["f"])
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import awkward as ak
 import numpy as np
 import pytest
-from sampling_toys import SETTING, applied, column, divided, table, taught, toy, units
 
 import dask_augment as da
 from dask_augment import columns as cols
 from dask_augment.strata import UnknownStratum
+from sampling_toys import SETTING, applied, column, divided, table, taught, toy, units
 
 STRATA = ["label", "region"]
 LEARNERS = {

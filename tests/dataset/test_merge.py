@@ -13,7 +13,7 @@ from dask_augment.dataset.job import Incomplete, Job
 from dask_augment.dataset.merge import merge, merge_groups
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.verify import verify
-from dataset_toys import ROWS, job, part, snapshot, write
+from dataset_toys import ROWS, files_of, job, part, snapshot, write
 
 PARTS = [*(part(n) for n in range(7)), part(8, 0)]
 
@@ -27,7 +27,7 @@ def written(path: Path, **options) -> Job:
 
 
 def merged(work: Job, target: int) -> list:
-    return [merge(work.sink, group) for group in merge_groups(work, receipts(work), target)]
+    return [merge(work.sink, group) for group in merge_groups(work, files_of(receipts(work)), target)]
 
 
 @pytest.mark.parametrize("keys", [(), ("dataset",), ("dataset", "stratum"), ("isGood", "nJet")])
@@ -58,17 +58,17 @@ def test_groups(tmp_path: Path) -> None:
     work = written(tmp_path / "out")
     done = receipts(work)
     size = max(file.bytes for receipt in done.values() for file in receipt.files)
-    groups = merge_groups(work, done, 2 * size + 2_000)
+    groups = merge_groups(work, files_of(done), 2 * size + 2_000)
     assert [(group.folder, [file.rows for file in group.files]) for group in groups] == [
         ("dataset=ttbar", [ROWS, ROWS]),
         ("dataset=dy", [ROWS, ROWS]),
         ("dataset=ttbar", [ROWS, ROWS, 0]),
     ]
-    assert merge_groups(work, done, 2 * size + 2_000) == groups
-    assert merge_groups(work, done, 1) == []
+    assert merge_groups(work, files_of(done), 2 * size + 2_000) == groups
+    assert merge_groups(work, files_of(done), 1) == []
     assert merge_groups(work, {}, size) == []
     with pytest.raises(ValueError, match="1 or more, got 0"):
-        merge_groups(work, done, 0)
+        merge_groups(work, files_of(done), 0)
     names = [file.path for file in publish(work, merged=merged(work, 2 * size + 2_000)).files]
     assert names == [f"dataset={name}/part-00000{n}.parquet" for name, n in
                      [("dy", 1), ("dy", 5), ("ttbar", 0), ("ttbar", 4)]]  # fmt: skip
@@ -94,7 +94,7 @@ def test_a_merge_is_done_once_and_a_damaged_one_again(tmp_path: Path) -> None:
 
 def test_rot_between_writing_and_merging(tmp_path: Path) -> None:
     work = written(tmp_path / "out")
-    group = merge_groups(work, receipts(work))[0]
+    group = merge_groups(work, files_of(receipts(work)))[0]
     path = work.sink.attempts / group.files[0].name
     data = bytearray(path.read_bytes())
     data[200] ^= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 
 from dask_augment.dataset import files
 from dask_augment.dataset.commit import open_staging, publish, receipts
+from dask_augment.dataset.gc import collect
 from dask_augment.dataset.merge import merge, merge_groups
 from dask_augment.dataset.sink import Sink
-from dataset_toys import finish, job, part, snapshot, write
+from dataset_toys import files_of, finish, job, part, snapshot, write
 from faults import Crash, FaultyOs
 
 PARTS = [part(0), part(1), part(2, 0)]
@@ -44,7 +46,7 @@ def merging(path: Path) -> None:
     if isinstance(sink, Sink):
         for each in PARTS:
             write(sink, each)
-        publish(work, merged=[merge(sink, group) for group in merge_groups(work, receipts(work))])
+        publish(work, merged=[merge(sink, group) for group in merge_groups(work, files_of(receipts(work)))])
     publish(work)
 
 
@@ -73,8 +75,17 @@ def attempt(path: Path, run: Callable[[Path], None], system: FaultyOs, monkeypat
     return True
 
 
-@pytest.mark.parametrize("what", ["crash", errno.EIO], ids=["crash", "EIO"])
-@pytest.mark.parametrize("run", [first, merging, replacing, aside])
+@pytest.mark.parametrize(
+    ("run", "what"),
+    [
+        (first, "crash"),
+        (first, errno.EIO),
+        (merging, "crash"),
+        (replacing, "crash"),
+        (aside, "crash"),
+        (aside, errno.EIO),
+    ],
+)
 def test_every_operation(tmp_path: Path, monkeypatch, run: Callable[[Path], None], what: str | int) -> None:
     log = operations(tmp_path, run, monkeypatch)
     reference = snapshot(tmp_path / "count")
@@ -84,7 +95,8 @@ def test_every_operation(tmp_path: Path, monkeypatch, run: Callable[[Path], None
     for point in range(len(log)):
         home = tmp_path / f"{point}"
         home.mkdir()
-        prepare(home / "out", run)
+        if run in (replacing, aside):
+            shutil.copytree(tmp_path / "old", home / "out")
         attempt(home / "out", run, FaultyOs(point, what), monkeypatch)
         where = f"operation {point}, {log[point]}"
         if (home / "out").exists():
@@ -93,6 +105,21 @@ def test_every_operation(tmp_path: Path, monkeypatch, run: Callable[[Path], None
             assert run is not replacing, f"nothing visible after {where}, though the swap is atomic"
         run(home / "out")
         assert snapshot(home) == {f"out/{name}": data for name, data in reference.items()}, f"after {where}"
+
+
+def test_a_crash_between_the_two_renames_loses_neither(tmp_path: Path, monkeypatch) -> None:
+    """Whoever comes back finds the old data set where it was, and nobody sweeps it away meanwhile."""
+    finish(job(tmp_path / "out", **OLD))
+    old = snapshot(tmp_path / "out")
+    log = operations(tmp_path, aside, monkeypatch)
+    for point in range(len(log)):
+        attempt(tmp_path / "out", aside, FaultyOs(point), monkeypatch)
+        if not (tmp_path / "out").exists():
+            break
+    assert not (tmp_path / "out").exists()
+    assert collect(tmp_path, 0) == []
+    open_staging(job(tmp_path / "out", PARTS), resume=False, replace=True)
+    assert snapshot(tmp_path / "out") == old
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch) -> None:

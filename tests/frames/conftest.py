@@ -1,10 +1,12 @@
-"""A cluster whose workers differ."""
+"""A cluster whose workers differ, and no cluster where a test does not ask for one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+import dask
+import dask.threaded
 import pytest
 
 
@@ -21,3 +23,13 @@ def two_workers() -> Iterator[Any]:
     with SpecCluster(workers=workers, scheduler=scheduler, silence_logs=False) as cluster, Client(cluster) as client:
         client.wait_for_workers(2)
         yield client
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A client of an earlier test is still connected, and would take the work to processes that no test can look into."""
+    if {"client", "two_workers"} & set(request.fixturenames):
+        yield
+    else:
+        with dask.config.set(scheduler=dask.threaded.get):
+            yield

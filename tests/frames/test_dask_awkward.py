@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import cloudpickle
-import frame_toys as toys
 import pytest
-from frame_toys import Standardise, Where, Zoom
 
 import dask_augment as da
+import frame_toys as toys
 from dask_augment.columns import MissingColumn
+from frame_toys import Standardise, Where, Zoom
 
 dak = pytest.importorskip("dask_awkward", exc_type=ImportError)
-import uproot  # noqa: E402
+import uproot
 
-from dask_augment.frames import dask_awkward as frame  # noqa: E402
+from dask_augment.frames import dask_awkward as frame
 
 ROTATE = da.PhiRotate(columns=("Jet.phi", "MET.phi"))
 KEYS = {"run", "luminosityBlock", "event"}
@@ -48,7 +47,7 @@ def read_branches(collection: Any) -> set[str]:
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+def reads(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The branches of which data were read."""
     from uproot.behaviors.TBranch import TBranch
 
@@ -69,7 +68,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         return ranges(hasbranches, ranges_or_baskets, *args, **kwargs)
 
     monkeypatch.setattr(module, "_ranges_or_baskets_to_arrays", spied)
-    yield seen
+    return seen
 
 
 def test_one_layer_for_a_run_of_steps(events: Any) -> None:

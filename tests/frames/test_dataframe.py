@@ -7,15 +7,15 @@ from typing import Any
 
 import dask
 import dask.dataframe as dd
-import frame_toys as toys
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from frame_toys import Standardise, Where, Zoom
 
 import dask_augment as da
-import dask_augment.frames.dataframe  # noqa: F401  registers the accessor
+import dask_augment.frames.dataframe
+import frame_toys as toys
+from frame_toys import Standardise, Where, Zoom
 
 STEPS = (da.Split(train=0.5), da.Repeat(n=1), da.PhiRotate(columns=("Jet.phi", "MET.phi")), Zoom())
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import frame_toys as toys
 import pyarrow as pa
 import pytest
-from frame_toys import Standardise, Zoom
 
 import dask_augment as da
+import frame_toys as toys
 from dask_augment.dataset.schema import schema_of
+from frame_toys import Standardise, Zoom
 
 STEPS = (
     da.Split(train=0.6),
@@ -46,11 +45,12 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toys.write_toy(tmp_path_factory.mktemp("toy") / "toy.root")
 
 
-# All frames on toy events; on a real file, which is slow to open for its 1,499 branches, one of each kind.
-CASES = [(name, "toy") for name in FRAMES] + [(name, "nano_dy") for name in ("pandas", "dak-3", "nano-dask-2", "coffea-17")]
+TOYS = [pytest.param((name, "toy"), id=f"{name}-toy") for name in FRAMES]
+REAL = [pytest.param((name, "nano_dy"), id=f"{name}-nano_dy") for name in ("pandas", "dak-3", "coffea-17")]
+REAL.append(pytest.param(("nano-dask-2", "nano_dy"), id="nano-dask-2-nano_dy", marks=pytest.mark.slow))
 
 
-@pytest.fixture(params=CASES, ids="-".join)
+@pytest.fixture
 def frame(request: pytest.FixtureRequest, toy: Path, tmp_path: Path) -> toys.Frame:
     name, file = request.param
     if name in AWKWARD or name == "nano-dask-2":
@@ -65,6 +65,7 @@ def in_order(table: pa.Table) -> pa.Table:
     return table.sort_by([("event", "ascending"), ("augment_copy", "ascending")]).combine_chunks()
 
 
+@pytest.mark.parametrize("frame", TOYS + REAL, indirect=True)
 def test_same_rows_and_values(frame: toys.Frame) -> None:
     events = toys.flat_events(frame.path)
     learner = da.learn(events, Standardise(), *STEPS[:1], dataset="toy", **toys.SETTING)
@@ -82,6 +83,7 @@ def test_same_rows_and_values(frame: toys.Frame) -> None:
     assert in_order(table).equals(in_order(expected))
 
 
+@pytest.mark.parametrize("frame", TOYS, indirect=True)
 def test_learns_after_rows_changed(frame: toys.Frame) -> None:
     events = toys.flat_events(frame.path)
     before = (da.Split(train=0.7), da.Repeat(n=1))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import frame_toys as toys
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from frame_toys import Standardise, Zoom
 
 import dask_augment as da
+import frame_toys as toys
 from dask_augment.columns import MissingColumn
+from frame_toys import Standardise, Zoom
 
 ROTATE = da.PhiRotate(columns=("Jet.phi", "MET.phi"))
 LISTS = pd.ArrowDtype(pa.list_(pa.float32()))
@@ -92,7 +92,7 @@ def test_few_rows_have_the_same_types(frame: pd.DataFrame, rows: int) -> None:
 
 def test_python_lists_without_rows_are_refused(frame: pd.DataFrame) -> None:
     frame["Jet_pt"] = pd.Series([list(row) for row in frame["Jet_pt"]], index=frame.index, dtype=object)
-    with pytest.raises(TypeError, match="column 'Jet_pt' holds Python objects.*dtype_backend='pyarrow'"):
+    with pytest.raises(TypeError, match=r"column 'Jet_pt' holds Python objects.*dtype_backend='pyarrow'"):
         augment(frame[:0], Zoom())
     assert len(augment(frame[:0], ROTATE, split=None)) == 0
 

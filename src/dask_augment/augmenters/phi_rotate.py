@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
+from awkward.contents import ListOffsetArray, NumpyArray
 
-from dask_augment.columns import flatten, jagged
+from dask_augment.columns import column
 from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.angles import rotated
@@ -53,16 +54,10 @@ class PhiRotate(Augmenter):
         """Add one angle to all of them."""
         assert draw is not None
         alpha = draw.uniform(0) * (2 * np.pi)
-        return Output({name: _rotated(_column(events, name), alpha) for name in self.columns})
+        return Output({name: _rotated(column(events, name), alpha) for name in self.columns})
 
 
-def _column(events: ak.Array, name: str) -> ak.Array:
-    for part in name.split("."):
-        events = events[part]
-    return events
-
-
-def _rotated(phi: ak.Array, alpha: np.ndarray[Any, Any]) -> Any:
-    if phi.ndim == 1:
-        return rotated(np.asarray(phi), np.arange(len(phi) + 1), alpha)
-    return jagged(phi, rotated(flatten(phi), np.asarray(phi.layout.offsets), alpha))
+def _rotated(phi: Any, alpha: np.ndarray[Any, Any]) -> Any:
+    if phi.is_list:
+        return ListOffsetArray(phi.offsets, NumpyArray(rotated(phi.content.data, phi.offsets.data, alpha)))
+    return rotated(phi.data, np.arange(phi.length + 1), alpha)

@@ -10,14 +10,14 @@ from __future__ import annotations
 import dataclasses
 import errno
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dask_augment.dataset import files
 from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan
-from dask_augment.dataset.layout import MANIFEST, PLAN, QUARANTINE, file_name
+from dask_augment.dataset.layout import ASIDE, MANIFEST, PLAN, QUARANTINE, file_name
 from dask_augment.dataset.ledger import Ledger
 from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile
 from dask_augment.dataset.merge import Merged
@@ -34,6 +34,10 @@ def open_staging(job: Job, *, resume: bool = True, replace: bool = False) -> Sin
     already, the answer is AlreadyCommitted; where it holds anything else, OtherPlan is raised, unless ``replace``
     says that :func:`publish` will replace it. A folder that is no data set is never replaced.
     """
+    for aside in job.staging.glob(f"{ASIDE}*"):
+        # A crash between the two renames of a replacement; see `_replace`.
+        if not job.path.exists():
+            files.rename(aside, job.path)
     standing = _standing(job, replace)
     if standing is not None:
         _discard_staging(job)
@@ -59,7 +63,11 @@ def receipts(job: Job, *, deep: bool = False) -> dict[str, Receipt]:
     The files of a receipt are checked for their size (``deep``: for their sha256); where one is damaged, the receipt
     is withdrawn, so that the part is written again.
     """
-    found = {}
+    return {receipt.part: receipt for receipt in each_receipt(job, deep=deep)}
+
+
+def each_receipt(job: Job, *, deep: bool = False) -> Iterator[Receipt]:
+    """As :func:`receipts`, one by one in the order of the plan."""
     for part in job.parts:
         receipt = job.sink.receipt(part.id)
         if receipt is None:
@@ -70,10 +78,9 @@ def receipts(job: Job, *, deep: bool = False) -> dict[str, Receipt]:
             for path, file in paths
         ):
             # A hundred thousand receipts fit into memory if they share their inputs with the plan.
-            found[part.id] = dataclasses.replace(receipt, input=part.input)
+            yield dataclasses.replace(receipt, input=part.input)
         else:
             files.remove(job.sink.receipt_path(part.id))
-    return found
 
 
 def publish(
@@ -186,7 +193,7 @@ def _replace(job: Job, data: Path) -> None:
     if files.exchange(data, job.path):
         return
     # Without an atomic swap there is a moment with neither; the old one comes back if the new one cannot take over.
-    aside = job.staging / f"old.{uuid.uuid4().hex[:12]}"
+    aside = job.staging / f"{ASIDE}{uuid.uuid4().hex[:12]}"
     files.rename(job.path, aside)
     try:
         files.rename(data, job.path)

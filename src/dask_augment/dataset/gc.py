@@ -7,23 +7,27 @@ import time
 from pathlib import Path
 
 from dask_augment.dataset import files
-from dask_augment.dataset.layout import is_staging
+from dask_augment.dataset.layout import ASIDE, is_staging
 
 
 def collect(parent: Path | str, older_than_days: float = 7.0) -> list[Path]:
     """Remove the staging folders in ``parent`` in which nothing was written for so many days; returns their paths.
 
     Every attempt and every receipt changes a folder's time, so the times of the folders are the sign of life, and
-    no lock can be left behind. Published data sets are never touched. ValueError for a negative number of days.
+    no lock can be left behind. Published data sets are never touched, nor one that a crash left in staging while it
+    was being replaced. ValueError for a negative number of days.
     """
     if older_than_days < 0:
         raise ValueError(f"older_than_days is 0 or more, got {older_than_days}")
     limit = time.time() - older_than_days * 86_400
     removed = []
     for entry in sorted(os.scandir(parent), key=lambda entry: entry.name):
-        if entry.is_dir(follow_symlinks=False) and is_staging(entry.name) and _last_change(Path(entry.path)) <= limit:
-            files.remove_folder(Path(entry.path))
-            removed.append(Path(entry.path))
+        staging = Path(entry.path)
+        if not (entry.is_dir(follow_symlinks=False) and is_staging(entry.name)) or any(staging.glob(f"{ASIDE}*")):
+            continue
+        if _last_change(staging) <= limit:
+            files.remove_folder(staging)
+            removed.append(staging)
     return removed
 
 

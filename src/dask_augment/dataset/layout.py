@@ -10,6 +10,8 @@ from urllib.parse import quote, unquote
 MANIFEST = "_manifest.json"
 QUARANTINE = "_quarantine.json"
 PLAN = "_plan.json"
+ASIDE = "old."
+"""How the name in staging begins of a data set that waits until its replacement has taken its place."""
 
 _EMPTY = "__EMPTY__"
 _NULL = "__HIVE_DEFAULT_PARTITION__"

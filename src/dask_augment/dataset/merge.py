@@ -40,9 +40,10 @@ class Group:
         return Part(f"merged-{digest}", hive_keys(self.folder).get("dataset", ""), {"members": members})
 
 
-def merge_groups(job: Job, receipts: Mapping[str, Receipt], target: int = TARGET_BYTES) -> list[Group]:
+def merge_groups(job: Job, written: Mapping[str, Sequence[Written]], target: int = TARGET_BYTES) -> list[Group]:
     """Which files to merge: in the order of the plan, as many of one folder as stay within ``target`` bytes.
 
+    ``written`` are the files of the receipts, by the part's id.
     Depends on the sizes of the files alone, so it is the same on every run. A file that stays alone is in no group.
     ValueError for a target under 1 byte.
     """
@@ -57,7 +58,7 @@ def merge_groups(job: Job, receipts: Mapping[str, Receipt], target: int = TARGET
             groups.append(Group(folder, tuple(members)))
 
     for part in job.parts:
-        for file in receipts[part.id].files if part.id in receipts else ():
+        for file in written.get(part.id, ()):
             if file.folder in open_groups and sum(m.bytes for m in open_groups[file.folder]) + file.bytes > target:
                 close(file.folder)
             open_groups.setdefault(file.folder, []).append(file)

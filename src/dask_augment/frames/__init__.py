@@ -79,7 +79,8 @@ def learn(
     """
     steps = labelled([*before, learner])
     stage = Stage(steps[:-1], _setting(events, seed, dataset, ids, weights, split))
-    return learned(steps[-1], stage, lambda sub, measure, label: put_question(events, sub, measure, label), artefacts)
+    result: L = learned(steps[-1], stage, lambda sub, measure, label: put_question(events, sub, measure, label), artefacts)
+    return result
 
 
 Put = Callable[[Stage, Measure[Any], str], Any]
@@ -146,7 +147,7 @@ def _setting(
             if ids == "position"
             else f"write ids=[{ids!r}]"
         )
-        raise ValueError(f"ids must be a list of columns, got {ids!r}; {remedy}")
+        raise ValueError(f"ids must be a list of columns, got {ids!r}; {remedy}")  # noqa: TRY004  a wrong value of "position"
     name = dataset_of(events) if dataset is None else dataset
     return Setting(seed, name, tuple(ids), tuple(weights), split)
 

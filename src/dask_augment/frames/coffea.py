@@ -24,6 +24,7 @@ from dask_augment.dataset.schema import empty_table, to_table
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.frames import put_question, run_stage, total
 from dask_augment.frames.eager import Setting, Stage, labelled
+from dask_augment.frames.steps import refuse_unlearned
 from dask_augment.identity import IDS, POSITION, file_word
 from dask_augment.meters import Account
 
@@ -80,6 +81,9 @@ class _Work:
                 "none): name the columns that identify an event"
             )
         dataset = setting.dataset if setting.dataset is not None else str(metadata["dataset"])
+        if self.weight is not None:
+            # Made rows get 0 in the weight that is made, and in the column that it is made from.
+            setting = replace(setting, weights=tuple(dict.fromkeys(["weight", self.weight, *setting.weights])))
         made = _Made(dict(metadata), self.weight, float(self.factors.get(dataset, 1.0)), position)
         return replace(self.stage, setting=replace(setting, dataset=dataset)), made
 
@@ -134,7 +138,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         Where parts are written; its schema says which columns.
     weight
         Column that ``weight`` is made from, times the data set's entry in ``factors``; where a file lacks it, 1 takes
-        its place. None: the events have the weights they need.
+        its place. Both are then among the ``weights``. None: the events have the weights they need.
     rows
         Rows augmented at a time; memory stays bounded where rows multiply.
 
@@ -158,6 +162,8 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         if purpose not in ("training", "analysis"):
             raise ValueError(f'purpose must be "training" or "analysis", got {purpose!r}')
         steps = labelled(augmenters)
+        for step in steps:
+            refuse_unlearned(step)
         if purpose == "analysis":
             steps = tuple(step for step in steps if step.augmenter.use != "training")
         setting = Setting(seed, None, POSITION if ids == "position" else tuple(ids), tuple(weights), split)

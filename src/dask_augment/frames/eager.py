@@ -17,20 +17,23 @@ from dask_augment.contract import KINDS, Measure, Output
 from dask_augment.draw import Draw, composed
 from dask_augment.frames.given import given, only
 from dask_augment.frames.promise import PromiseBroken, checked
-from dask_augment.frames.rows import kept, merged, spread
+from dask_augment.frames.rows import (
+    CHANGED,
+    PROVENANCE,
+    TRAIN,
+    alters,
+    changed,
+    kept,
+    merged,
+    spares_originals,
+    spread,
+    training_rows,
+)
 from dask_augment.frames.steps import Setting, Step, labelled, refuse_unlearned
 from dask_augment.identity import copy_numbers, dataset_codes, refuse_keyless, row_ids
 from dask_augment.meters import Account
 
 __all__ = ["CHANGED", "PROVENANCE", "TRAIN", "PromiseBroken", "Setting", "Stage", "Step", "labelled"]
-
-PROVENANCE: Mapping[str, str] = {"augment_kind": "int8", "augment_copy": "int64"}
-"""Columns that say what a row is, written where a step makes rows."""
-CHANGED = "augment_changed"
-"""Bit i is set where step i altered values that the event had."""
-TRAIN = 0
-"""The value of ``split`` of training rows."""
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -106,14 +109,14 @@ class Stage:
             needed |= self._spared(step, events)
         if augmenter.makes:
             needed |= {name for name in setting.weights if cols.has(events, name)}
-        if _alters(step, events) and cols.has(events, CHANGED):
+        if alters(step, events) and cols.has(events, CHANGED):
             needed.add(CHANGED)
         return frozenset(needed)
 
     def _spared(self, step: Step, events: ak.Array) -> set[str]:
         """What a training step needs to tell the rows that it leaves alone, and to fill up its columns for those."""
         tell = {self.setting.split or ""} if self._split_column(step, events) else set()
-        if _spares_originals(step) and cols.has(events, "augment_kind"):
+        if spares_originals(step) and cols.has(events, "augment_kind"):
             tell.add("augment_kind")
         if not tell:
             return set()
@@ -182,7 +185,7 @@ class Stage:
     def measure(self, events: ak.Array, measure: Measure[Any], label: str) -> Any:
         """The answer to one question of the learner ``label`` about these events; None where there are none to ask."""
         events = self.run(events)
-        training = _training_rows(events, self.setting.split)
+        training = training_rows(events, self.setting.split)
         if training is not None:
             events = events[training]
         if len(events) == 0:
@@ -209,17 +212,17 @@ class Stage:
         if augmenter.keeps_rows:
             columns = {name: output.columns[name] for name in augmenter.produces()}
             if CHANGED in types:
-                columns[CHANGED] = _changed(acting, step)
+                columns[CHANGED] = changed(acting, step)
             if rows is not None:
                 columns = spread(events, columns, types, rows)
             return cols.assemble(events, columns, like=augmenter.uses())
-        return self._rows_changed(step, events, rows, output, types, account)
+        return self._rowschanged(step, events, rows, output, types, account)
 
     def _promised(self, step: Step, events: ak.Array) -> dict[str, ak.types.Type]:
         """Types of all columns that the result has anew: the step's own, and those that the frame writes for it."""
         types = cols.promised(events.layout, step.augmenter.produces())
         written = dict(PROVENANCE) if step.augmenter.makes else {}
-        if _alters(step, events):
+        if alters(step, events):
             written[CHANGED] = "int64"
         types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}
         if step.augmenter.makes:
@@ -246,8 +249,8 @@ class Stage:
             return None
         mask: NDArray[np.bool_] | None = None
         if self._split_column(step, events):
-            mask = _training_rows(events, self.setting.split)
-        if _spares_originals(step) and cols.has(events, "augment_kind"):
+            mask = training_rows(events, self.setting.split)
+        if spares_originals(step) and cols.has(events, "augment_kind"):
             made = np.asarray(cols.plain(cols.column(events, "augment_kind")).data) != 0
             mask = made if mask is None else mask & made
         return None if mask is None or bool(mask.all()) else np.flatnonzero(mask)
@@ -266,7 +269,7 @@ class Stage:
     def _only(self, events: ak.Array, columns: frozenset[str]) -> ak.Array:
         return only(events, columns, self.setting)
 
-    def _rows_changed(
+    def _rowschanged(
         self, step: Step, events: ak.Array, rows: NDArray[np.int64] | None, output: Output,
         types: Mapping[str, ak.types.Type], account: Account,
     ) -> ak.Array:  # fmt: skip
@@ -309,31 +312,6 @@ class Stage:
 def _shape(step: Step, events: ak.Array, columns: Mapping[str, ak.types.Type]) -> ak.Array:
     augmenter = step.augmenter
     return cols.shape_only(events, columns, keeps_rows=augmenter.keeps_rows, like=augmenter.uses())
-
-
-def _spares_originals(step: Step) -> bool:
-    return step.augmenter.keeps_rows and not getattr(step.augmenter, "originals", True)
-
-
-def _alters(step: Step, events: ak.Array) -> bool:
-    """Whether a training step gives other values to columns that the events have."""
-    augmenter = step.augmenter
-    return (
-        augmenter.use == "training" and augmenter.keeps_rows and any(cols.has(events, c) for c in augmenter.produces())
-    )
-
-
-def _changed(events: ak.Array, step: Step) -> Content:
-    before = np.zeros(len(events), np.int64)
-    if cols.has(events, CHANGED):
-        before = np.asarray(cols.plain(cols.column(events, CHANGED)).data).astype(np.int64)
-    return cols.as_content(before | np.int64(1 << min(step.position, 62)))
-
-
-def _training_rows(events: ak.Array, split: str | None) -> NDArray[np.bool_] | None:
-    if split is None or not cols.has(events, split):
-        return None
-    return np.asarray(cols.plain(cols.column(events, split)).data) == TRAIN
 
 
 def _count(counts: dict[str, int], label: str, number: int) -> None:

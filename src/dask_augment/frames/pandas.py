@@ -27,11 +27,12 @@ _ROW = "\x00row"
 def augment_pandas(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
     """The augmented frame. Rows have the index labels of their source rows; new jagged columns are Arrow lists."""
     names = _needed(frame, stage.shape_only) | _replaced(frame, stage)
-    events = _events(frame, sorted(names))
-    layout = events.layout
-    rows = NumpyArray(np.arange(len(frame)))
-    result = stage.run(ak.Array(RecordArray([*layout.contents, rows], [*layout.fields, _ROW], length=len(frame)))).layout
-    written = [field for field in result.fields if field not in names | {_ROW} or field in _replaced(frame, stage)]
+    layout = _events(frame, sorted(names)).layout
+    contents = [*layout.contents, NumpyArray(np.arange(len(frame)))]
+    events = ak.Array(RecordArray(contents, [*layout.fields, _ROW], length=len(frame)))
+    result = stage.run(events).layout
+    carried = names - _replaced(frame, stage) | {_ROW}
+    written = [field for field in result.fields if field not in carried]
     if not stage.keeps_rows:
         frame = frame.take(np.asarray(ak.Array(result[_ROW])))
     return frame.assign(**{name: _series(result[name], name, frame) for name in sorted(written)})

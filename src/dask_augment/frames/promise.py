@@ -14,7 +14,7 @@ from dask_augment.contract import Output
 from dask_augment.frames.steps import Step
 
 
-class PromiseBroken(TypeError):
+class PromiseBroken(TypeError):  # noqa: N818  what is the case
     """An augmenter returned something else than it promised."""
 
 
@@ -33,7 +33,7 @@ def checked(step: Step, output: Any, types: Mapping[str, ak.types.Type], rows: i
     if source is not None:
         source = _checked_source(label, source, rows)
     if nth is not None:
-        _check_children(step, source if source is not None else np.arange(rows), np.asarray(nth), rows)
+        _check_children(step, source if source is not None else np.arange(rows), np.asarray(nth))
     elif source is not None and len(np.unique(source)) != len(source):
         raise PromiseBroken(f"step {label!r} gives one row twice without saying which is the child: return nth")
     columns = {}
@@ -42,9 +42,7 @@ def checked(step: Step, output: Any, types: Mapping[str, ak.types.Type], rows: i
         if content.length != length:
             raise PromiseBroken(f"step {label!r} returned {content.length} entries of {name!r} for {length} rows")
         if content.form.type != types[name]:
-            raise PromiseBroken(
-                f"step {label!r} promised {name!r} as {types[name]} and returned {content.form.type}"
-            )
+            raise PromiseBroken(f"step {label!r} promised {name!r} as {types[name]} and returned {content.form.type}")
         columns[name] = content
     return Output(columns, source, None if nth is None else np.asarray(nth))
 
@@ -60,10 +58,12 @@ def _checked_source(label: str, source: Any, rows: int) -> NDArray[np.int64]:
     return indices.astype(np.int64)
 
 
-def _check_children(step: Step, source: NDArray[np.int64], nth: NDArray[Any], rows: int) -> None:
+def _check_children(step: Step, source: NDArray[np.int64], nth: NDArray[Any]) -> None:
     label = step.label
     if nth.shape != source.shape or nth.dtype.kind not in "iu" or (len(nth) and nth.min() < 0):
-        raise PromiseBroken(f"step {label!r} must return nth as non-negative integers, one for each of {len(source)} rows")
+        raise PromiseBroken(
+            f"step {label!r} must return nth as non-negative integers, one for each of {len(source)} rows"
+        )
     if len(nth) and nth.max() > 0 and not step.augmenter.makes:
         raise PromiseBroken(f'step {label!r} made rows but does not say what they are: makes = "copies", ...')
     pairs = source * (int(nth.max(initial=0)) + 1) + nth

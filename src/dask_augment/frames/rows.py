@@ -1,4 +1,4 @@
-"""Columns of rows that a step acted on, put together with those of rows that it left alone."""
+"""Which rows a step acts on and leaves alone, what is written about them, and both put together."""
 
 from __future__ import annotations
 
@@ -10,6 +10,43 @@ from awkward.contents import Content, ListOffsetArray
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
+from dask_augment.frames.steps import Step
+
+PROVENANCE: Mapping[str, str] = {"augment_kind": "int8", "augment_copy": "int64"}
+"""Columns that say what a row is, written where a step makes rows."""
+CHANGED = "augment_changed"
+"""Bit i is set where step i altered values that the event had."""
+TRAIN = 0
+"""The value of ``split`` of training rows."""
+
+
+def spares_originals(step: Step) -> bool:
+    """Whether a step varies copies only."""
+    return step.augmenter.keeps_rows and not getattr(step.augmenter, "originals", True)
+
+
+def alters(step: Step, events: ak.Array) -> bool:
+    """Whether a training step gives other values to columns that the events have."""
+    augmenter = step.augmenter
+    return (
+        augmenter.use == "training" and augmenter.keeps_rows and any(cols.has(events, c) for c in augmenter.produces())
+    )
+
+
+def changed(events: ak.Array, step: Step) -> Content:
+    """``augment_changed`` with the bit of this step set."""
+    bit = np.int64(1 << min(step.position, 62))
+    if not cols.has(events, CHANGED):
+        return cols.as_content(np.full(len(events), bit))
+    return cols.as_content(np.asarray(cols.plain(cols.column(events, CHANGED)).data).astype(np.int64, copy=False) | bit)
+
+
+def training_rows(events: ak.Array, split: str | None) -> NDArray[np.bool_] | None:
+    """Which rows are for training; None where no column tells."""
+    if split is None or not cols.has(events, split):
+        return None
+    training: NDArray[np.bool_] = np.asarray(cols.plain(cols.column(events, split)).data) == TRAIN
+    return training
 
 
 def kept(events: ak.Array, name: str, kind: ak.types.Type) -> Content:

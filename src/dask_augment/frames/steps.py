@@ -50,7 +50,9 @@ def labelled(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> tuple[S
             if label not in taken:
                 break
             if given:
-                raise ValueError(f"two steps are named {given!r}; random numbers are keyed by the name: give another one")
+                raise ValueError(
+                    f"two steps are named {given!r}; random numbers are keyed by the name: give another one"
+                )
             label = f"{name}_{number}"
         taken.add(label)
         steps.append(Step(label, augmenter, position))

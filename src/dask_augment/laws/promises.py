@@ -106,7 +106,8 @@ def needs_no_other_column(case: Case) -> None:
         few = columns_of(case.run(cols.only(case.events, reads)))
     except cols.MissingColumn as error:
         raise case.broken(f"a column is read that is not among those it is said to need: {error}") from error
-    if found := difference(few, whole, few):
+    # A counter that it reads, nJet, is a column of its own where there is no Jet.
+    if found := difference(few, whole, few.keys() & whole.keys()):
         raise case.broken(f"with no columns but those that it needs, {found}")
 
 

@@ -1,0 +1,116 @@
+"""How the physics weights of each data set are made, and what is refused because they would be wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dask_augment.plan import Inputs, PlanError
+from dask_augment.sources import Content, Source, nearest
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How the weights of one data set were made."""
+
+    sumw: float | None
+    sumw_from: str
+    xsec: float | None
+    lumi: float | None
+    factor: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return dict(self.__dict__)
+
+
+def _float(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def has_weight(weight: str, found: Mapping[Source, Content]) -> bool:
+    """Whether the files have a column ``weight`` that is final, as published ones do."""
+    having = [source for source, content in found.items() if "weight" in content.columns]
+    if weight == "weight" or not having:
+        return False
+    for source in found:
+        if source not in having:
+            raise PlanError(
+                f"{having[0].path!r} has a column weight, which is taken as it is, and {source.path!r} has none: read "
+                "them in two plans, or name the generator weight of both with inputs: {weight: ...}"
+            )
+    return True
+
+
+def weightless(
+    weight: str, found: Mapping[Source, Content], metadata: Mapping[str, Mapping[str, Any]]
+) -> frozenset[str]:
+    """Data sets none of whose files has the weight column: collision data, or events that have no weights."""
+    lacking = [source for source, content in found.items() if weight not in content.columns]
+    if weight != "genWeight" and len(lacking) == len(found):
+        raise PlanError(f"no input file has the weight {weight!r} that inputs: weight names; {nearest(weight, found)}")
+    names = frozenset(source.dataset for source in lacking)
+    for source, content in found.items():
+        if source.dataset in names and weight in content.columns:
+            other = next(entry for entry in lacking if entry.dataset == source.dataset)
+            raise PlanError(
+                f"column {weight!r} is not in every input file of {source.dataset!r}: {source.path!r} has it, "
+                f"{other.path!r} does not; take one of them out"
+            )
+    for name in sorted(names):
+        if metadata.get(name, {}).get("is_mc") is True and not any("weight" in c.columns for c in found.values()):
+            raise PlanError(
+                f"data set {name!r} is simulated (is_mc: true), but has no column {weight!r}; name its generator weight "
+                "with inputs: {weight: ...}, or take is_mc away to give every event weight 1"
+            )
+    return names
+
+
+def check_generator_columns(
+    found: Mapping[Source, Content], metadata: Mapping[str, Mapping[str, Any]], weight: str
+) -> None:
+    """Refuse generator weights in what is said to be collision data."""
+    for source, content in found.items():
+        is_data = metadata.get(source.dataset, {}).get("is_mc", True) is False
+        generator = sorted(({"genWeight", weight} - {"weight"}) & content.columns)
+        if is_data and generator:
+            raise PlanError(
+                f"data set {source.dataset!r} is said to be collision data (is_mc: false), but {source.path!r} has the "
+                f"generator column {generator[0]}; take is_mc: false away, or the file"
+            )
+
+
+def normalised(
+    inputs: Inputs,
+    found: Mapping[Source, Content],
+    metadata: Mapping[str, Mapping[str, Any]],
+    final: bool,
+    without: frozenset[str],
+) -> dict[str, Normalisation]:
+    """How the weights of each data set are made: genWeight x xsec x lumi / sum of genWeight of all its events.
+
+    ``final``: the files have the column ``weight``; ``without``: data sets that have no generator weight.
+    """
+    result = {}
+    for name in sorted({source.dataset for source in found}):
+        xsec, lumi = (metadata.get(name, {}).get(key) for key in ("xsec", "lumi"))
+        lumi = inputs.lumi if lumi is None else lumi
+        if final or name in without:
+            said = "column weight, as it is" if final else f"no {inputs.weight}: every event has weight 1"
+            if xsec is not None:
+                raise PlanError(
+                    f"data set {name!r} has an xsec, but its weights are not made from a generator weight ({said}): take "
+                    "the xsec away, or name the column that is to be scaled with inputs: {weight: ...}"
+                )
+            result[name] = Normalisation(None, said, None, None, 1.0)
+            continue
+        contents = [content for source, content in found.items() if source.dataset == name]
+        sumw = math.fsum(content.sumw for content in contents if content.sumw is not None)
+        origins = ", ".join(sorted({content.sumw_from for content in contents if content.sumw_from}))
+        if xsec is not None and sumw == 0:
+            raise PlanError(f"data set {name!r} has an xsec, but its generator weights sum to 0 ({origins or 'no events'})")
+        factor = 1.0 if xsec is None else xsec * (1.0 if lumi is None else lumi) / sumw
+        result[name] = Normalisation(sumw, origins, _float(xsec), _float(lumi), factor)
+    return result

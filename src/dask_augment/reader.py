@@ -1,0 +1,153 @@
+"""The events of one part of an input file, in the columns and types that a whole run has in common.
+
+ROOT files are read with uproot and Parquet files with pyarrow, only the columns that are needed, always flat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import uproot
+
+from dask_augment.columns import flat
+from dask_augment.dataset.receipt import Part
+from dask_augment.identity import POSITION, file_word
+from dask_augment.sources import BadInput, reading
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the events of a part: flat columns in the types of the whole run, with weights and ids made."""
+
+    columns: tuple[str, ...]
+    """Flat names of the columns to read."""
+    schema: pa.Schema
+    """Types over all files; a file with narrower integers is cast."""
+    weight: str | None = None
+    """Column that ``weight`` is made from; None: none is made, the file's own is among the columns."""
+    weights: tuple[str, ...] = ()
+    """Further columns that are scaled with it."""
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """What the weights of each data set are multiplied with."""
+    weightless: frozenset[str] = frozenset()
+    """Data sets without the weight column; their events have weight 1."""
+    position: bool = False
+
+    def __call__(self, part: Part) -> ak.Array:
+        """The events of one part; BadInput where the file cannot be read."""
+        where = part.input
+        rows = where["stop"] - where["start"]
+        if rows == 0:
+            return self.form()
+        with reading(where["file"], rows):
+            names = sorted({*self.columns, *self._weight_columns(part)})
+            read = _read_root if where["tree"] else self._read_parquet
+            events = read(where, names) if names else ak.Array({})
+            columns = {name: _cast(events[name], self.schema.field(name).type) for name in self.columns}
+            columns |= self._made_weights(part, events, rows)
+        if self.position:
+            columns[POSITION[0]] = np.full(rows, file_word(where["uuid"]), np.uint64)
+            columns[POSITION[1]] = np.arange(where["start"], where["stop"], dtype=np.uint64)
+        return ak.Array(_record(columns, rows))
+
+    def _read_parquet(self, where: Mapping[str, Any], names: Sequence[str]) -> ak.Array:
+        file = pq.ParquetFile(where["file"], page_checksum_verification=True)
+        groups, first, at = [], None, 0
+        for index in range(file.metadata.num_row_groups):
+            stop = at + file.metadata.row_group(index).num_rows
+            if at < where["stop"] and stop > where["start"]:
+                groups.append(index)
+                first = at if first is None else first
+            at = stop
+        table = file.read_row_groups(groups, columns=list(names))
+        # What no file has missing values in is read as such, whatever its writer allowed for.
+        fields = [self.schema.field(n) if n in self.columns else table.schema.field(n) for n in table.column_names]
+        table = table.slice(where["start"] - (first or 0), where["stop"] - where["start"])
+        return ak.from_arrow(table.cast(pa.schema(fields)))
+
+    def _weight_columns(self, part: Part) -> tuple[str, ...]:
+        if self.weight is None or part.dataset in self.weightless:
+            return self.weights
+        return (self.weight, *self.weights)
+
+    def _made_weights(self, part: Part, events: ak.Array, rows: int) -> dict[str, Any]:
+        factor = self.factors.get(part.dataset, 1.0)
+        made = {name: _scaled(events[name], factor) for name in self.weights}
+        if self.weight is not None:
+            known = self.weight in self._weight_columns(part)
+            made["weight"] = _scaled(events[self.weight], factor) if known else np.ones(rows)
+        return made
+
+    def account(self, part: Part) -> None:  # noqa: ARG002
+        """What became of the rows before they were read: nothing, they come from the input files."""
+        return
+
+    def narrowed(self, needed: Iterable[str]) -> Reader:
+        """The reader with no more columns than these need; a counter is had from any list of its collection."""
+        names = {flat(name) for name in needed}
+        kept = [name for name in self.columns if name in names]
+        for counter in sorted(name for name in names if name[:1] == "n" and name not in self.columns):
+            kept += [name for name in self.columns if name.partition("_")[0] == counter[1:]][:1]
+        weight = self.weight if "weight" in names else None
+        weights = tuple(name for name in self.weights if name in names)
+        return replace(self, columns=tuple(dict.fromkeys(kept)), weight=weight, weights=weights)
+
+    def form(self) -> ak.Array:
+        """No events, of the form that parts have."""
+        events = ak.from_arrow(self.schema.empty_table()) if self.columns else {}
+        columns = {name: _cast(events[name], self.schema.field(name).type) for name in self.columns}
+        made = (*self.weights, *(() if self.weight is None else ("weight",)))
+        columns |= {name: np.zeros(0) for name in made}
+        if self.position:
+            columns |= {name: np.zeros(0, np.uint64) for name in POSITION}
+        return ak.Array(_record(columns, 0))
+
+
+def _scaled(values: ak.Array, factor: float) -> Any:
+    return np.asarray(values).astype(np.float64) * factor
+
+
+def _record(columns: Mapping[str, Any], rows: int) -> Any:
+    contents = [ak.to_layout(value) for value in columns.values()]
+    return ak.contents.RecordArray(contents, list(columns), length=rows)
+
+
+def _read_root(where: Mapping[str, Any], names: Sequence[str]) -> ak.Array:
+    tree = _opened(where["file"], where["tree"], where["uuid"])
+    return tree.arrays(names, entry_start=where["start"], entry_stop=where["stop"])
+
+
+@lru_cache(maxsize=8)
+def _opened(path: str, tree: str, uuid: str) -> Any:
+    """A tree that stays open in this process: reading the table of a thousand branches costs as much as reading ten."""
+    file = uproot.open(path)
+    if str(file.file.uuid) != uuid:
+        raise BadInput(
+            f"input file {path!r} has changed since the plan was made: its uuid is {file.file.uuid}, it was {uuid}",
+            path,
+            None,
+        )
+    return file[tree]
+
+
+_NUMPY = {"float": "float32", "double": "float64", "halffloat": "float16"}
+
+
+def _cast(values: ak.Array, kind: pa.DataType) -> ak.Array:
+    """Values in the numeric type that the schema says, however deep they are in lists."""
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return values
+    name = _NUMPY.get(str(kind), str(kind))
+    values = ak.without_parameters(values)
+    if values.layout.form.type != ak.values_astype(values[:0], name).layout.form.type:
+        return ak.values_astype(values, name)
+    return values
