@@ -37,15 +37,19 @@ def columns(first: int, rows: int) -> dict[str, Any]:
 
 def write(
     path: Path, first: int = 0, rows: int = 12, *, without: tuple[str, ...] = (), runs: Mapping[str, float] | None = None,
-    more: Mapping[str, Any] | None = None, tree: str = "Events",
+    more: Mapping[str, Any] | None = None, tree: str = "Events", baskets: int = 1,
 ) -> str:  # fmt: skip
     """A ROOT file of these events; ``runs`` are columns of its Runs tree. Returns its path."""
     values = {name: column for name, column in columns(first, rows).items() if name not in without} | dict(more or {})
     with uproot.recreate(path) as file:
-        kinds = {name: column.dtype if isinstance(column, np.ndarray) else column.type for name, column in values.items()}
+        kinds = {
+            name: column.dtype if isinstance(column, np.ndarray) else column.type for name, column in values.items()
+        }
         file.mktree(tree, kinds)
-        if rows:
-            file[tree].extend(values)
+        for part in range(baskets if rows else 0):
+            file[tree].extend(
+                {name: column[rows * part // baskets : rows * (part + 1) // baskets] for name, column in values.items()}
+            )
         if runs is not None:
             file.mktree("Runs", dict.fromkeys(runs, np.float64))
             file["Runs"].extend({name: np.array([value]) for name, value in runs.items()})

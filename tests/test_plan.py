@@ -125,7 +125,12 @@ def test_digest_is_of_the_meaning(order: list[str], spelled: bool) -> None:
     }
     digest = Plan.from_dict(values).digest
     if spelled:
-        values["inputs"] = {"tree": "Events", "dataset": "tt", "files": "a.root", "ids": ["run", "luminosityBlock", "event"]}
+        values["inputs"] = {
+            "tree": "Events",
+            "dataset": "tt",
+            "files": "a.root",
+            "ids": ["run", "luminosityBlock", "event"],
+        }
         values["steps"] = [{"define": {"a": "MET.phi", "b": "MET.pt"}}, {"phi_rotate": {"originals": False}}]
         values["split"] = "split"
     assert Plan.from_dict({name: values[name] for name in (*order, *(values.keys() - order))}).digest == digest

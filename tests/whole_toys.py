@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 
 import dask_augment as da
 from dask_augment import running
+from dask_augment.dataset.commit import each_receipt
 from dask_augment.dataset.receipt import Receipt
 from dask_augment.demo import write_sample
 from dask_augment.plan import Plan
@@ -82,9 +83,9 @@ def run_watched(monkeypatch: Any, *args: Any, **options: Any) -> tuple[Result, d
     seen: dict[str, Any] = {}
     real = running.publish
 
-    def publish(job: Any, receipts: Any, **more: Any) -> Any:
-        seen.update(receipts)
-        return real(job, receipts, **more)
+    def publish(job: Any, *arguments: Any, **more: Any) -> Any:
+        seen.update({receipt.part: receipt for receipt in each_receipt(job)})
+        return real(job, *arguments, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(running, "publish", publish)
@@ -151,7 +152,7 @@ def transient(counts: Path, failures: int = 2, share: float = 0.3) -> Any:
         import numpy as np
 
         first = f"{events.event[0]}-{events.MET.pt[0]}"
-        if int(hashlib.sha256(first.encode()).hexdigest(), 16) % 1000 < 1000 * share:
+        if hashlib.sha256(f"fault {first}".encode()).digest()[0] < 256 * share:
             for attempt in range(failures):
                 try:
                     os.close(os.open(f"{folder}/{first}.{attempt}", os.O_CREAT | os.O_EXCL))

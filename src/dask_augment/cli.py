@@ -74,7 +74,13 @@ def _progress(quiet: bool) -> Iterator[Any]:
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err) as progress:
         yield _Bars(progress)
 
@@ -87,7 +93,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Nothing but the options of all commands."""
 
@@ -113,7 +121,9 @@ def run(
         int, typer.Option(min=0, help="Unreadable files to do without: they are listed, and count in no sum.")
     ] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run of this plan left.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace another plan's data set, when this is complete.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace another plan's data set, when this is complete.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
     quiet: QUIET = False,
     as_json: JSON = False,
@@ -167,7 +177,9 @@ def show_result(result: Result) -> None:
     heads = ("data set", "rows in", "dropped", "made", "rows out", "sum of weight in", "and out")
     table = Table(*heads, title=escape(str(result.path)))
     for name, account in sorted(manifest.datasets.items()):
-        sums = [f"{sums['weight'][0]:.6g}" if "weight" in sums else "" for sums in (account.weights_in, account.weights_out)]
+        sums = [
+            f"{sums['weight'][0]:.6g}" if "weight" in sums else "" for sums in (account.weights_in, account.weights_out)
+        ]
         counts = (account.rows_in, sum(account.dropped.values()), sum(account.made.values()), account.rows_out)
         table.add_row(escape(name), *(f"{count:,}" for count in counts), *sums)
     out.print(table)
@@ -274,7 +286,18 @@ def main() -> None:
     from dask_augment.plan import PlanError
     from dask_augment.prepare import RunFailed
 
-    known = (PlanError, RunFailed, OtherPlan, Incomplete, NotADataset, SchemaError, KeyError, ValueError, OSError, ImportError)
+    known = (
+        PlanError,
+        RunFailed,
+        OtherPlan,
+        Incomplete,
+        NotADataset,
+        SchemaError,
+        KeyError,
+        ValueError,
+        OSError,
+        ImportError,
+    )
     try:
         app()
     except known as error:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import awkward as ak
 import numpy as np
 from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
-from awkward.index import Index, Index64
+from awkward.index import Index
 from numpy.typing import NDArray
 
 _STRINGS = ("string", "bytestring")
@@ -66,14 +65,14 @@ def _found(layout: Content, name: str) -> Content | None:
     if flat(name) in fields:
         return layout[flat(name)]
     if name[:1] == "n" and "." not in name:
-        counted = _collection(layout, name[1:])
+        counted = collection_of(layout, name[1:])
         if counted is not None:
             counts = ak.num(ak.Array(counted), axis=1)
             return counts.layout
     return None
 
 
-def _collection(layout: Content, name: str) -> Content | None:
+def collection_of(layout: Content, name: str) -> Content | None:
     """A list per event that belongs to this collection."""
     if name in layout.fields:
         return layout[name] if _is_list(layout[name]) else None
@@ -289,11 +288,16 @@ def _with_field(collection: Content, head: str, tail: str, new: Content) -> Cont
     if collection.is_record:
         fields = {field: collection[field] for field in collection.fields} | {tail: new}
         return RecordArray(
-            list(fields.values()), list(fields), length=collection.length, parameters=collection.parameters,
+            list(fields.values()),
+            list(fields),
+            length=collection.length,
+            parameters=collection.parameters,
             backend=collection.backend,
         )
     if not collection.is_list:
-        raise TypeError(f"{head} is {collection.form.type}, neither a record nor a list of records: no field can be added")
+        raise TypeError(
+            f"{head} is {collection.form.type}, neither a record nor a list of records: no field can be added"
+        )
     lists = _from_zero(collection)
     _check_counts(lists, new, f"{head}.{tail}", head)
     record = _with_field(_used(lists), head, tail, new.content)
@@ -302,73 +306,8 @@ def _with_field(collection: Content, head: str, tail: str, new: Content) -> Cont
 
 def _check_counts(lists: Content, new: Content, name: str, like: str) -> None:
     if not isinstance(new, ListOffsetArray):
-        raise ValueError(f"{name} has type {new.form.type} for each event; a field of {like} has one entry for each object")
+        raise ValueError(
+            f"{name} has type {new.form.type} for each event; a field of {like} has one entry for each object"
+        )
     if not same_counts(lists, new):
         raise ValueError(f"{name} has other numbers of entries in an event than {like}: they must have the same counts")
-
-
-@lru_cache(maxsize=1024)
-def _parsed(text: str) -> ak.types.Type:
-    try:
-        return ak.types.from_datashape(text, highlevel=False)
-    except Exception as error:
-        raise ValueError(f"{text!r} is not an awkward type of one entry, such as 'float32' or 'var * float32'") from error
-
-
-def promised(layout: Content, produces: Mapping[str, str | None]) -> dict[str, ak.types.Type]:
-    """The awkward type for each event of every column that is promised, given the columns that there are."""
-    types = {}
-    for name, text in produces.items():
-        if text is None:
-            types[name] = plain(lookup(layout, name)).form.type
-            continue
-        kind = _parsed(text)
-        head, dot, _ = name.partition(".")
-        if dot and not isinstance(kind, ak.types.ListType) and _collection(layout, head) is not None:
-            kind = ak.types.ListType(kind)
-        types[name] = kind
-    return types
-
-
-def zeros(kind: ak.types.Type, length: int) -> Content:
-    """A column of this type for rows that a step did not act on: zeros, empty lists, or null where the type allows."""
-    if isinstance(kind, ak.types.NumpyType):
-        return NumpyArray(np.zeros(length, kind.primitive))
-    if isinstance(kind, ak.types.ListType):
-        return ListOffsetArray(Index64(np.zeros(length + 1, np.int64)), zeros(kind.content, 0))
-    if isinstance(kind, ak.types.RegularType):
-        return RegularArray(zeros(kind.content, length * kind.size), kind.size, zeros_length=length)
-    if isinstance(kind, ak.types.OptionType):
-        return IndexedOptionArray(Index64(np.full(length, -1, np.int64)), zeros(kind.content, 0))
-    raise TypeError(f"columns hold numbers, booleans and lists of them, not {kind}")
-
-
-def touch(events: ak.Array, columns: Iterable[str]) -> None:
-    """Tell the reader of typetracer events that these columns will be read."""
-    for name in columns:
-        ak.typetracer.touch_data(ak.Array(lookup(events.layout, name)))
-
-
-def shape_only(
-    events: ak.Array, columns: Mapping[str, ak.types.Type], *, keeps_rows: bool, like: Collection[str] = ()
-) -> ak.Array:
-    """The form of :func:`assemble` for typetracer events, from the promised types alone."""
-    new = {name: _unknown(kind) for name, kind in columns.items()}
-    source = None if keeps_rows else ak.Array(_unknown(ak.types.NumpyType("int64")))
-    return assemble(events, new, source, like)
-
-
-def _unknown(kind: ak.types.Type) -> Content:
-    form = ak.forms.from_type(kind)
-    return form.length_zero_array(highlevel=False).to_typetracer(forget_length=True)
-
-
-def typetracer(events: ak.Array) -> ak.Array:
-    """The form of the events without their data or length."""
-    return ak.Array(events.layout.to_typetracer(forget_length=True), behavior=events.behavior, attrs=events.attrs)
-
-
-def empty(events: ak.Array) -> ak.Array:
-    """No events of this form."""
-    layout = events.layout.form.length_zero_array(highlevel=False)
-    return ak.Array(layout, behavior=events.behavior, attrs=events.attrs)

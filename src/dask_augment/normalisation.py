@@ -110,7 +110,9 @@ def normalised(
         sumw = math.fsum(content.sumw for content in contents if content.sumw is not None)
         origins = ", ".join(sorted({content.sumw_from for content in contents if content.sumw_from}))
         if xsec is not None and sumw == 0:
-            raise PlanError(f"data set {name!r} has an xsec, but its generator weights sum to 0 ({origins or 'no events'})")
+            raise PlanError(
+                f"data set {name!r} has an xsec, but its generator weights sum to 0 ({origins or 'no events'})"
+            )
         factor = 1.0 if xsec is None else xsec * (1.0 if lumi is None else lumi) / sumw
         result[name] = Normalisation(sumw, origins, _float(xsec), _float(lumi), factor)
     return result

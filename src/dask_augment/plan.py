@@ -175,7 +175,9 @@ def step_from(entry: Any, position: int, folder: Path) -> Augmenter | tuple[str,
     try:
         augmenter = function_of(name, options, folder) if ":" in name else build(name, options)
     except (ImportError, KeyError, TypeError, ValueError, OSError) as error:
-        raise PlanError(f"step {position} ({name}): {error.args[0] if isinstance(error, KeyError) else error}") from error
+        raise PlanError(
+            f"step {position} ({name}): {error.args[0] if isinstance(error, KeyError) else error}"
+        ) from error
     return augmenter if label is None else (str(label), augmenter)
 
 

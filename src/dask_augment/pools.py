@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 from uuid import uuid4
@@ -42,7 +43,7 @@ class Iterative:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     outcome = function(item)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  the caller is given it
                     outcome = error
                     if classify(error) == "transient" and attempt < ATTEMPTS:
                         continue
@@ -121,7 +122,7 @@ class Cluster:
             waiting[future] = item, attempt
             running.add(future)
 
-        for item, _ in zip(rest, range(max(64, 16 * self.workers)), strict=False):
+        for item in islice(rest, max(64, 16 * self.workers)):
             submit(item, 1)
         while waiting:
             future = next(running)

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 import dask_augment
-from dask_augment.columns import dotted, flat, typetracer
+from dask_augment.columns import dotted, flat
 from dask_augment.dataset.job import Job
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of, unify
+from dask_augment.forms import typetracer
 from dask_augment.frames.eager import CHANGED, PROVENANCE, Setting, Stage, labelled
 from dask_augment.identity import POSITION
 from dask_augment.normalisation import Normalisation, check_generator_columns, has_weight, normalised, weightless
@@ -44,7 +45,7 @@ OURS = ("split", "train_weight", *PROVENANCE, CHANGED)
 """Columns that earlier runs of this package wrote; they are read where a file has them."""
 
 
-class RunFailed(RuntimeError):  # noqa: N818  what is the case
+class RunFailed(RuntimeError):
     """A run that could not be finished; says why, and how to go on."""
 
 
@@ -123,7 +124,7 @@ def prepare(
 def refuse_unfinished(job: Job, resume: bool) -> None:
     """RunFailed where an earlier run of this plan was cut off, and it was not said that this one goes on with it."""
     if job.staging.exists() and not resume:
-        done = len(list((job.staging / "receipts").glob("*.json")))
+        done = sum(job.sink.receipt_path(part.id).exists() for part in job.parts)
         raise RunFailed(
             f"an earlier run of this plan was not finished ({done} of {len(job.parts)} parts are done): go on with it "
             f"with resume (--resume), or remove {job.staging}"

@@ -69,8 +69,9 @@ class Reader:
         table = file.read_row_groups(groups, columns=list(names))
         # What no file has missing values in is read as such, whatever its writer allowed for.
         fields = [self.schema.field(n) if n in self.columns else table.schema.field(n) for n in table.column_names]
-        table = table.slice(where["start"] - (first or 0), where["stop"] - where["start"])
-        return ak.from_arrow(table.cast(pa.schema(fields)))
+        # Sliced as awkward: its conversion takes the missing values of a sliced table from the wrong rows.
+        events = ak.from_arrow(table.cast(pa.schema(fields)))
+        return events[where["start"] - (first or 0) : where["stop"] - (first or 0)]
 
     def _weight_columns(self, part: Part) -> tuple[str, ...]:
         if self.weight is None or part.dataset in self.weightless:

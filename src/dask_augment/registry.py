@@ -38,7 +38,7 @@ def get(name: str) -> type[Augmenter]:
             package = point.dist.name if point.dist else point.value
             raise ImportError(f"augmenter {name!r} of {package} cannot be imported: {error}") from error
     else:
-        near = difflib.get_close_matches(name, names(), n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name, names(), n=3) or [known for known in names() if name and name in known]
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(names())}"
         raise KeyError(f"no augmenter is named {name!r}; {hint} A function of your own is 'my_file.py:function'")
     if not (isinstance(found, type) and issubclass(found, Augmenter)):

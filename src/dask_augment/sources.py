@@ -31,7 +31,7 @@ from dask_augment.dataset.schema import collection, schema_of
 from dask_augment.plan import Inputs, PlanError
 
 
-class BadInput(RuntimeError):  # noqa: N818  what is the case
+class BadInput(RuntimeError):
     """An input file that cannot be read, now or ever; says which, and how many entries are lost."""
 
     def __init__(self, message: str, path: str, entries: int | None) -> None:
@@ -202,9 +202,10 @@ def _inspect_root(source: Source, wanted: Sequence[str], weight: str) -> Content
         tree = _tree(file, source)
         branches = frozenset(map(str, tree.keys(recursive=False)))
         names = sorted(name for name in branches if is_kept(name, wanted))
-        schema = schema_of(tree.arrays(names, entry_stop=0)) if names else None
         entries = int(tree.num_entries)
-        sumw, sumw_from = _sum_of_weights(file, tree, branches, weight)
+        with reading(source.path, entries):
+            schema = schema_of(tree.arrays(names, entry_stop=0)) if names else None
+            sumw, sumw_from = _sum_of_weights(file, tree, branches, weight)
         return Content(str(file.file.uuid), entries, schema, branches, sumw, sumw_from)
 
 

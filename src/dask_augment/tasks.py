@@ -107,7 +107,7 @@ class Segment:
         return self.done + self.stage.steps
 
 
-class Unreadable(Exception):  # noqa: N818  what is the case
+class Unreadable(Exception):
     """Input files turned out unreadable while the run was under way."""
 
     def __init__(self, errors: Sequence[BadInput]) -> None:

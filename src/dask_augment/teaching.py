@@ -9,7 +9,7 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
-from dask_augment.columns import typetracer
+from dask_augment.forms import typetracer
 from dask_augment.contract import Learner, Measure
 from dask_augment.dataset.job import Job
 from dask_augment.dataset.layout import encode

@@ -86,10 +86,9 @@ def test_a_basket_that_rotted(inputs: dict[str, Any], tmp_path: Path) -> None:
     bad = spoilt(inputs)
     entries = rows_in(str(bad))
     with uproot.open(bad) as file:
-        branch = file["Events/MET_pt"]
-        start, data = branch.basket_key(0).seek_location, bytearray(bad.read_bytes())
-        length = branch.basket_key(0).data_compressed_bytes
-    first = start + branch.basket_key(0).fKeylen
+        key = file["Events/MET_pt"].basket_key(0)
+        first, length = key.fSeekKey + key.fKeylen, key.fNbytes - key.fKeylen
+    data = bytearray(bad.read_bytes())
     data[first : first + length] = bytes(length)
     bad.write_bytes(data)
     check_quarantine(inputs, tmp_path, entries)

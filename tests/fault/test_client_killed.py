@@ -37,7 +37,7 @@ def slow(events):
     time.sleep(0.02)
     return np.ones(len(events), bool)
 """
-PARTS = 64
+PARTS = 68
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import frame_toys as toys
 from dask_augment.columns import dotted
 from dask_augment.dataset.receipt import Receipt, to_json
 from dask_augment.dataset.schema import schema_of
+from dask_augment.frames.eager import Setting, Stage, labelled
 from dask_augment.identity import RepeatedIds, file_word
 from dask_augment.meters import Account
 from frame_toys import Standardise, Zoom
@@ -125,8 +126,6 @@ def test_tracing_touches_and_writes_nothing(toy: toys.Coffea) -> None:
 
 
 def test_tracing_a_measure(toy: toys.Coffea) -> None:
-    from dask_augment.frames.eager import Setting, Stage, labelled
-
     stage = Stage(labelled([STEPS[0]]), Setting(7))
     question = MeasureProcessor(stage, toys.Sums(column="MET.pt"), "standardise")
     events, _ = chunk(toy.path)
@@ -252,13 +251,17 @@ def test_repeated_ids_are_found_over_all_chunks(toy: toys.Coffea, tmp_path: Path
     assert da.learn(chunks, Standardise(), **toys.SETTING, ids="position").learned is not None
 
 
+@pytest.mark.filterwarnings("ignore:Skipping bad file")
 def test_nothing_is_learned_from_a_part_of_the_chunks(toy: toys.Coffea, monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = Chunks(toy.runner(skipbadfiles=True), toy.fileset)
 
     def unreadable(self: Any, events: Any, measure: Any, label: str) -> Any:
-        raise OSError("bad basket")
+        if events.metadata["entrystart"] == 20:
+            raise OSError("bad basket")
+        return original(self, events, measure, label)
 
-    monkeypatch.setattr("dask_augment.frames.eager.Stage.measure", unreadable)
+    original = Stage.measure
+    monkeypatch.setattr(Stage, "measure", unreadable)
     with pytest.raises(Exception, match="bad basket"):
         da.learn(chunks, Standardise(), **toys.SETTING)
 

@@ -11,7 +11,7 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from dask_augment import Augmenter, Learned, Measure, Output, Repeat, columns, frames
+from dask_augment import Augmenter, Learned, Measure, Output, Repeat, columns, forms, frames
 from dask_augment.draw import Draw
 from dask_augment.frames import eager
 from laws.toys import Centre, Feature, Generate, JetField, Mean, Smear, Sums, Thin, met_pt
@@ -271,7 +271,7 @@ def tells_old_form(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_empty(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(columns, "empty", lambda events: ak.Array(events.layout.form.length_zero_array())[["run"]])
+    patch.setattr(forms, "empty", lambda events: ak.Array(events.layout.form.length_zero_array())[["run"]])
 
 
 def forgets_ids(patch: pytest.MonkeyPatch) -> None:

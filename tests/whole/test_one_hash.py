@@ -116,7 +116,7 @@ def truth(nano: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) 
 def one_worker() -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
         yield client
 
 
@@ -304,7 +304,7 @@ def test_a_worker_is_killed(truth: Truth, tmp_path: Path) -> None:
     (tmp_path / "tokens").mkdir()
     steps = (*STEPS, whole_toys.deadly(tmp_path / "tokens", "kill"))
     plan = whole_toys.plan(truth.plan.inputs.fileset, steps, keep=truth.plan.output.keep)
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
         before = {info["pid"] for info in client.run(lambda: {"pid": os.getpid()}).values()}
         Path(tmp_path, "tokens", "one").touch()
         result = run(plan, tmp_path / "out", client=client, chunksize=17)

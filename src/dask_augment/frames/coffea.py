@@ -18,6 +18,7 @@ import pyarrow as pa
 from coffea.processor import ProcessorABC
 
 from dask_augment import columns as cols
+from dask_augment import forms
 from dask_augment.contract import Augmenter, Measure
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import empty_table, to_table
@@ -48,8 +49,8 @@ class _Made:
         types = {"weight": "float64"} if self.weight is not None else {}
         types |= dict.fromkeys(POSITION, "uint64") if self.position else {}
         if ak.backend(events) == "typetracer":
-            cols.touch(events, [name for name in [self.weight] if name is not None and cols.has(events, name)])
-            return cols.shape_only(events, {n: ak.types.NumpyType(kind) for n, kind in types.items()}, keeps_rows=True)
+            forms.touch(events, [name for name in [self.weight] if name is not None and cols.has(events, name)])
+            return forms.shape_only(events, {n: ak.types.NumpyType(kind) for n, kind in types.items()}, keeps_rows=True)
         return cols.assemble(events, {name: cols.as_content(self._column(events, name)) for name in types})
 
     def _column(self, events: ak.Array, name: str) -> Any:
@@ -182,7 +183,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         if _only_traced(events, metadata):
             if ak.backend(events) == "typetracer":
                 result = stage.shape_only(made(events))
-                cols.touch(result, [name for name in names if cols.has(result, name)])
+                forms.touch(result, [name for name in names if cols.has(result, name)])
             return {}
         part = _part(metadata)
         if self._sink is not None:

@@ -13,6 +13,7 @@ from awkward.contents import Content
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
+from dask_augment import forms
 from dask_augment.contract import KINDS, Measure, Output
 from dask_augment.draw import Draw, composed
 from dask_augment.frames.given import given, only
@@ -91,7 +92,7 @@ class Stage:
             if step.augmenter.keyed:
                 self._seed(step.label)
                 refuse_keyless(events, self.setting.ids, self.setting.dataset)
-            cols.touch(events, self.reads(step, events))
+            forms.touch(events, self.reads(step, events))
             columns = self._promised(step, events)
             events = _shape(step, events, columns)
         return events
@@ -180,7 +181,7 @@ class Stage:
             needed |= {name for name in PROVENANCE if cols.has(events, name)}
         if setting.split is not None and cols.has(events, setting.split):
             needed.add(setting.split)
-        cols.touch(events, needed)
+        forms.touch(events, needed)
 
     def measure(self, events: ak.Array, measure: Measure[Any], label: str) -> Any:
         """The answer to one question of the learner ``label`` about these events; None where there are none to ask."""
@@ -203,7 +204,7 @@ class Stage:
         count = len(events) if rows is None else len(rows)
         if count == 0:
             if len(events) == 0:
-                return cols.empty(_shape(step, cols.typetracer(events), types))
+                return forms.empty(_shape(step, forms.typetracer(events), types))
             new = {name: kept(events, name, kind) for name, kind in types.items()}
             return cols.assemble(events, new, like=augmenter.uses())
         acting = events if rows is None else events[rows]
@@ -220,14 +221,14 @@ class Stage:
 
     def _promised(self, step: Step, events: ak.Array) -> dict[str, ak.types.Type]:
         """Types of all columns that the result has anew: the step's own, and those that the frame writes for it."""
-        types = cols.promised(events.layout, step.augmenter.produces())
+        types = forms.promised(events.layout, step.augmenter.produces())
         written = dict(PROVENANCE) if step.augmenter.makes else {}
         if alters(step, events):
             written[CHANGED] = "int64"
         types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}
         if step.augmenter.makes:
             weights = {name: None for name in self.setting.weights if cols.has(events, name)}
-            types |= {name: kind for name, kind in cols.promised(events.layout, weights).items() if name not in types}
+            types |= {name: kind for name, kind in forms.promised(events.layout, weights).items() if name not in types}
         return types
 
     def _split_column(self, step: Step, events: ak.Array) -> bool:
@@ -311,7 +312,7 @@ class Stage:
 
 def _shape(step: Step, events: ak.Array, columns: Mapping[str, ak.types.Type]) -> ak.Array:
     augmenter = step.augmenter
-    return cols.shape_only(events, columns, keeps_rows=augmenter.keeps_rows, like=augmenter.uses())
+    return forms.shape_only(events, columns, keeps_rows=augmenter.keeps_rows, like=augmenter.uses())
 
 
 def _count(counts: dict[str, int], label: str, number: int) -> None:

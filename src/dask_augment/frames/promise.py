@@ -14,7 +14,7 @@ from dask_augment.contract import Output
 from dask_augment.frames.steps import Step
 
 
-class PromiseBroken(TypeError):  # noqa: N818  what is the case
+class PromiseBroken(TypeError):
     """An augmenter returned something else than it promised."""
 
 

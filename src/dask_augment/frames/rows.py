@@ -10,6 +10,7 @@ from awkward.contents import Content, ListOffsetArray
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
+from dask_augment import forms
 from dask_augment.frames.steps import Step
 
 PROVENANCE: Mapping[str, str] = {"augment_kind": "int8", "augment_copy": "int64"}
@@ -57,8 +58,8 @@ def kept(events: ak.Array, name: str, kind: ak.types.Type) -> Content:
     if dot and isinstance(kind, ak.types.ListType) and cols.has(events, f"n{head}"):
         counts = np.asarray(cols.plain(cols.column(events, f"n{head}")).data).astype(np.int64)
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-        return ListOffsetArray(ak.index.Index64(offsets), cols.zeros(kind.content, int(offsets[-1])))
-    return cols.zeros(kind, len(events))
+        return ListOffsetArray(ak.index.Index64(offsets), forms.zeros(kind.content, int(offsets[-1])))
+    return forms.zeros(kind, len(events))
 
 
 def merged(first: Content, second: Content, order: NDArray[np.int64]) -> Content:

@@ -19,7 +19,7 @@ from dask_augment.laws.sample import sample_events
 from dask_augment.meters import Account
 
 
-class LawBroken(AssertionError):  # noqa: N818
+class LawBroken(AssertionError):
     """An augmenter, or the frame that runs it, breaks a law; the sentence says how."""
 
 

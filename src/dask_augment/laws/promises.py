@@ -16,7 +16,7 @@ from awkward.contents import Content
 from dask.base import tokenize
 
 from dask_augment import columns as cols
-from dask_augment import registry
+from dask_augment import forms, registry
 from dask_augment.contract import KINDS, Augmenter, Learner, Measure, taught
 from dask_augment.draw import Draw
 from dask_augment.frames.eager import CHANGED, PROVENANCE
@@ -117,7 +117,7 @@ def keeps_its_types(case: Case) -> None:
     for dtype in ("float32", "float64"):
         cast = case.on(_cast(case.events, dtype, kept))
         result = cast.run(cast.events)
-        for name, kind in cols.promised(cast.events.layout, case.augmenter.produces()).items():
+        for name, kind in forms.promised(cast.events.layout, case.augmenter.produces()).items():
             found = cols.plain(cols.column(result, name)).form.type
             if found != kind:
                 raise case.broken(f"of {dtype} input, column {name!r} has type {found}, promised is {kind}")
@@ -179,7 +179,7 @@ def _contiguous(content: Content) -> bool:
 def form_is_known_before(case: Case) -> None:
     """The form that a lazy collection is told is the form that comes out, of nested and of flat events."""
     for events in (case.events, flattened(case.events)):
-        told, found = case.stage.shape_only(cols.typetracer(events)), case.run(events)
+        told, found = case.stage.shape_only(forms.typetracer(events)), case.run(events)
         if _form(told) != _form(found):
             raise case.broken(f"the form told before is {_form(told)}, and the result has {_form(found)}")
 

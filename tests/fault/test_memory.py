@@ -1,0 +1,78 @@
+"""Rows multiply by 21, and the memory of a worker does not: it stays within the limit by a wide margin."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import whole_toys
+import yaml
+
+import dask_augment as da
+from dask_augment.dataset.receipt import Receipt
+from dask_augment.plan import Plan
+from dask_augment.running import run
+
+EVENTS = 100_000
+LIMIT = 800 * 2**20
+"""Memory of a worker. What comes out of the two large parts is 280 MB each in memory; it must never be there at once."""
+STEPS = (da.Split(train=1.0), da.Repeat(n=20), da.PhiRotate(columns=("Jet.phi", "MET.phi")))
+
+# A worker of its own: what a process needs before it does anything is measured by doing the least first.
+CHILD = """
+import resource, sys
+from dask_augment.plan import Plan
+from dask_augment.running import run
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+if __name__ == "__main__":
+    small, large, folder = sys.argv[1:]
+    run(Plan.read(small), folder + "/small")
+    base = peak()
+    result = run(Plan.read(large), folder + "/large")
+    print(base, peak(), result.rows)
+"""
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A plan over few events and the same over many, in files."""
+    folder = tmp_path_factory.mktemp("plans")
+    paths = []
+    for name, events in (("small", 400), ("large", EVENTS)):
+        inputs = whole_toys.fileset(folder / name, events)
+        inputs = {key: {**entry, "files": dict(list(entry["files"].items())[:4])} for key, entry in inputs.items()}
+        paths.append(folder / f"{name}.yaml")
+        paths[-1].write_text(yaml.safe_dump(whole_toys.plan(inputs, STEPS).to_dict()))
+    return paths[0], paths[1]
+
+
+def test_peak_of_a_process(plans: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text(CHILD)
+    command = [sys.executable, str(tmp_path / "child.py"), *map(str, plans), str(tmp_path)]
+    words = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    base, peak, rows = map(int, words)
+    assert rows == 21 * EVENTS
+    assert peak <= base + LIMIT / 2, f"{peak / 2**20:.0f} MB, {base / 2**20:.0f} MB of them before the first row"
+
+
+@pytest.mark.slow
+def test_no_worker_is_ended(plans: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import Client, LocalCluster
+
+    options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": LIMIT}
+    with LocalCluster(n_workers=2, **options) as cluster, Client(cluster) as client:
+        before = client.run(lambda: psutil.Process().pid)
+        run(Plan.read(plans[0]), tmp_path / "small", client=client)
+        base = max(client.run(lambda: psutil.Process().memory_info().rss).values())
+        result, done = whole_toys.run_watched(monkeypatch, Plan.read(plans[1]), tmp_path / "large", client=client)
+        assert client.run(lambda: psutil.Process().pid) == before, "no worker was ended"
+    receipts: list[Receipt] = list(done.values())
+    assert result.rows == 21 * EVENTS
+    assert max(receipt.peak_bytes for receipt in receipts) <= base + LIMIT / 2

@@ -1,0 +1,237 @@
+"""The command line: what it prints, writes and returns, and that an error is one sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+from typer.testing import CliRunner
+
+from dask_augment import cli
+from dask_augment.augmenters import TABLE
+from run_toys import write
+
+STEPS: list[Any] = [{"split": {"train": 0.5}}, {"repeat": {"n": 1}}]
+FAST = ["--executor", "iterative"]
+
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write_plan(tmp_path)
+
+
+def write_plan(folder: Path, name: str = "plan.yaml", **other: Any) -> Path:
+    files = [write(folder / "a.root", 0, 12), write(folder / "b.root", 12, 9)]
+    values = {"inputs": {"tt[bar]": files}, "seed": 7, "steps": STEPS, "output": {"path": str(folder / "out")}} | other
+    (folder / name).write_text(yaml.safe_dump(values))
+    return folder / name
+
+
+def call(*arguments: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """The whole program: exit code, output and errors."""
+    monkeypatch.setattr(sys, "argv", ["dask-augment", *map(str, arguments)])
+    capsys.readouterr()
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    return code, *capsys.readouterr()
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    return lambda *arguments: call(*arguments, monkeypatch=monkeypatch, capsys=capsys)
+
+
+def test_run_publishes_and_tells_how_to_read(planned: Path, program: Any) -> None:
+    code, out, err = program("run", planned, *FAST)
+    assert (code, err) == (0, "")
+    assert "tt[bar]" in out
+    assert f"pandas.read_parquet({str(planned.parent / 'out')!r})" in out
+    assert (planned.parent / "out" / "_manifest.json").exists()
+    code, out, _ = program("run", planned, *FAST)
+    assert code == 0
+    assert "This plan was published before; nothing was done." in out
+
+
+def test_json_is_one_object(planned: Path, program: Any) -> None:
+    code, out, err = program("run", planned, *FAST, "--json", "--output", planned.parent / "other")
+    said = json.loads(out)
+    assert (code, err) == (0, "")
+    assert said["path"] == str(planned.parent / "other")
+    assert said["datasets"]["tt[bar]"]["rows_in"] == 21
+    assert said["rows"] == 21 + said["datasets"]["tt[bar]"]["made"]["repeat"]
+    dry = json.loads(program("run", planned, *FAST, "--json", "--dry-run")[1])
+    assert dry["digest"] == said["digest"]
+    report = json.loads(program("verify", planned.parent / "other", "--deep", "--json")[1])
+    assert report["ok"]
+    assert report["rows"] == said["rows"]
+    assert {row["name"] for row in json.loads(program("list", "--json")[1])} >= set(TABLE)
+
+
+def test_dry_run_writes_nothing(planned: Path, program: Any) -> None:
+    before = set(planned.parent.iterdir())
+    code, out, _ = program("run", planned, *FAST, "--dry-run", "--chunksize", 5)
+    assert code == 0
+    assert set(planned.parent.iterdir()) == before
+    assert "Columns written: augment_copy, augment_kind, event," in out
+    assert f"Steps: split, repeat. Nothing was written; {planned.parent / 'out'} would be." in out
+
+
+def test_other_plan_needs_replace(planned: Path, program: Any) -> None:
+    assert program("run", planned, *FAST)[0] == 0
+    write_plan(planned.parent, seed=8)
+    code, _, err = program("run", planned, *FAST)
+    assert code == 1
+    assert "choose another path, or say replace" in err
+    assert program("run", planned, *FAST, "--replace")[0] == 0
+    assert program("verify", planned.parent / "out")[0] == 0
+
+
+def test_unfinished_run_goes_on_with_resume(planned: Path, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dask_augment import running
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "publish", interrupted)
+        code, _, err = program("run", planned, *FAST)
+    assert code == 130
+    assert "stopped; what is done is kept: run the plan again with --resume" in err
+    assert not (planned.parent / "out").exists()
+    code, _, err = program("run", planned, *FAST)
+    assert code == 1
+    assert "an earlier run of this plan was not finished (2 of 2 parts are done)" in err
+    assert program("run", planned, *FAST, "--resume")[0] == 0
+
+
+def test_verify_finds_what_is_wrong(planned: Path, program: Any) -> None:
+    program("run", planned, *FAST)
+    code, out, err = program("verify", planned.parent / "out", "--deep")
+    assert (code, err) == (0, "")
+    assert "as published" in out
+    next((planned.parent / "out").rglob("*.parquet")).unlink()
+    code, out, err = program("verify", planned.parent / "out")
+    assert code == 1
+    assert re.search(r"fault .*part-00000\d.parquet is missing", err)
+    code, out, err = program("verify", planned.parent / "gone")
+    assert code == 1
+    assert "_manifest.json" in out + err
+
+
+ERRORS = {
+    "plan that is not there": (["run", "gone.yaml"], {}, "plan 'gone.yaml' is not there"),
+    "unknown step": (["run", "plan.yaml"], {"steps": ["[bold]x"]}, "no augmenter is named '[bold]x'"),
+    "file that is not there": (["run", "plan.yaml", *FAST], {"inputs": {"tt": ["gone.root"]}}, "input file 'gone.root'"),
+    "folder that cannot be made": (["run", "plan.yaml", *FAST, "--output", "a.root/out"], {}, "a.root"),
+    "executor": (["run", "plan.yaml", "--executor", "spark"], {}, "executor must be iterative, futures or dask"),
+    "no output": (["run", "plan.yaml", *FAST], {"output": {}}, "the plan does not say where its output goes"),
+    "augmenter": (["show", "phi"], {}, "no augmenter is named 'phi'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_error_is_a_sentence(case: str, planned: Path, program: Any) -> None:
+    arguments, other, sentence = ERRORS[case]
+    write_plan(planned.parent, **other)
+    code, out, err = program(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("error ")
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run"], ["run", "p", "--chunksize", "0"], ["no-such-command"], ["run", "p", "--nope"]]
+)
+def test_wrong_usage(arguments: list[str], program: Any) -> None:
+    code, _, err = program(*arguments)
+    assert code == 2
+    assert "Usage" in err
+
+
+@pytest.mark.parametrize("command", ["run", "list", "show", "verify", "demo"])
+def test_help_explains_every_option(command: str) -> None:
+    from typer.main import get_command
+
+    explained = get_command(cli.app).commands[command]  # type: ignore[attr-defined]
+    for parameter in explained.params:
+        assert parameter.name == "help" or len(getattr(parameter, "help", "") or "") > 8, parameter.name
+    assert CliRunner().invoke(cli.app, [command, "--help"]).exit_code == 0
+    assert len(explained.help or "") > 20
+
+
+def test_version_and_no_arguments(program: Any) -> None:
+    from dask_augment import __version__
+
+    assert program("--version") == (0, f"dask-augment {__version__}\n", "")
+    assert "Usage" in "".join(program()[1:])
+
+
+def test_list_and_show(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "out", Console(width=200))
+    _, out, _ = program("list")
+    assert all(name in out for name in TABLE)
+    _, out, _ = program("show", "phi_rotate")
+    assert "tuple[str, ...]" in out
+    assert "'Jet.phi'" in out
+    assert "use: training; event ids are read." in out
+    for name in TABLE:
+        assert program("show", name)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("terminal", "quiet", "shown"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_bars_are_for_terminals(
+    terminal: bool, quiet: bool, shown: bool, planned: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(cli, "err", Console(file=screen, force_terminal=terminal, width=120))
+    assert program("run", planned, *FAST, *(["--quiet"] if quiet else []))[0] == 0
+    assert ("augmenting" in screen.getvalue()) is shown
+    assert bool(screen.getvalue()) is shown
+
+
+def start(*arguments: Any, folder: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "dask_augment", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_program_by_itself(tmp_path: Path) -> None:
+    """The demo on two worker processes; nothing but its tables is printed."""
+    process = start("demo", "--events", 400, "--output", "demo", folder=tmp_path)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert "background" in out
+    assert "Read it:" in out
+    assert os.listdir(tmp_path) == ["demo"]
+
+
+def test_key_that_stops_it(tmp_path: Path) -> None:
+    slow = "import time\nfrom dask_augment import augmenter\n@augmenter(uses=['MET.pt'], produces={'x': 'float32'})\n"
+    slow += "def slow(events):\n    open('started', 'w').close()\n    time.sleep(100)\n"
+    (tmp_path / "slow.py").write_text(slow)
+    plan = write_plan(tmp_path, steps=["slow.py:slow"])
+    process = start("run", plan, *FAST, folder=tmp_path)
+    while not (tmp_path / "started").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "stopped; what is done is kept: run the plan again with --resume\n"
+    assert not (tmp_path / "out").exists()

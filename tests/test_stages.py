@@ -1,0 +1,82 @@
+"""Events stored between two passes are the events, and what is learned from them is the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pytest
+
+import dask_augment as da
+from dask_augment import teaching
+from dask_augment.dataset.manifest import account_dict
+from dask_augment.dataset.receipt import Part
+from dask_augment.dataset.schema import schema_of, to_table
+from dask_augment.meters import Account
+from dask_augment.running import run
+from dask_augment.stages import StageReader, stage_sink
+from run_toys import SCALE, Excess, Shift, plan, read, write
+
+EVENTS = ak.Array(
+    {"event": [1, 2, 3], "Jet_pt": [[1.0, 2.0], [], [3.0]], "Jet_phi": [[0.0, 1.0], [], [2.0]], "x": [1.0, 2, 3]}
+)
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> tuple[StageReader, Part]:
+    schema = schema_of(EVENTS)
+    sink, part = stage_sink(tmp_path / "stage", schema), Part.of("toy", {"file": "a.root"})
+    sink.write_part(part, [to_table(EVENTS, schema)], lambda: Account(rows_in=2, made={"copy": 1}, rows_out=3))
+    return StageReader(sink, tuple(EVENTS.fields)), part
+
+
+def test_events_come_back(stored: tuple[StageReader, Part]) -> None:
+    reader, part = stored
+    assert reader(part).to_list() == EVENTS.to_list()
+    assert reader.account(part).made == {"copy": 1}
+    assert reader.form().fields == EVENTS.fields
+    assert len(reader.form()) == 0
+
+
+def test_only_what_is_needed_is_read(stored: tuple[StageReader, Part]) -> None:
+    reader, part = stored
+    assert reader.narrowed({"Jet.pt", "other"})(part).fields == ["Jet_pt"]
+    assert reader.narrowed({"nJet", "x"}).columns == ("Jet_pt", "Jet_phi", "x")
+
+
+def test_part_that_is_not_there(stored: tuple[StageReader, Part]) -> None:
+    with pytest.raises(FileNotFoundError, match=r"was not stored in .*; run the plan again"):
+        stored[0](Part.of("toy", {"file": "b.root"}))
+
+
+@pytest.mark.parametrize("chunksize", [1, 7, 12, 100])
+def test_learner_after_copies(chunksize: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with events stored after the copies, and computed again for each question."""
+    files = [write(tmp_path / "a.root", 0, 12), write(tmp_path / "b.root", 12, 9)]
+    steps = [da.Split(train=0.7), da.Repeat(n=2), Shift(), Excess(), da.PhiRotate(columns=("MET.phi",))]
+    asked = replace(plan(*files), steps=steps)
+    stages: list[str] = []
+    monkeypatch.setattr(
+        teaching, "stage_sink", lambda folder, schema: stages.append(folder.name) or stage_sink(folder, schema)
+    )
+    result = run(asked, tmp_path / "out", chunksize=chunksize)
+    assert stages == ["excess"]
+    monkeypatch.setattr(teaching, "_checkpointed", lambda segment, *_: segment)
+    again = run(asked, tmp_path / "again", chunksize=5)
+    assert len(stages) == 1
+    assert again.manifest.logical_hash == result.manifest.logical_hash
+    assert account_dict(again.manifest.account) == account_dict(result.manifest.account)
+    assert again.manifest.extra["learned"] == result.manifest.extra["learned"]
+    rows = read(result)
+    training = rows[rows.split == 0]
+    total = int(np.rint(np.asarray(training.MET_pt) * SCALE).sum()) / SCALE
+    assert ak.all(rows.excess == rows.MET_pt - total)
+    assert result.manifest.account.made == {"repeat": 2 * ak.sum(training.augment_kind == 0)}
+
+
+def test_ids_that_steps_multiply_are_no_repeats(tmp_path: Path) -> None:
+    asked: Any = replace(plan(write(tmp_path / "a.root")), steps=[da.Split(train=1), da.Repeat(n=1), Excess()])
+    assert run(asked, tmp_path / "out").rows == 24
