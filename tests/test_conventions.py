@@ -100,7 +100,9 @@ def test_convention_augment_changed(events):
 def test_convention_lists_in_parquet(events):
     table = to_table(events, schema_of(events))
     assert table.column_names == sorted(table.column_names)
-    assert table.schema.field("Jet_pt").type == pa.list_(pa.float32()) or pa.types.is_list(table.schema.field("Jet_pt").type)
+    assert table.schema.field("Jet_pt").type == pa.list_(pa.float32()) or pa.types.is_list(
+        table.schema.field("Jet_pt").type
+    )
     assert table["nJet"].to_pylist() == [2, 0, 1, 3, 0, 1]
 
 

@@ -86,7 +86,7 @@ def test_a_basket_that_rotted(inputs: dict[str, Any], tmp_path: Path) -> None:
     bad = spoilt(inputs)
     entries = rows_in(str(bad))
     with uproot.open(bad) as file:
-        key = file["Events/MET_pt"].basket_key(0)
+        key = file["Events/luminosityBlock"].basket_key(0)
         first, length = key.fSeekKey + key.fKeylen, key.fNbytes - key.fKeylen
     data = bytearray(bad.read_bytes())
     data[first : first + length] = bytes(length)

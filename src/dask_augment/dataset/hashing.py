@@ -128,17 +128,17 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 class _Lists:
-    """Borders of the lists met last, and what the items' places add to their words: a collection's columns share them."""
+    """Borders of the lists met last, and what they add to the words: the columns of a collection share them."""
 
     def __init__(self) -> None:
-        self.offsets = np.zeros(1, np.int64)
-        self.places = np.zeros(0, np.uint64)
+        self._offsets = np.zeros(1, np.uint64)
+        self._lengths = self._places = np.zeros(0, np.uint64)
 
-    def words(self, offsets: NDArray[Any], items: Words) -> Words:
+    def words(self, offsets: Words, items: Words) -> Words:
         """The word of each list of these items."""
-        if not np.array_equal(offsets, self.offsets):
-            self.offsets, self.places = offsets, _places(offsets.astype(np.uint64))
-        words: Words = _list_words(self.offsets.astype(np.uint64), self.places, items)
+        if not np.array_equal(offsets, self._offsets):
+            self._offsets, self._lengths, self._places = offsets, _length_words(offsets), _places(offsets)
+        words: Words = _list_words(self._offsets, self._lengths, self._places, items)
         return words
 
 
@@ -202,17 +202,16 @@ def _primitive(array: pa.Array) -> NDArray[Any]:
     return np.frombuffer(buffer, dtype, count=len(array), offset=array.offset * dtype.itemsize)
 
 
-def _list_parts(array: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
+def _list_parts(array: pa.Array) -> tuple[Words, pa.Array]:
     """Offsets from 0 and the items they point to."""
     kind = array.type
     if pa.types.is_fixed_size_list(kind):
         size = kind.list_size
-        offsets = np.arange(len(array) + 1, dtype=np.int64) * size
+        offsets = np.arange(len(array) + 1, dtype=np.uint64) * np.uint64(size)
         return offsets, array.values.slice(array.offset * size, len(array) * size)
-    offsets = np.asarray(array.offsets).astype(np.int64)
-    first = int(offsets[0]) if len(offsets) else 0
-    last = int(offsets[-1]) if len(offsets) else 0
-    return offsets - first, array.values.slice(first, last - first)
+    borders = _primitive(array.offsets)
+    first, last = (int(borders[0]), int(borders[-1])) if len(borders) else (0, 0)
+    return (borders - borders[:1]).astype(np.uint64), array.values.slice(first, last - first)
 
 
 def _mix_int(word: int) -> int:
@@ -238,6 +237,14 @@ def _float_words(bits: Any, mask: Any, infinity: Any, nan: Any) -> Any:
 
 
 @nb.njit(nogil=True, cache=True)
+def _length_words(offsets: Any) -> Any:
+    words = np.empty(len(offsets) - 1, np.uint64)
+    for i in range(len(words)):
+        words[i] = _mix(offsets[i + 1] - offsets[i] + _LIST)
+    return words
+
+
+@nb.njit(nogil=True, cache=True)
 def _places(offsets: Any) -> Any:
     """What each item's place in its list adds to its word, (i + 1) times the step: without a loop for each list."""
     places = np.zeros(offsets[-1] + np.uint64(1), np.uint64)
@@ -251,7 +258,7 @@ def _places(offsets: Any) -> Any:
 
 
 @nb.njit(nogil=True, cache=True)
-def _list_words(offsets: Any, places: Any, items: Any) -> Any:
+def _list_words(offsets: Any, lengths: Any, places: Any, items: Any) -> Any:
     # A list's sum is the difference of two running sums, so that no loop is over the few items of one list: the
     # compiler makes the first and the last of these loops wide. Unsigned numbers wrap around, and so do their sums.
     sums = np.empty(len(items) + 1, np.uint64)
@@ -261,10 +268,9 @@ def _list_words(offsets: Any, places: Any, items: Any) -> Any:
     for j in range(len(items)):
         sums[j], total = total, total + sums[j]
     sums[len(items)] = total
-    words = np.empty(len(offsets) - 1, np.uint64)
+    words = np.empty(len(lengths), np.uint64)
     for i in range(len(words)):
-        start, stop = offsets[i], offsets[i + 1]
-        words[i] = _mix(_mix(stop - start + _LIST) + sums[stop] - sums[start])
+        words[i] = _mix(lengths[i] + sums[offsets[i + 1]] - sums[offsets[i]])
     return words
 
 
