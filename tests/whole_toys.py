@@ -152,7 +152,7 @@ def transient(counts: Path, failures: int = 2, share: float = 0.3) -> Any:
         import numpy as np
 
         first = f"{events.event[0]}-{events.MET.pt[0]}"
-        if hashlib.sha256(f"fault {first}".encode()).digest()[0] < 256 * share:
+        if hashlib.sha256(f"a{first}".encode()).digest()[0] < 256 * share:
             for attempt in range(failures):
                 try:
                     os.close(os.open(f"{folder}/{first}.{attempt}", os.O_CREAT | os.O_EXCL))

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -36,7 +37,7 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 _LANE0 = np.uint64(0x8EBC6AF09C88C6E3)
 _LANE1 = np.uint64(0x589965CC75374CC3)
 
-_SLICE = 32_768
+_SLICE = 16_384
 """Rows that are hashed together: what is made of them on the way stays in the processor's cache."""
 
 Words = NDArray[np.uint64]
@@ -103,6 +104,7 @@ def _b64(data: bytes) -> int:
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
 
 
+@lru_cache(maxsize=4096)
 def _key(name: str, kind: pa.DataType) -> int:
     return _b64(f"{name}\0{_type_name(kind)}".encode())
 
@@ -260,7 +262,7 @@ def _places(offsets: Any) -> Any:
 @nb.njit(nogil=True, cache=True)
 def _list_words(offsets: Any, lengths: Any, places: Any, items: Any) -> Any:
     # A list's sum is the difference of two running sums, so that no loop is over the few items of one list: the
-    # compiler makes the first and the last of these loops wide. Unsigned numbers wrap around, and so do their sums.
+    # compiler makes the first and the last of the loops wide. Unsigned numbers wrap around, and so do their sums.
     sums = np.empty(len(items) + 1, np.uint64)
     for j in range(len(items)):
         sums[j] = _mix(items[j] + places[j])
@@ -269,8 +271,13 @@ def _list_words(offsets: Any, lengths: Any, places: Any, items: Any) -> Any:
         sums[j], total = total, total + sums[j]
     sums[len(items)] = total
     words = np.empty(len(lengths), np.uint64)
+    start = np.uint64(0)
     for i in range(len(words)):
-        words[i] = _mix(lengths[i] + sums[offsets[i + 1]] - sums[offsets[i]])
+        stop = sums[offsets[i + 1]]
+        words[i] = lengths[i] + stop - start
+        start = stop
+    for i in range(len(words)):
+        words[i] = _mix(words[i])
     return words
 
 
