@@ -21,7 +21,7 @@ from typing import Any
 
 SMALL, LARGE = 200_000, 2_000_000
 RECEIPTS = 100_000
-CHUNK = 40_000
+CHUNK = 10_000
 MEGABYTE = 2**20
 
 
@@ -41,7 +41,9 @@ def main() -> None:
 
 
 def _line(result: dict[str, Any]) -> str:
-    peer = f"   {result['peer_name']}: {result['peer']:,.4g}   ratio {result['ratio']:.3f}" if result["peer_name"] else ""
+    peer = (
+        f"   {result['peer_name']}: {result['peer']:,.4g}   ratio {result['ratio']:.3f}" if result["peer_name"] else ""
+    )
     return f"{result['case']:<22}{result['ours']:>14,.4g} {result['unit']:<12}{peer}"
 
 
@@ -164,7 +166,9 @@ def _forge(sink: Any, receipt: Any, parts: Any) -> None:
             source = sink.attempts / name
         else:
             os.link(source, sink.attempts / name)
-        written = replace(receipt, part=part.id, files=(replace(file, name=name),), input=part.input, attempt=name[-12:])
+        written = replace(
+            receipt, part=part.id, files=(replace(file, name=name),), input=part.input, attempt=name[-12:]
+        )
         sink.receipt_path(part.id).write_text(written.to_json())
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 
 import hist
-import numpy as np
 from coffea import processor
 from coffea.nanoevents import NanoAODSchema
 
@@ -20,8 +19,8 @@ STEPS = (da.Select("nJet >= 4"), da.Define(HT="sum(Jet.pt)"), da.Define(heavy="H
 class HTProcessor(processor.ProcessorABC):
     def process(self, events):
         augmented = da.augment(events, *STEPS, seed=7)
-        histogram = hist.Hist.new.StrCat([], growth=True, name="heavy").Reg(30, 0, 1500, name="HT").Double()
-        histogram.fill(heavy=np.where(augmented.heavy, "yes", "no"), HT=augmented.HT)
+        histogram = hist.Hist.new.Bool(name="heavy").Reg(30, 0, 1500, name="HT").Double()
+        histogram.fill(heavy=augmented.heavy, HT=augmented.HT)
         return {events.metadata["dataset"]: histogram}
 
     def postprocess(self, accumulator):

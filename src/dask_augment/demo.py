@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dask_augment.running import run
 from dask_augment.tasks import Progress
 
 _FILES = 4
+_CLUSTER = 10_000
 
 
 def run_demo(output: Path, events: int, progress: Progress | None = None) -> Result:
@@ -55,7 +57,7 @@ def write_sample(folder: Path, events: int) -> dict[str, Any]:
         count = max(int(events * share), _FILES)
         borders = [count * i // _FILES for i in range(_FILES + 1)]
         files = {}
-        for number, (start, stop) in enumerate(zip(borders, borders[1:], strict=False)):
+        for number, (start, stop) in enumerate(pairwise(borders)):
             path = folder / f"{name}_{number}.root"
             _write_file(path, start, stop, scale, np.random.default_rng([7, len(name), number]))
             files[str(path)] = "Events"
@@ -79,7 +81,9 @@ def _write_file(path: Path, start: int, stop: int, scale: float, rng: np.random.
     }
     with uproot.recreate(path) as file:
         file.mktree("Events", {name: values.dtype if isinstance(values, np.ndarray) else values.type for name, values in columns.items()})
-        file["Events"].extend(columns)
+        # Clusters as real files have them: a reader of a few events must not have to unpack all of them.
+        for first in range(0, count, _CLUSTER):
+            file["Events"].extend({name: values[first : first + _CLUSTER] for name, values in columns.items()})
         file.mktree("Runs", {"run": np.uint32, "genEventSumw": np.float64, "genEventCount": np.int64})
         file["Runs"].extend({"run": [1], "genEventSumw": [float(weight.sum(dtype=np.float64))], "genEventCount": [count]})
 

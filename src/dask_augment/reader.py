@@ -128,7 +128,8 @@ def _read_root(where: Mapping[str, Any], names: Sequence[str]) -> ak.Array:
 @lru_cache(maxsize=8)
 def _opened(path: str, tree: str, uuid: str) -> Any:
     """A tree that stays open in this process: reading the table of a thousand branches costs as much as reading ten."""
-    file = uproot.open(path)
+    # What was read is read once: a cache of arrays for each open file would only grow.
+    file = uproot.open(path, array_cache=None)
     if str(file.file.uuid) != uuid:
         raise BadInput(
             f"input file {path!r} has changed since the plan was made: its uuid is {file.file.uuid}, it was {uuid}",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import uproot
-import whole_toys
 
 import dask_augment as da
+import whole_toys
 from dask_augment.dataset.layout import QUARANTINE
 from dask_augment.dataset.verify import verify
 from dask_augment.prepare import RunFailed
@@ -75,7 +75,9 @@ def test_missing(inputs: dict[str, Any], tmp_path: Path) -> None:
     check_quarantine(inputs, tmp_path, None)
 
 
-@pytest.mark.parametrize("content", [b"", b"root", b"junk" * 1000, bytes(5000)], ids=["empty", "short", "junk", "zeros"])
+@pytest.mark.parametrize(
+    "content", [b"", b"root", b"junk" * 1000, bytes(5000)], ids=["empty", "short", "junk", "zeros"]
+)
 def test_not_root(inputs: dict[str, Any], tmp_path: Path, content: bytes) -> None:
     spoilt(inputs).write_bytes(content)
     check_quarantine(inputs, tmp_path, None)

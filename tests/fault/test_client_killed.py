@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import whole_toys
 import yaml
 
+import whole_toys
 from dask_augment.dataset.verify import verify
 from dask_augment.plan import Plan
 from dask_augment.prepare import RunFailed

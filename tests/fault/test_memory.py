@@ -9,10 +9,10 @@ from typing import Any
 
 import psutil
 import pytest
-import whole_toys
 import yaml
 
 import dask_augment as da
+import whole_toys
 from dask_augment.dataset.receipt import Receipt
 from dask_augment.plan import Plan
 from dask_augment.running import run

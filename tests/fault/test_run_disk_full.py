@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import whole_toys
 
+import whole_toys
 from dask_augment.dataset import files
 from dask_augment.dataset.verify import verify
 from dask_augment.prepare import RunFailed
@@ -61,7 +61,7 @@ def test_file_size_limit(inputs: dict[str, Any], quiet: Result, tmp_path: Path) 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest // 2, hard))
     try:
-        with pytest.raises(RunFailed, match="File too large.*\nNothing was published") as caught:
+        with pytest.raises(RunFailed, match=r"File too large.*\nNothing was published") as caught:
             run(whole_toys.plan(inputs), tmp_path / "out", chunksize=50)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

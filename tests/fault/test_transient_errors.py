@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import whole_toys
 
+import whole_toys
 from dask_augment.dataset.verify import verify
 from dask_augment.prepare import RunFailed
 from dask_augment.running import Result, run
@@ -36,7 +36,9 @@ def test_every_row_comes(
     inputs: dict[str, Any], quiet: Result, counts: Path, tmp_path: Path, request: pytest.FixtureRequest, executor: str
 ) -> None:
     steps = (*whole_toys.STEPS, whole_toys.transient(counts))
-    options = {"client": request.getfixturevalue("client")} if executor == "dask" else {"executor": executor, "workers": 2}
+    options = (
+        {"client": request.getfixturevalue("client")} if executor == "dask" else {"executor": executor, "workers": 2}
+    )
     result = run(whole_toys.plan(inputs, steps), tmp_path / "out", chunksize=20, **options)
     failures = len(list(counts.iterdir()))
     assert failures % 2 == 0

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import whole_toys
 
+import whole_toys
 from dask_augment.dataset.verify import verify
 from dask_augment.prepare import RunFailed
 from dask_augment.running import Result, run
@@ -37,7 +37,10 @@ def own_client() -> Iterator[Any]:
     """Two workers with nannies, which may be killed."""
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster) as client:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        Client(cluster) as client,
+    ):
         yield client
 
 
@@ -92,7 +95,7 @@ def test_a_part_that_always_kills_its_worker(tmp_path: Path, inputs: dict[str, A
     plan = whole_toys.plan(inputs, (*whole_toys.STEPS, whole_toys.deadly(tokens, "abort")))
     for number in range(200):
         (tokens / f"{number}").touch()
-    with pytest.raises(RunFailed, match="KilledWorker.*\nNothing was published"):
+    with pytest.raises(RunFailed, match=r"KilledWorker.*\nNothing was published"):
         run(plan, tmp_path / "out", client=own_client, chunksize=400)
     assert not (tmp_path / "out").exists()
     assert whole_toys.staging(tmp_path / "out").is_dir()

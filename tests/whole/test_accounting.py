@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import uproot
-import whole_toys
 
 import dask_augment as da
+import whole_toys
 from dask_augment.dataset.manifest import document
 from dask_augment.running import run
 
@@ -20,7 +20,7 @@ STEPS = (
     da.Select("nJet >= 2"),
     da.Define(HT="sum(Jet.pt)"),
     da.Oversample(strata=["dataset", da.Bins("HT", [0, 200, 400])]),
-    da.Undersample(strata=["dataset"], sampling_strategy={"dataset=background": 800, "dataset=signal": 500}, weights=("weight",)),
+    da.Undersample(strata=["dataset"], sampling_strategy={"dataset=background": 800, "dataset=signal": 500}),
 )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import uproot
-import whole_toys
 
 import dask_augment as da
+import whole_toys
 from dask_augment.plan import PlanError
 from dask_augment.running import published_plan, run
 
@@ -108,7 +108,7 @@ def collisions(inputs: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The events of one file without anything of a generator, as collision data."""
     path = folder / "data.root"
     with uproot.open(next(iter(inputs["signal"]["files"]))) as file:
-        names = [name for name in file["Events"].keys() if name not in ("genWeight", "nJet", "nMuon")]
+        names = sorted(set(file["Events"].keys()) - {"genWeight", "nJet", "nMuon"})
         events = file["Events"].arrays(names)
     jagged = {}
     for head in ("Jet", "Muon"):

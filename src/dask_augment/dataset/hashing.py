@@ -37,7 +37,7 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 _LANE0 = np.uint64(0x8EBC6AF09C88C6E3)
 _LANE1 = np.uint64(0x589965CC75374CC3)
 
-_SLICE = 16_384
+_SLICE = 50_000
 """Rows that are hashed together: what is made of them on the way stays in the processor's cache."""
 
 Words = NDArray[np.uint64]
@@ -133,14 +133,18 @@ class _Lists:
     """Borders of the lists met last, and what they add to the words: the columns of a collection share them."""
 
     def __init__(self) -> None:
-        self._offsets = np.zeros(1, np.uint64)
-        self._lengths = self._places = np.zeros(0, np.uint64)
+        self._borders: NDArray[Any] = np.zeros(0, np.int32)
+        self._offsets = self._lengths = self._places = np.zeros(0, np.uint64)
 
-    def words(self, offsets: Words, items: Words) -> Words:
-        """The word of each list of these items."""
-        if not np.array_equal(offsets, self._offsets):
-            self._offsets, self._lengths, self._places = offsets, _length_words(offsets), _places(offsets)
-        words: Words = _list_words(self._offsets, self._lengths, self._places, items)
+    def words(self, array: pa.Array, name: str) -> Words:
+        """The word of each list of an array."""
+        borders, items = _list_parts(array)
+        if not np.array_equal(borders, self._borders):
+            self._borders, self._offsets = borders, (borders - borders[:1]).astype(np.uint64)
+            self._lengths, self._places = _length_words(self._offsets), _places(self._offsets)
+        nested = _is_list(items.type) or _is_text(items.type) or pa.types.is_dictionary(items.type) or items.null_count
+        bits = (_words(items, name, _Lists()), *_NO_FLOAT) if nested else _bits(items, name)
+        words: Words = _list_words(self._offsets, self._lengths, self._places, *bits)
         return words
 
 
@@ -155,8 +159,7 @@ def _words(array: pa.Array, name: str, lists: _Lists) -> Words:
         values = _words(array.dictionary, name, lists)
         words = values[_primitive(indices).astype(np.int64)] if len(values) else np.zeros(len(array), np.uint64)
     elif _is_list(kind):
-        offsets, child = _list_parts(array)
-        words = lists.words(offsets, _words(child, name, lists))
+        words = lists.words(array, name)
     elif _is_text(kind):
         # A view array cannot be dictionary encoded by every version of Arrow; the plain types can.
         plain = array.cast(pa.large_string()) if pa.types.is_string_view(kind) else array
@@ -165,13 +168,14 @@ def _words(array: pa.Array, name: str, lists: _Lists) -> Words:
         table = np.array([_b64(value) for value in unique] or [0], np.uint64)
         words = table[_primitive(coded.indices.fill_null(0)).astype(np.int64)]
     else:
-        words = _scalar_words(array, name)
+        words = _plain_words(*_bits(array, name))
     if array.null_count:
         words[array.is_null().to_numpy(zero_copy_only=False)] = _NULL
     return words
 
 
-def _scalar_words(array: pa.Array, name: str) -> Words:
+def _bits(array: pa.Array, name: str) -> tuple[NDArray[Any], np.uint64, np.uint64, np.uint64]:
+    """The values of a primitive array as integers, and which of them are NaN (see ``_FLOATS``)."""
     kind = array.type
     if pa.types.is_boolean(kind):
         array = array.cast(pa.uint8())
@@ -181,10 +185,8 @@ def _scalar_words(array: pa.Array, name: str) -> Words:
         raise TypeError(f"column {name!r} has the type {kind}, which has no logical hash; write it as plain columns")
     values = _primitive(array)
     if values.dtype.kind == "f":
-        mask, infinity, nan = _FLOATS[values.dtype.itemsize]
-        words: Words = _float_words(values.view(f"u{values.dtype.itemsize}"), mask, infinity, nan)
-        return words
-    return values.astype(np.int64 if values.dtype.kind == "i" else np.uint64).view(np.uint64)
+        return values.view(f"u{values.dtype.itemsize}"), *_FLOATS[values.dtype.itemsize]
+    return values, *_NO_FLOAT
 
 
 # Bytes of a float -> (all bits but the sign, the bits of infinity, the canonical NaN).
@@ -193,6 +195,8 @@ _FLOATS = {
     4: (np.uint64(0x7FFFFFFF), np.uint64(0x7F800000), np.uint64(0x7FC00000)),
     8: (np.uint64(0x7FFFFFFFFFFFFFFF), np.uint64(0x7FF0000000000000), np.uint64(0x7FF8000000000000)),
 }
+# Of integers, none of which is NaN.
+_NO_FLOAT = (np.uint64(0), np.uint64(0), np.uint64(0))
 
 
 def _primitive(array: pa.Array) -> NDArray[Any]:
@@ -204,16 +208,16 @@ def _primitive(array: pa.Array) -> NDArray[Any]:
     return np.frombuffer(buffer, dtype, count=len(array), offset=array.offset * dtype.itemsize)
 
 
-def _list_parts(array: pa.Array) -> tuple[Words, pa.Array]:
-    """Offsets from 0 and the items they point to."""
+def _list_parts(array: pa.Array) -> tuple[NDArray[Any], pa.Array]:
+    """Offsets, and the items from the first of them to the last."""
     kind = array.type
     if pa.types.is_fixed_size_list(kind):
         size = kind.list_size
-        offsets = np.arange(len(array) + 1, dtype=np.uint64) * np.uint64(size)
+        offsets = np.arange(len(array) + 1, dtype=np.int64) * size
         return offsets, array.values.slice(array.offset * size, len(array) * size)
     borders = _primitive(array.offsets)
     first, last = (int(borders[0]), int(borders[-1])) if len(borders) else (0, 0)
-    return (borders - borders[:1]).astype(np.uint64), array.values.slice(first, last - first)
+    return borders, array.values.slice(first, last - first)
 
 
 def _mix_int(word: int) -> int:
@@ -230,11 +234,16 @@ def _mix(word: Any) -> Any:
 
 
 @nb.njit(nogil=True, cache=True)
-def _float_words(bits: Any, mask: Any, infinity: Any, nan: Any) -> Any:
+def _word(value: Any, mask: Any, infinity: Any, nan: Any) -> Any:
+    word = np.uint64(value)
+    return nan if (word & mask) > infinity else word
+
+
+@nb.njit(nogil=True, cache=True)
+def _plain_words(bits: Any, mask: Any, infinity: Any, nan: Any) -> Any:
     words = np.empty(len(bits), np.uint64)
     for i in range(len(bits)):
-        word = np.uint64(bits[i])
-        words[i] = nan if (word & mask) > infinity else word
+        words[i] = _word(bits[i], mask, infinity, nan)
     return words
 
 
@@ -260,12 +269,14 @@ def _places(offsets: Any) -> Any:
 
 
 @nb.njit(nogil=True, cache=True)
-def _list_words(offsets: Any, lengths: Any, places: Any, items: Any) -> Any:
+def _list_words(
+    offsets: Any, lengths: Any, places: Any, items: Any, mask: Any, infinity: Any, nan: Any
+) -> Any:
     # A list's sum is the difference of two running sums, so that no loop is over the few items of one list: the
     # compiler makes the first and the last of the loops wide. Unsigned numbers wrap around, and so do their sums.
     sums = np.empty(len(items) + 1, np.uint64)
     for j in range(len(items)):
-        sums[j] = _mix(items[j] + places[j])
+        sums[j] = _mix(_word(items[j], mask, infinity, nan) + places[j])
     total = np.uint64(0)
     for j in range(len(items)):
         sums[j], total = total, total + sums[j]
