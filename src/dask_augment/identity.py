@@ -109,10 +109,15 @@ class Spans:
 
 def _grouped(draw: Draw) -> tuple[list[tuple[Any, ...]], NDArray[np.int64]]:
     """Keys (data set, leading ids) of these rows, and which each row has."""
-    codes = np.zeros(len(draw), np.uint64) if draw.codes is None else draw.codes.astype(np.uint64)
-    table = np.stack([codes, *list(draw.ids.values())[:-1]], axis=1)
-    unique, inverse = np.unique(table, axis=0, return_inverse=True)
-    return [(draw.datasets[int(row[0])], *map(int, row[1:])) for row in unique], inverse.reshape(-1)
+    codes = np.zeros(len(draw), np.int64) if draw.codes is None else draw.codes
+    columns = [codes, *list(draw.ids.values())[:-1]]
+    which, first = np.zeros(len(draw), np.int64), np.zeros(1, np.int64)
+    # Sorting rows of a table would cost ten times as much, and most columns have one value.
+    for column in columns:
+        if column.min() != column.max():
+            values, inverse = np.unique(column, return_inverse=True)
+            _, first, which = np.unique(which * len(values) + inverse, return_index=True, return_inverse=True)
+    return [(draw.datasets[int(codes[row])], *(int(column[row]) for column in columns[1:])) for row in first], which
 
 
 def _refuse_repeats(rows: NDArray[np.uint64], key: tuple[Any, ...], names: Sequence[str]) -> None:

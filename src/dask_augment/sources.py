@@ -204,9 +204,15 @@ def _inspect_root(source: Source, wanted: Sequence[str], weight: str) -> Content
         names = sorted(name for name in branches if is_kept(name, wanted))
         entries = int(tree.num_entries)
         with reading(source.path, entries):
-            schema = schema_of(tree.arrays(names, entry_stop=0)) if names else None
+            schema = schema_of(_no_entries(tree, names)) if names else None
             sumw, sumw_from = _sum_of_weights(file, tree, branches, weight)
         return Content(str(file.file.uuid), entries, schema, branches, sumw, sumw_from)
+
+
+def _no_entries(tree: Any, names: Sequence[str]) -> ak.Array:
+    """The form of the branches, without data: reading no entries would decompress the first basket of each."""
+    forms = [tree[name].interpretation.awkward_form(tree.file) for name in names]
+    return ak.Array(ak.forms.RecordForm(forms, list(names)).length_zero_array(highlevel=False))
 
 
 def _tree(file: Any, source: Source) -> Any:

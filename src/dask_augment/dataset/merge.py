@@ -23,6 +23,8 @@ from dask_augment.dataset.sink import Sink
 from dask_augment.meters import Account
 
 TARGET_BYTES = 128 << 20
+SMALL_BYTES = 16 << 20
+"""A file of this size is not merged: it would be read and written again, which costs as much as making it."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class Group:
         return Part(f"merged-{digest}", hive_keys(self.folder).get("dataset", ""), {"members": members})
 
 
-def merge_groups(job: Job, written: Mapping[str, Sequence[Written]], target: int = TARGET_BYTES) -> list[Group]:
-    """Which files to merge: in the order of the plan, as many of one folder as stay within ``target`` bytes.
+def merge_groups(
+    job: Job, written: Mapping[str, Sequence[Written]], target: int = TARGET_BYTES, small: int = SMALL_BYTES
+) -> list[Group]:
+    """Which files to merge: those under ``small`` bytes, as many of one folder as stay within ``target`` bytes together.
 
-    ``written`` are the files of the receipts, by the part's id.
+    ``written`` are the files of the receipts, by the part's id; they are merged in the order of the plan.
     Depends on the sizes of the files alone, so it is the same on every run. A file that stays alone is in no group.
     ValueError for a target under 1 byte.
     """
@@ -59,6 +63,8 @@ def merge_groups(job: Job, written: Mapping[str, Sequence[Written]], target: int
 
     for part in job.parts:
         for file in written.get(part.id, ()):
+            if file.bytes >= small:
+                continue
             if file.folder in open_groups and sum(m.bytes for m in open_groups[file.folder]) + file.bytes > target:
                 close(file.folder)
             open_groups.setdefault(file.folder, []).append(file)
