@@ -59,7 +59,7 @@ public-names: $(VENV)/.dev ## write the public names to the file that the tests 
 	$(VENV)/bin/python tests/test_house.py
 
 bench: $(VENV)/.dev ## run the benchmarks, one after the other
-	@set -e; for file in $(wildcard benchmarks/bench_*.py); do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS); done
+	@set -e; for file in $(wildcard benchmarks/[a-z]*.py); do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS); done
 
 clean: ## remove the environments, the samples and all that the tools left behind
 	rm -rf $(VENV) $(NEWEST) .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

@@ -82,7 +82,9 @@ def write_root(path: Path, start: int, stop: int) -> None:
         for first in range(start, stop, _MOST_IN_TREE):
             columns = collections(first, min(first + _MOST_IN_TREE, stop))
             if first == start:
-                file.mktree("Events", {name: getattr(values, "dtype", None) or values.type for name, values in columns.items()})
+                file.mktree(
+                    "Events", {name: getattr(values, "dtype", None) or values.type for name, values in columns.items()}
+                )
             file["Events"].extend(columns)
 
 
@@ -109,4 +111,6 @@ def leading_pair_mass(
 def pair_mass(events: ak.Array) -> NDArray[np.float32]:
     """The mass of the two leading jets, as a user writes it over a kernel of their own."""
     jets = events.Jet
-    return leading_pair_mass(np.asarray(jets.layout.offsets), *(flatten(jets[name]) for name in ("pt", "eta", "phi", "mass")))
+    return leading_pair_mass(
+        np.asarray(jets.layout.offsets), *(flatten(jets[name]) for name in ("pt", "eta", "phi", "mass"))
+    )

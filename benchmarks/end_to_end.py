@@ -34,7 +34,7 @@ def with_plan(files: list[Path], output: Path) -> None:
 
     import dask_augment as da
     from dask_augment.plan import Plan
-    from dask_augment.running import run
+    from dask_augment.runs.run import run
 
     plan = Plan(
         inputs={"fileset": {"ttbar": {"files": dict.fromkeys(map(str, files), "Events")}}},

@@ -52,7 +52,9 @@ def framework_no_io() -> Figure:
     limit = "taking columns out by name, checking promises, and rows put together anew: per chunk, not per event"
     name = "the same draws and kernels on prepared buffers"
     per_chunk = 1e3 / CHUNKS
-    return Figure("framework_no_io", ours * per_chunk, peer * per_chunk, name, ratio, "CPU ms / 50,000 events", 1.25, limit)
+    return Figure(
+        "framework_no_io", ours * per_chunk, peer * per_chunk, name, ratio, "CPU ms / 50,000 events", 1.25, limit
+    )
 
 
 def _augmented(chunk: ak.Array) -> ak.Array:
@@ -77,7 +79,9 @@ class _Buffers:
         alpha = Draw(7, "phi_rotate", ["ttbar"], self.ids, self.copies).uniform(0) * (2 * np.pi)
         result: dict[str, Any] = {name: rotated(self.values[name], self.offsets[name], alpha) for name in ANGLES}
         jets = self.jets
-        result["mjj"] = leading_pair_mass(self.offsets["Jet.phi"], jets["pt"], jets["eta"], result["Jet.phi"], jets["mass"])
+        result["mjj"] = leading_pair_mass(
+            self.offsets["Jet.phi"], jets["pt"], jets["eta"], result["Jet.phi"], jets["mass"]
+        )
         return result
 
 
@@ -110,7 +114,9 @@ def commit_protocol(folder: Path) -> Figure:
 
 
 def _commit(target: Path, tables: list[pa.Table], schema: pa.Schema) -> None:
-    parts = tuple(Part.of("ttbar", {"file": "events", "start": i * PART, "stop": (i + 1) * PART}) for i in range(len(tables)))
+    parts = tuple(
+        Part.of("ttbar", {"file": "events", "start": i * PART, "stop": (i + 1) * PART}) for i in range(len(tables))
+    )
     job = Job(target, {"steps": []}, parts, schema)
     sink = open_staging(job)
     assert not isinstance(sink, AlreadyCommitted)

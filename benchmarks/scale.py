@@ -88,7 +88,7 @@ def measure_events(folder: Path, events: int) -> None:
     from distributed import Client, LocalCluster
 
     from dask_augment.demo import demo_plan
-    from dask_augment.running import run
+    from dask_augment.runs.run import run
 
     # Made in another process: the memory that making events takes is not the client's.
     few, many = (demo_plan(child("sample", folder / f"{count}", count)) for count in (1000, events))

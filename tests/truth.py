@@ -18,7 +18,7 @@ import whole_toys
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
 from dask_augment.dataset.schema import to_table
 from dask_augment.dataset.verify import verify
-from dask_augment.running import published_plan, run
+from dask_augment.runs.run import published_plan, run
 
 STEPS: tuple[Any, ...] = (
     da.Split(train=0.7),

@@ -29,8 +29,8 @@ _HOME = {
     "Expression": "expression",
     "preview": "pictures",
     "Plan": "plan",
-    "run": "running",
-    "published_plan": "running",
+    "run": "runs.run",
+    "published_plan": "runs.run",
     "verify": "dataset.verify",
 }
 

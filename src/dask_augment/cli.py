@@ -19,7 +19,7 @@ from rich.table import Table
 from dask_augment import __version__, registry
 
 if TYPE_CHECKING:
-    from dask_augment.result import Result
+    from dask_augment.runs.result import Result
 
 app = typer.Typer(
     add_completion=False,
@@ -284,7 +284,7 @@ def main() -> None:
     from dask_augment.dataset.manifest import NotADataset
     from dask_augment.dataset.schema import SchemaError
     from dask_augment.plan import PlanError
-    from dask_augment.prepare import RunFailed
+    from dask_augment.runs.prepare import RunFailed
 
     known = (
         PlanError,

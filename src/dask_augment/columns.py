@@ -306,7 +306,7 @@ def _with_field(collection: Content, head: str, tail: str, new: Content) -> Cont
 
 def _check_counts(lists: Content, new: Content, name: str, like: str) -> None:
     if not isinstance(new, ListOffsetArray):
-        raise ValueError(
+        raise TypeError(
             f"{name} has type {new.form.type} for each event; a field of {like} has one entry for each object"
         )
     if not same_counts(lists, new):

@@ -56,7 +56,9 @@ def plain(value: Any) -> Any:
         return value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise TypeError(f"a configuration holds numbers, strings, lists and dictionaries, not {type(value).__name__}: {value!r}")
+    raise TypeError(
+        f"a configuration holds numbers, strings, lists and dictionaries, not {type(value).__name__}: {value!r}"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

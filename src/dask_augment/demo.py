@@ -12,9 +12,9 @@ import numpy as np
 import uproot
 
 from dask_augment.plan import Plan
-from dask_augment.result import Result
-from dask_augment.running import run
-from dask_augment.tasks import Progress
+from dask_augment.runs.result import Result
+from dask_augment.runs.run import run
+from dask_augment.runs.tasks import Progress
 
 _FILES = 4
 _CLUSTER = 10_000
@@ -80,12 +80,17 @@ def _write_file(path: Path, start: int, stop: int, scale: float, rng: np.random.
         "Muon": _objects(rng, rng.binomial(2, 0.3, count), scale / 2, 10.0, 0.1057),
     }
     with uproot.recreate(path) as file:
-        file.mktree("Events", {name: values.dtype if isinstance(values, np.ndarray) else values.type for name, values in columns.items()})
+        file.mktree(
+            "Events",
+            {name: values.dtype if isinstance(values, np.ndarray) else values.type for name, values in columns.items()},
+        )
         # Clusters as real files have them: a reader of a few events must not have to unpack all of them.
         for first in range(0, count, _CLUSTER):
             file["Events"].extend({name: values[first : first + _CLUSTER] for name, values in columns.items()})
         file.mktree("Runs", {"run": np.uint32, "genEventSumw": np.float64, "genEventCount": np.int64})
-        file["Runs"].extend({"run": [1], "genEventSumw": [float(weight.sum(dtype=np.float64))], "genEventCount": [count]})
+        file["Runs"].extend(
+            {"run": [1], "genEventSumw": [float(weight.sum(dtype=np.float64))], "genEventCount": [count]}
+        )
 
 
 def _objects(rng: np.random.Generator, counts: Any, scale: float, threshold: float, mass: float) -> ak.Array:

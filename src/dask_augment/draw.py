@@ -66,10 +66,7 @@ class Draw:
     @cached_property
     def _states(self) -> NDArray[np.uint64]:
         starts = np.stack([_state(self.seed, self.label, name, len(self.ids)) for name in self.datasets])
-        if self.codes is None:
-            states = np.tile(starts[0], (len(self), 1))
-        else:
-            states = starts[self.codes]
+        states = np.tile(starts[0], (len(self), 1)) if self.codes is None else starts[self.codes]
         words = [*self.ids.values(), self.copies.astype(np.uint64)]
         if len(words) % 2:
             words.append(np.zeros(len(self), np.uint64))
@@ -92,9 +89,7 @@ class Draw:
         """The numbers of the events themselves: all copies of one draw the same."""
         return replace(self, copies=np.zeros_like(self.copies))
 
-    def bits(
-        self, stream: int, *, counts: NDArray[Any] | None = None, size: int | None = None
-    ) -> NDArray[np.uint64]:
+    def bits(self, stream: int, *, counts: NDArray[Any] | None = None, size: int | None = None) -> NDArray[np.uint64]:
         """Random 64-bit words: (n,), (sum(counts),), and with ``size`` a second axis."""
         if not 0 <= stream < _STREAMS:
             raise ValueError(f"stream must lie in [0, {_STREAMS}), got {stream}")

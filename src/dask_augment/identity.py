@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from dask_augment.columns import MissingColumn, has, lookup, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
+import itertools
 
 IDS = ("run", "luminosityBlock", "event")
 """The ids of an event, unless ``ids=`` names others."""
@@ -102,7 +103,7 @@ class Spans:
         found = set()
         for key, spans in self.spans.items():
             ordered = sorted(spans)
-            if any(later[0] <= earlier[1] for earlier, later in zip(ordered, ordered[1:], strict=False)):
+            if any(later[0] <= earlier[1] for earlier, later in itertools.pairwise(ordered)):
                 found.add(key)
         return frozenset(found)
 

@@ -15,8 +15,8 @@ import dask_augment as da
 import whole_toys
 from dask_augment.dataset.layout import QUARANTINE
 from dask_augment.dataset.verify import verify
-from dask_augment.prepare import RunFailed
-from dask_augment.running import run
+from dask_augment.runs.prepare import RunFailed
+from dask_augment.runs.run import run
 
 STEPS = (da.Split(train=0.7), da.Repeat(n=1))
 EVENTS = 400

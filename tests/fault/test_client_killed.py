@@ -15,13 +15,13 @@ import yaml
 import whole_toys
 from dask_augment.dataset.verify import verify
 from dask_augment.plan import Plan
-from dask_augment.prepare import RunFailed
-from dask_augment.running import run
+from dask_augment.runs.prepare import RunFailed
+from dask_augment.runs.run import run
 
 CLIENT = """
 import sys
 from dask_augment.plan import Plan
-from dask_augment.running import run
+from dask_augment.runs.run import run
 
 if __name__ == "__main__":
     plan, out, executor = sys.argv[1:]

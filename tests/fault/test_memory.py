@@ -15,7 +15,7 @@ import dask_augment as da
 import whole_toys
 from dask_augment.dataset.receipt import Receipt
 from dask_augment.plan import Plan
-from dask_augment.running import run
+from dask_augment.runs.run import run
 
 EVENTS = 100_000
 LIMIT = 800 * 2**20
@@ -26,7 +26,7 @@ STEPS = (da.Split(train=1.0), da.Repeat(n=20), da.PhiRotate(columns=("Jet.phi", 
 CHILD = """
 import resource, sys
 from dask_augment.plan import Plan
-from dask_augment.running import run
+from dask_augment.runs.run import run
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

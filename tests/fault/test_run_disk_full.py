@@ -15,8 +15,8 @@ import pytest
 import whole_toys
 from dask_augment.dataset import files
 from dask_augment.dataset.verify import verify
-from dask_augment.prepare import RunFailed
-from dask_augment.running import Result, run
+from dask_augment.runs.prepare import RunFailed
+from dask_augment.runs.run import Result, run
 
 
 @pytest.fixture(scope="module")

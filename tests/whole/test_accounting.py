@@ -13,7 +13,7 @@ import uproot
 import dask_augment as da
 import whole_toys
 from dask_augment.dataset.manifest import document
-from dask_augment.running import run
+from dask_augment.runs.run import run
 
 STEPS = (
     da.Split(train=0.7),

@@ -17,7 +17,7 @@ import frame_toys as toys
 import whole_toys
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
 from dask_augment.dataset.schema import to_table
-from dask_augment.running import published_plan, run
+from dask_augment.runs.run import published_plan, run
 from truth import COLLECTIONS, STEPS, Truth
 
 CHUNKS = (1000, 33, 17)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import whole_toys
 from dask_augment.dataset.verify import verify
-from dask_augment.running import run
+from dask_augment.runs.run import run
 from truth import STEPS, Truth
 
 
@@ -38,7 +38,7 @@ def test_a_worker_is_killed(truth: Truth, tmp_path: Path) -> None:
 CLIENT = """
 import sys
 from dask_augment.plan import Plan
-from dask_augment.running import run
+from dask_augment.runs.run import run
 if __name__ == "__main__":
     run(Plan.read(sys.argv[1]), sys.argv[2], chunksize=8)
 """

@@ -14,7 +14,7 @@ import uproot
 import dask_augment as da
 import whole_toys
 from dask_augment.plan import PlanError
-from dask_augment.running import published_plan, run
+from dask_augment.runs.run import published_plan, run
 
 BEFORE = (da.Split(train=0.6, validation=0.2), da.Define(HT="sum(Jet.pt)", lead="max(Jet.pt)"))
 MAKERS: dict[str, Any] = {

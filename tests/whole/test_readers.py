@@ -15,7 +15,7 @@ import pytest
 
 import dask_augment as da
 import whole_toys
-from dask_augment.running import run
+from dask_augment.runs.run import run
 
 
 class Sums(NamedTuple):

@@ -12,8 +12,8 @@ import numpy as np
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.quotas import STREAM, TRAIN_UNIT, TRAIN_WEIGHT, Groups
-from dask_augment.sampling import (
+from dask_augment.sampling.census import STREAM, TRAIN_UNIT, TRAIN_WEIGHT, Groups
+from dask_augment.sampling.quotas import (
     Quotas,
     balanced,
     check_policy,
@@ -24,8 +24,8 @@ from dask_augment.sampling import (
     rows_by_stratum,
     train_weights,
 )
+from dask_augment.sampling.strategy import Strategy, check_strategy, targets
 from dask_augment.strata import Strata
-from dask_augment.strategy import Strategy, check_strategy, targets
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,8 +12,8 @@ import numpy as np
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.quotas import STREAM, TRAIN_WEIGHT, Count, Groups, Key
-from dask_augment.sampling import (
+from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
+from dask_augment.sampling.quotas import (
     Quotas,
     balanced,
     check_policy,
@@ -24,9 +24,9 @@ from dask_augment.sampling import (
     rows_by_stratum,
     train_weights,
 )
-from dask_augment.spread import Spread, standard_deviations
+from dask_augment.sampling.spread import Spread, standard_deviations
+from dask_augment.sampling.strategy import Strategy, apportion, check_strategy, neyman, proportional, targets
 from dask_augment.strata import Strata
-from dask_augment.strategy import Strategy, apportion, check_strategy, neyman, proportional, targets
 
 _ALLOCATIONS = (None, "proportional", "neyman")
 

@@ -269,9 +269,7 @@ def _places(offsets: Any) -> Any:
 
 
 @nb.njit(nogil=True, cache=True)
-def _list_words(
-    offsets: Any, lengths: Any, places: Any, items: Any, mask: Any, infinity: Any, nan: Any
-) -> Any:
+def _list_words(offsets: Any, lengths: Any, places: Any, items: Any, mask: Any, infinity: Any, nan: Any) -> Any:
     # A list's sum is the difference of two running sums, so that no loop is over the few items of one list: the
     # compiler makes the first and the last of the loops wide. Unsigned numbers wrap around, and so do their sums.
     sums = np.empty(len(items) + 1, np.uint64)

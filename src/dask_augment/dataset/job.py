@@ -20,11 +20,11 @@ from dask_augment.dataset.schema import schema_digest
 from dask_augment.dataset.sink import Sink
 
 
-class OtherPlan(ValueError):  # noqa: N818  what is the case, as in FileExists
+class OtherPlan(ValueError):
     """The folder holds something else than this plan's data set."""
 
 
-class Incomplete(RuntimeError):  # noqa: N818  likewise
+class Incomplete(RuntimeError):
     """Parts have neither a receipt nor a place in the quarantine, or a receipt's files are not as it says."""
 
 

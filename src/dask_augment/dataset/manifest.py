@@ -20,7 +20,7 @@ VERSION = 1
 _SEAL = ',\n"sha256":'
 
 
-class NotADataset(ValueError):  # noqa: N818  as in NotADirectory
+class NotADataset(ValueError):
     """A folder without a manifest that can be read."""
 
 

@@ -29,7 +29,7 @@ from dask_augment.meters import Account
 MOST_FOLDERS = 1000
 
 
-class StagingGone(RuntimeError):  # noqa: N818  what is the case
+class StagingGone(RuntimeError):
     """The staging folder is no longer there: the plan was published or given up, and this attempt comes too late."""
 
 

@@ -79,7 +79,9 @@ def learn(
     """
     steps = labelled([*before, learner])
     stage = Stage(steps[:-1], _setting(events, seed, dataset, ids, weights, split))
-    result: L = learned(steps[-1], stage, lambda sub, measure, label: put_question(events, sub, measure, label), artefacts)
+    result: L = learned(
+        steps[-1], stage, lambda sub, measure, label: put_question(events, sub, measure, label), artefacts
+    )
     return result
 
 

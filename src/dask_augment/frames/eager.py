@@ -36,6 +36,7 @@ from dask_augment.meters import Account
 
 __all__ = ["CHANGED", "PROVENANCE", "TRAIN", "PromiseBroken", "Setting", "Stage", "Step", "labelled"]
 
+
 @dataclass(frozen=True)
 class Stage:
     """Steps in order, with their setting: the function that a frame runs on each partition."""

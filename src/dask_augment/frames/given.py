@@ -10,7 +10,7 @@ from awkward.contents import Content, IndexedArray, NumpyArray, RecordArray
 
 from dask_augment import columns as cols
 from dask_augment.frames.steps import Setting
-from dask_augment.quotas import TRAIN_WEIGHT
+from dask_augment.sampling.census import TRAIN_WEIGHT
 
 
 def given(columns: Iterable[str], events: ak.Array, setting: Setting) -> frozenset[str]:

@@ -10,12 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_augment import sampling
 from dask_augment.frames.eager import Stage
 from dask_augment.kernels.allocation import rescaled
-from dask_augment.quotas import STREAM, Census, Groups, Ints, Key, Slice, Window, as_units, exact_sums, unit_exponent
-from dask_augment.sampling import balanced, counted, cuts, exponents_of
-from dask_augment.spread import Spread, standard_deviations
+from dask_augment.sampling import quotas as sampling
+from dask_augment.sampling.census import (
+    STREAM,
+    Census,
+    Groups,
+    Ints,
+    Key,
+    Slice,
+    Window,
+    as_units,
+    exact_sums,
+    unit_exponent,
+)
+from dask_augment.sampling.quotas import balanced, counted, cuts, exponents_of
+from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.strata import Bins, Strata
 from sampling_toys import SETTING, column, divided, toy
 

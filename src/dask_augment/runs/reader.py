@@ -19,7 +19,7 @@ import uproot
 from dask_augment.columns import flat
 from dask_augment.dataset.receipt import Part
 from dask_augment.identity import POSITION, file_word
-from dask_augment.sources import BadInput, reading
+from dask_augment.runs.sources import BadInput, reading
 
 
 @dataclass(frozen=True)

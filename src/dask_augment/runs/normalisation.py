@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dask_augment.plan import Inputs, PlanError
-from dask_augment.sources import Content, Source, nearest
+from dask_augment.runs.sources import Content, Source, nearest
 
 
 @dataclass(frozen=True)

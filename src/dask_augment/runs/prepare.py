@@ -23,11 +23,11 @@ from dask_augment.dataset.schema import schema_of, unify
 from dask_augment.forms import typetracer
 from dask_augment.frames.eager import CHANGED, PROVENANCE, Setting, Stage, labelled
 from dask_augment.identity import POSITION
-from dask_augment.normalisation import Normalisation, check_generator_columns, has_weight, normalised, weightless
 from dask_augment.plan import Inputs, Plan, PlanError, Target
-from dask_augment.pools import Pool
-from dask_augment.reader import Reader
-from dask_augment.sources import (
+from dask_augment.runs.normalisation import Normalisation, check_generator_columns, has_weight, normalised, weightless
+from dask_augment.runs.pools import Pool
+from dask_augment.runs.reader import Reader
+from dask_augment.runs.sources import (
     BadInput,
     Content,
     Source,

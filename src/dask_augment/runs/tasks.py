@@ -16,11 +16,11 @@ from dask_augment.dataset.sink import Sink
 from dask_augment.frames import total
 from dask_augment.frames.eager import Stage, Step
 from dask_augment.meters import Account
-from dask_augment.pools import Pool
-from dask_augment.prepare import RunFailed
-from dask_augment.reader import Reader
-from dask_augment.sources import BadInput
-from dask_augment.stages import StageReader
+from dask_augment.runs.checkpoint import CheckpointReader
+from dask_augment.runs.pools import Pool
+from dask_augment.runs.prepare import RunFailed
+from dask_augment.runs.reader import Reader
+from dask_augment.runs.sources import BadInput
 
 SLICE = 100_000
 """Rows that a step may make before they are handed to the writer."""
@@ -50,7 +50,7 @@ class Silent:
 class Write:
     """Augment one part and write it."""
 
-    reader: Reader | StageReader
+    reader: Reader | CheckpointReader
     stage: Stage
     sink: Sink
     columns: tuple[str, ...]
@@ -73,7 +73,7 @@ class Write:
 class Ask:
     """The answer of some parts to one question."""
 
-    reader: Reader | StageReader
+    reader: Reader | CheckpointReader
     stage: Stage
     measure: Measure[Any]
     label: str
@@ -95,7 +95,7 @@ def _for_dataset(stage: Stage, dataset: str) -> Stage:
 class Segment:
     """Parts that are left to read, and the steps that are left to do on them."""
 
-    reader: Reader | StageReader
+    reader: Reader | CheckpointReader
     parts: tuple[Part, ...]
     stage: Stage
     done: tuple[Step, ...] = ()

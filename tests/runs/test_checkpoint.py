@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment import teaching
 from dask_augment.dataset.manifest import account_dict
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of, to_table
 from dask_augment.meters import Account
-from dask_augment.running import run
-from dask_augment.stages import StageReader, stage_sink
+from dask_augment.runs import teaching
+from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
+from dask_augment.runs.run import run
 from run_toys import SCALE, Excess, Shift, plan, read, write
 
 EVENTS = ak.Array(
@@ -26,14 +26,14 @@ EVENTS = ak.Array(
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> tuple[StageReader, Part]:
+def stored(tmp_path: Path) -> tuple[CheckpointReader, Part]:
     schema = schema_of(EVENTS)
-    sink, part = stage_sink(tmp_path / "stage", schema), Part.of("toy", {"file": "a.root"})
+    sink, part = checkpoint_sink(tmp_path / "stage", schema), Part.of("toy", {"file": "a.root"})
     sink.write_part(part, [to_table(EVENTS, schema)], lambda: Account(rows_in=2, made={"copy": 1}, rows_out=3))
-    return StageReader(sink, tuple(EVENTS.fields)), part
+    return CheckpointReader(sink, tuple(EVENTS.fields)), part
 
 
-def test_events_come_back(stored: tuple[StageReader, Part]) -> None:
+def test_events_come_back(stored: tuple[CheckpointReader, Part]) -> None:
     reader, part = stored
     assert reader(part).to_list() == EVENTS.to_list()
     assert reader.account(part).made == {"copy": 1}
@@ -41,13 +41,13 @@ def test_events_come_back(stored: tuple[StageReader, Part]) -> None:
     assert len(reader.form()) == 0
 
 
-def test_only_what_is_needed_is_read(stored: tuple[StageReader, Part]) -> None:
+def test_only_what_is_needed_is_read(stored: tuple[CheckpointReader, Part]) -> None:
     reader, part = stored
     assert reader.narrowed({"Jet.pt", "other"})(part).fields == ["Jet_pt"]
     assert reader.narrowed({"nJet", "x"}).columns == ("Jet_pt", "Jet_phi", "x")
 
 
-def test_part_that_is_not_there(stored: tuple[StageReader, Part]) -> None:
+def test_part_that_is_not_there(stored: tuple[CheckpointReader, Part]) -> None:
     with pytest.raises(FileNotFoundError, match=r"was not stored in .*; run the plan again"):
         stored[0](Part.of("toy", {"file": "b.root"}))
 
@@ -60,7 +60,9 @@ def test_learner_after_copies(chunksize: int, tmp_path: Path, monkeypatch: pytes
     asked = replace(plan(*files), steps=steps)
     stages: list[str] = []
     monkeypatch.setattr(
-        teaching, "stage_sink", lambda folder, schema: stages.append(folder.name) or stage_sink(folder, schema)
+        teaching,
+        "checkpoint_sink",
+        lambda folder, schema: stages.append(folder.name) or checkpoint_sink(folder, schema),
     )
     result = run(asked, tmp_path / "out", chunksize=chunksize)
     assert stages == ["excess"]

@@ -16,12 +16,12 @@ from dask_augment.frames import learned, refuse_repeats
 from dask_augment.frames.coffea import AugmentProcessor, Chunks
 from dask_augment.frames.eager import Stage
 from dask_augment.plan import Inputs, Plan, PlanError
-from dask_augment.pools import Iterative
-from dask_augment.prepare import Work, prepare, refuse_unfinished
-from dask_augment.result import Result
-from dask_augment.sources import find
-from dask_augment.tasks import Finished, Silent, merged
-from dask_augment.teaching import learned_of
+from dask_augment.runs.pools import Iterative
+from dask_augment.runs.prepare import Work, prepare, refuse_unfinished
+from dask_augment.runs.result import Result
+from dask_augment.runs.sources import find
+from dask_augment.runs.tasks import Finished, Silent, merged
+from dask_augment.runs.teaching import learned_of
 
 # NanoAODSchema gives photons a mass and a charge of its own, whatever the file says.
 _OVERWRITTEN = ("Photon_mass", "Photon_charge")

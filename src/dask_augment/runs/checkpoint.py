@@ -17,7 +17,7 @@ from dask_augment.dataset.sink import Sink
 from dask_augment.meters import Account
 
 
-def stage_sink(folder: Path, schema: pa.Schema) -> Sink:
+def checkpoint_sink(folder: Path, schema: pa.Schema) -> Sink:
     """A sink for parts that only this run reads, in a folder inside its staging."""
     for name in ("attempts", "receipts"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def stage_sink(folder: Path, schema: pa.Schema) -> Sink:
 
 
 @dataclass(frozen=True)
-class StageReader:
+class CheckpointReader:
     """Reads what a stage stored, part by part."""
 
     sink: Sink
@@ -42,7 +42,7 @@ class StageReader:
         """What became of the rows of this part up to here."""
         return self._receipt(part).account
 
-    def narrowed(self, needed: Iterable[str]) -> StageReader:
+    def narrowed(self, needed: Iterable[str]) -> CheckpointReader:
         """The reader with no more columns than these need."""
         names = {flat(name) for name in needed}
         counters = {name[1:] for name in names if name[:1] == "n"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dask_augment.pools import ATTEMPTS, Cluster, Futures, Iterative, opened
+from dask_augment.runs.pools import ATTEMPTS, Cluster, Futures, Iterative, opened
 
 
 class Task:

@@ -14,9 +14,9 @@ import uproot
 
 from dask_augment.identity import RepeatedIds, file_word
 from dask_augment.plan import Inputs, PlanError
-from dask_augment.prepare import RunFailed
-from dask_augment.running import dry_run, published_plan, run
-from dask_augment.sources import BadInput, Content, Source, find, inspect, is_kept, parts_of
+from dask_augment.runs.prepare import RunFailed
+from dask_augment.runs.run import dry_run, published_plan, run
+from dask_augment.runs.sources import BadInput, Content, Source, find, inspect, is_kept, parts_of
 from run_toys import columns, plan, read, write
 
 SPLIT = ({"split": {"train": 0.5}},)

@@ -105,7 +105,9 @@ class Cluster:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self.workers = max(1, sum(worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()))
+        self.workers = max(
+            1, sum(worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+        )
 
     def map(self, function: Callable[[Item], Outcome], items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         """(item, result or error) as they end; a task of a lost worker is done again on another."""
@@ -140,7 +142,9 @@ class Cluster:
 
 
 @contextmanager
-def opened(executor: str, *, client: Any = None, scheduler: str | None = None, workers: int | None = None) -> Iterator[Pool]:
+def opened(
+    executor: str, *, client: Any = None, scheduler: str | None = None, workers: int | None = None
+) -> Iterator[Pool]:
     """The pool of this name: "iterative", "futures", or "dask" (a client, a scheduler's address, or two processes here)."""
     if client is not None:
         yield Cluster(client)
@@ -156,4 +160,3 @@ def opened(executor: str, *, client: Any = None, scheduler: str | None = None, w
             yield Cluster(connected_client)
     else:
         raise ValueError(f"executor must be iterative, futures or dask, got {executor!r}")
-

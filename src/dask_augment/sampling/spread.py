@@ -12,7 +12,7 @@ import numpy as np
 from dask_augment.columns import lookup, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
-from dask_augment.quotas import SMALLEST, ByGroup, Ints, exact_sums
+from dask_augment.sampling.census import SMALLEST, ByGroup, Ints, exact_sums
 from dask_augment.strata import Strata, paired
 
 

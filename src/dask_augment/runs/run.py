@@ -18,12 +18,12 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.frames.eager import labelled
 from dask_augment.learned import Learned
 from dask_augment.plan import Plan, PlanError, Target
-from dask_augment.pools import Pool, opened
-from dask_augment.prepare import Work, prepare, refuse_unfinished
-from dask_augment.result import Result
-from dask_augment.sources import BadInput
-from dask_augment.tasks import Finished, Progress, Segment, Silent, Unreadable, Write, merged, written
-from dask_augment.teaching import learned_of, taught
+from dask_augment.runs.pools import Pool, opened
+from dask_augment.runs.prepare import Work, prepare, refuse_unfinished
+from dask_augment.runs.result import Result
+from dask_augment.runs.sources import BadInput
+from dask_augment.runs.tasks import Finished, Progress, Segment, Silent, Unreadable, Write, merged, written
+from dask_augment.runs.teaching import learned_of, taught
 
 
 def run(
@@ -72,7 +72,7 @@ def run(
     """
     path = _path(plan, output)
     if runner is not None:
-        from dask_augment.runner import publish_with
+        from dask_augment.runs.with_coffea import publish_with
 
         return publish_with(plan, path, runner, resume=resume, replace=replace)
     show = progress or Silent()

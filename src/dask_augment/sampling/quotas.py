@@ -21,7 +21,7 @@ from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.kernels.allocation import rescaled
 from dask_augment.learned import Learned
-from dask_augment.quotas import (
+from dask_augment.sampling.census import (
     STREAM,
     TRAIN_UNIT,
     TRAIN_WEIGHT,

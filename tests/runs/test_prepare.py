@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dask_augment.plan import PlanError
-from dask_augment.running import dry_run, run
+from dask_augment.runs.run import dry_run, run
 from run_toys import plan, read, write
 
 DATA = {"metadata": {"is_mc": False}}

@@ -9,20 +9,20 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
-from dask_augment.forms import typetracer
 from dask_augment.contract import Learner, Measure
 from dask_augment.dataset.job import Job
 from dask_augment.dataset.layout import encode
 from dask_augment.dataset.schema import schema_of
+from dask_augment.forms import typetracer
 from dask_augment.frames import learned as learned_by
 from dask_augment.frames import refuse_repeats, total
 from dask_augment.frames.eager import Stage, Step
 from dask_augment.identity import POSITION, RepeatedIds
 from dask_augment.learned import load
-from dask_augment.pools import Pool
-from dask_augment.sources import BadInput
-from dask_augment.stages import StageReader, stage_sink
-from dask_augment.tasks import Ask, Finished, Progress, Segment, Unreadable, Write, failed, written
+from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
+from dask_augment.runs.pools import Pool
+from dask_augment.runs.sources import BadInput
+from dask_augment.runs.tasks import Ask, Finished, Progress, Segment, Unreadable, Write, failed, written
 
 _IN_MANIFEST = 2**20
 
@@ -91,10 +91,10 @@ def _checkpointed(segment: Segment, step: Step, job: Job, pool: Pool, show: Prog
     if not any(s.augmenter.makes or s.augmenter.resources() for s in before.steps):
         return segment
     shape = before.shape_only(typetracer(segment.reader.form()))
-    sink = stage_sink(job.staging / "stages" / encode(step.label), schema_of(shape))
+    sink = checkpoint_sink(job.staging / "stages" / encode(step.label), schema_of(shape))
     write = Write(segment.reader, before, sink, tuple(shape.fields))
     written(write, segment.parts, Finished(), pool, show)
-    reader = StageReader(sink, tuple(shape.fields))
+    reader = CheckpointReader(sink, tuple(shape.fields))
     return Segment(reader, segment.parts, segment.stage.after(before), segment.done + before.steps)
 
 

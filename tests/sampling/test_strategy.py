@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from imblearn.utils import check_sampling_strategy
 
-from dask_augment.strategy import apportion, check_strategy, neyman, proportional, targets
+from dask_augment.sampling.strategy import apportion, check_strategy, neyman, proportional, targets
 
 COUNTS = st.lists(st.integers(1, 40), min_size=2, max_size=5).map(lambda rows: {f"s{i}": n for i, n in enumerate(rows)})
 NAMES = ("auto", "majority", "minority", "not majority", "not minority", "all")
