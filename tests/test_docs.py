@@ -48,7 +48,7 @@ def test_commands_exist(command):
     """make targets exist, and the command line knows every option that is named."""
     program, name, *words = command.split()
     if program == "make":
-        assert subprocess.run(["make", "-n", name], cwd=ROOT, capture_output=True).returncode == 0
+        assert subprocess.run(["make", "-n", name], cwd=ROOT, capture_output=True, check=False).returncode == 0
         return
     assert program == "dask-augment"
     shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})

@@ -306,7 +306,7 @@ def _with_field(collection: Content, head: str, tail: str, new: Content) -> Cont
 
 def _check_counts(lists: Content, new: Content, name: str, like: str) -> None:
     if not isinstance(new, ListOffsetArray):
-        raise TypeError(
+        raise ValueError(  # noqa: TRY004  it is the shape that is wrong
             f"{name} has type {new.form.type} for each event; a field of {like} has one entry for each object"
         )
     if not same_counts(lists, new):

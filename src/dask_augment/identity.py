@@ -6,6 +6,7 @@ own. Two rows with the same ids, copy and data set would share all random number
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from dask_augment.columns import MissingColumn, has, lookup, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
-import itertools
 
 IDS = ("run", "luminosityBlock", "event")
 """The ids of an event, unless ``ids=`` names others."""

@@ -21,6 +21,9 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.identity import POSITION, file_word
 from dask_augment.runs.sources import BadInput, reading
 
+_TOGETHER = 100
+"""Branches that are read at once: their baskets are held as they come, decompressed and as arrays."""
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -120,9 +123,14 @@ def _record(columns: Mapping[str, Any], rows: int) -> Any:
     return ak.contents.RecordArray(contents, list(columns), length=rows)
 
 
-def _read_root(where: Mapping[str, Any], names: Sequence[str]) -> ak.Array:
+def _read_root(where: Mapping[str, Any], names: Sequence[str]) -> dict[str, ak.Array]:
     tree = _opened(where["file"], where["tree"], where["uuid"])
-    return tree.arrays(names, entry_start=where["start"], entry_stop=where["stop"])
+    columns: dict[str, ak.Array] = {}
+    for start in range(0, len(names), _TOGETHER):
+        some = names[start : start + _TOGETHER]
+        events = tree.arrays(some, entry_start=where["start"], entry_stop=where["stop"])
+        columns |= {name: events[name] for name in some}
+    return columns
 
 
 @lru_cache(maxsize=8)
@@ -150,6 +158,7 @@ def _cast(values: ak.Array, kind: pa.DataType) -> ak.Array:
         return values
     name = _NUMPY.get(str(kind), str(kind))
     values = ak.without_parameters(values)
-    if values.layout.form.type != ak.values_astype(values[:0], name).layout.form.type:
-        return ak.values_astype(values, name)
-    return values
+    leaf = values.layout
+    while leaf.is_list or leaf.is_option or leaf.is_indexed:
+        leaf = leaf.content
+    return values if leaf.is_numpy and leaf.dtype == name else ak.values_astype(values, name)
