@@ -8,6 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import uproot
+from awkward.contents import ListOffsetArray, NumpyArray, RecordArray
 from numba import njit
 from numpy.typing import NDArray
 
@@ -71,9 +72,12 @@ def events(start: int, stop: int) -> ak.Array:
     """The events in memory, in flat columns as a file's reader gives them."""
     columns: dict[str, Any] = {}
     for name, values in collections(start, stop).items():
-        fields = values.fields if isinstance(values, ak.Array) else []
-        columns |= {f"{name}_{field}": ak.without_parameters(values[field]) for field in fields} or {name: values}
-    return ak.Array(ak.contents.RecordArray([ak.to_layout(v) for v in columns.values()], list(columns)))
+        if isinstance(values, np.ndarray):
+            columns[name] = NumpyArray(values)
+        else:
+            offsets, objects = values.layout.offsets, values.layout.content
+            columns |= {f"{name}_{field}": ListOffsetArray(offsets, objects[field]) for field in objects.fields}
+    return ak.Array(RecordArray(list(columns.values()), list(columns)))
 
 
 def write_root(path: Path, start: int, stop: int) -> None:

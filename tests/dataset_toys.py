@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dask_augment.dataset.commit import open_staging, publish
+from dask_augment.dataset.commit import each_receipt, open_staging, publish
 from dask_augment.dataset.job import Job
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Part, Receipt, Written
@@ -85,6 +85,11 @@ def finish(job: Job, **options: Any) -> Any:
             if sink.receipt(each.id) is None:
                 write(sink, each)
     return publish(job, **options)
+
+
+def receipts(job: Job) -> dict[str, Receipt]:
+    """The receipts of the parts that are done, by the part's id."""
+    return {receipt.part: receipt for receipt in each_receipt(job)}
 
 
 def files_of(receipts: Mapping[str, Receipt]) -> dict[str, tuple[Written, ...]]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from dask_augment import columns as cols
 from dask_augment import frames
 from dask_augment.contract import Learner
-from dask_augment.frames.eager import Setting, Stage
-from dask_augment.frames.steps import Step
+from dask_augment.frames.stage import Stage
+from dask_augment.frames.steps import Setting, Step
 
 SETTING = Setting(seed=7, dataset="toy", split=None)
 

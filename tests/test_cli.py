@@ -20,6 +20,8 @@ from typer.testing import CliRunner
 
 from dask_augment import cli
 from dask_augment.augmenters import TABLE
+from dask_augment.columns import MissingColumn
+from dask_augment.dataset.sink import StagingGone
 from run_toys import write
 
 STEPS: list[Any] = [{"split": {"train": 0.5}}, {"repeat": {"n": 1}}]
@@ -102,7 +104,7 @@ def test_other_plan_needs_replace(planned: Path, program: Any) -> None:
 
 
 def test_unfinished_run_goes_on_with_resume(planned: Path, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dask_augment import running
+    from dask_augment.runs import run as running
 
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -164,7 +166,7 @@ def test_wrong_usage(arguments: list[str], program: Any) -> None:
     assert "Usage" in err
 
 
-@pytest.mark.parametrize("command", ["run", "list", "show", "verify", "demo"])
+@pytest.mark.parametrize("command", ["run", "list", "show", "verify", "clean", "demo"])
 def test_help_explains_every_option(command: str) -> None:
     from typer.main import get_command
 
@@ -173,6 +175,46 @@ def test_help_explains_every_option(command: str) -> None:
         assert parameter.name == "help" or len(getattr(parameter, "help", "") or "") > 8, parameter.name
     assert CliRunner().invoke(cli.app, [command, "--help"]).exit_code == 0
     assert len(explained.help or "") > 20
+
+
+def test_clean_removes_what_was_cut_off(
+    planned: Path, program: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from dask_augment.runs import run as running
+
+    program("run", planned, *FAST, "--output", tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(running, "publish", lambda *_, **__: sys.exit(9))
+        assert program("run", planned, *FAST)[0] == 9
+    (left,) = tmp_path.glob(".out.staging-*")
+    assert "0 unfinished runs removed; nothing else is older than 7 days." in program("clean", tmp_path)[1]
+    assert left.exists()
+    code, out, err = program("clean", tmp_path, "--older-than", 0)
+    assert (code, err) == (0, "")
+    assert out == f"removing {left}\n1 unfinished run removed; nothing else is older than 0 days.\n"
+    assert not left.exists()
+    assert json.loads(program("clean", tmp_path, "--json")[1]) == {"removed": []}
+    assert program("verify", tmp_path / "whole", "--deep")[0] == 0
+    assert program("clean", tmp_path / "gone")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(StagingGone("too late"), 1), (MissingColumn("no column"), 1), (KeyError("a bug"), None)]
+)
+def test_what_is_told_in_a_sentence_and_what_is_a_bug(
+    error: Exception, code: int | None, planned: Path, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dask_augment.runs import run as running
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(running, "run", fails)
+    if code is None:
+        with pytest.raises(type(error)):
+            program("run", planned, *FAST)
+    else:
+        assert program("run", planned, *FAST) == (code, "", f"error {error}\n")
 
 
 def test_version_and_no_arguments(program: Any) -> None:
@@ -187,7 +229,7 @@ def test_list_and_show(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _, out, _ = program("list")
     assert all(name in out for name in TABLE)
     _, out, _ = program("show", "phi_rotate")
-    assert "tuple[str, ...]" in out
+    assert "Sequence[str]" in out
     assert "'Jet.phi'" in out
     assert "use: training; event ids are read." in out
     for name in TABLE:

@@ -37,6 +37,8 @@ def test_workers_of_this_machine() -> None:
         workers = client.scheduler_info(n_workers=-1)["workers"]
         assert [worker["nthreads"] for worker in workers.values()] == [1]
         assert client.submit(os.environ.get, "OMP_NUM_THREADS").result() == "1"
+        # Without this the allocator keeps what arrays no longer need.
+        assert client.submit(os.environ.get, "MALLOC_TRIM_THRESHOLD_").result() == "65536"
         assert client.dashboard_link.startswith("http://127.0.0.1:")
         port = int(client.dashboard_link.split(":")[2].split("/")[0])
         routes = {

@@ -12,7 +12,7 @@ from dask_augment.columns import dotted, flat, has
 from dask_augment.contract import KINDS
 from dask_augment.dataset.layout import encode
 from dask_augment.dataset.schema import schema_of, to_table
-from dask_augment.frames.eager import PROVENANCE, TRAIN
+from dask_augment.frames.rows import PROVENANCE, TRAIN
 from dask_augment.identity import IDS
 
 

@@ -94,3 +94,16 @@ def test_load_errors(tmp_path: Path) -> None:
     (tmp_path / f"{'1' * 64}.npz").write_bytes(some().to_bytes())
     with pytest.raises(ValueError, match=f"have digest {some().digest}, expected 1111"):
         load(str(tmp_path), "1" * 64)
+
+
+def test_key_is_kept_beside_the_arrays() -> None:
+    keyed = some().under("seed 1")
+    assert keyed.key == "seed 1"
+    assert some().key == ""
+    assert len({keyed.digest, some().digest, some().under("seed 2").digest}) == 3
+    assert list(keyed) == list(some())
+    for again in (pickle.loads(pickle.dumps(keyed)), Learned.from_bytes(keyed.to_bytes())):
+        assert again == keyed
+        assert again.key == "seed 1"
+    with pytest.raises(ValueError, match="cannot be named '__key__'"):
+        Learned({"__key__": np.arange(2)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,23 @@ def test_digest_changes_with_each_word(other: dict[str, Any]) -> None:
 
 
 def test_for_analysis_drops_training_steps(folder: Path) -> None:
-    kinds = [type(step).__name__ for step in Plan.read(folder / "plan.yaml").for_analysis().steps]
+    kinds = [type(step).__name__ for _, step in Plan.read(folder / "plan.yaml").for_analysis().steps]
     assert kinds == ["Select", "Define", "Function", "Split"]
+
+
+def test_for_analysis_keeps_labels() -> None:
+    """Random numbers are keyed by the label: without the training step, the second one must not become the first."""
+
+    def noise(use: str) -> Any:
+        @da.augmenter(uses=[], produces={"noise": "float64"}, keyed=True, use=use, name="noise")
+        def noise(events: Any, draw: Any) -> Any:
+            return draw.uniform(0)
+
+        return noise
+
+    plan = Plan.from_dict({**SMALL, "steps": []})
+    plan = replace(plan, steps=[noise("training"), noise("always"), ("mine", noise("always"))])
+    assert [label for label, _ in plan.for_analysis().steps] == ["noise_2", "mine"]
 
 
 STEP_ERRORS = {
@@ -266,6 +282,24 @@ def test_fileset_as_coffea_preprocesses_it() -> None:
 @pytest.mark.parametrize("entry", ["a.root", ["a.root"], {"a.root": None}, {"files": ["a.root"]}])
 def test_fileset_in_its_short_forms(entry: Any) -> None:
     assert Inputs(fileset={"tt": entry}).datasets() == {"tt": {"files": {"a.root": None}, "metadata": {}}}
+
+
+def test_files_named_by_paths() -> None:
+    """A path is its text: in what the plan says, and in its digest."""
+    text = Plan.from_dict({**SMALL, "inputs": {"files": "data/a.root", "dataset": "tt"}})
+    assert Plan(inputs=Inputs(files=Path("data/a.root"), dataset="tt"), seed=1, steps=[]).digest == text.digest
+    assert Inputs(files=Path("a.root"), dataset="tt").datasets()["tt"]["files"] == {"a.root": None}
+    assert Inputs(files=[Path("a.root"), "b.root"], dataset="tt") == Inputs(files=["a.root", "b.root"], dataset="tt")
+    assert Inputs(folder=Path("data")) == Inputs(folder="data")
+    assert Inputs(fileset={"tt": [Path("a.root")]}).datasets()["tt"]["files"] == {"a.root": None}
+    assert Inputs(fileset={"tt": {"files": {Path("a.root"): "Events"}}}) == Inputs(
+        fileset={"tt": {"files": {"a.root": "Events"}}}
+    )
+
+
+def test_fileset_file_named_by_a_path(tmp_path: Path) -> None:
+    (tmp_path / "fileset.json").write_text(json.dumps(ONE))
+    assert Inputs(fileset=tmp_path / "fileset.json").datasets() == ONE
 
 
 FILESET_ERRORS: dict[str, tuple[Any, str]] = {

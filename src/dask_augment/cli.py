@@ -1,4 +1,4 @@
-"""The command line: ``dask-augment demo | run | list | show | verify``."""
+"""The command line: ``dask-augment demo | run | list | show | verify | clean``."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ def run(
     The result does not depend on where it runs, the number of workers or the chunk size. A run that was cut off goes
     on with --resume; a plan that is published already is not run again.
     """
-    from dask_augment import running
     from dask_augment.plan import Plan
+    from dask_augment.runs import run as running
 
     asked = Plan.read(plan)
     where: dict[str, Any] = {"executor": "dask" if scheduler else executor, "scheduler": scheduler, "workers": workers}
@@ -216,7 +216,10 @@ def _kind(name: str) -> tuple[str, str, str]:
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="An augmenter, as `dask-augment list` names it.")]) -> None:
     """Show what an augmenter does, its options, and its columns in and out."""
-    kind = registry.get(name)
+    try:
+        kind = registry.get(name)
+    except KeyError as error:
+        raise ValueError(error.args[0]) from None
     out.print(f"[bold]{name}[/bold]  ({kind.__module__}.{kind.__qualname__})", highlight=False)
     out.print(inspection.getdoc(kind) or "", highlight=False, markup=False)
     table = Table("option", "type", "default", title="Options in a plan")
@@ -265,6 +268,35 @@ def verify(
 
 
 @app.command()
+def clean(
+    folder: Annotated[
+        Path, typer.Argument(help="The folder that data sets are published in.", exists=True, file_okay=False)
+    ],
+    older_than: Annotated[
+        float, typer.Option(min=0, metavar="DAYS", help="Leave alone what was written to in so many days.")
+    ] = 7.0,
+    as_json: JSON = False,
+) -> None:
+    """Remove what runs that were cut off left beside the data sets of a folder; they can then not go on.
+
+    Published data sets are never touched, nor one that a crash left aside while it was being replaced.
+    """
+    from dask_augment.dataset.gc import collect
+
+    def told(staging: Path) -> None:
+        if not as_json:
+            out.print(f"removing {staging}", markup=False, highlight=False, soft_wrap=True)
+
+    removed = collect(folder, older_than, told)
+    if as_json:
+        _print_json({"removed": [str(path) for path in removed]})
+    else:
+        count = len(removed)
+        text = f"{count} unfinished run{'' if count == 1 else 's'} removed; nothing else is older than {older_than:g} days."
+        out.print(text, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("demo-out"),
     events: Annotated[int, typer.Option(min=100, help="Events that are made.")] = 20_000,
@@ -280,29 +312,16 @@ def demo(
 
 def main() -> None:
     """Run the command line; an error of ours is one sentence, without a traceback."""
-    from dask_augment.dataset.job import Incomplete, OtherPlan
-    from dask_augment.dataset.manifest import NotADataset
-    from dask_augment.dataset.schema import SchemaError
-    from dask_augment.plan import PlanError
-    from dask_augment.runs.prepare import RunFailed
+    from dask_augment.columns import MissingColumn
+    from dask_augment.dataset.job import Incomplete, RunFailed
+    from dask_augment.dataset.sink import StagingGone
 
-    known = (
-        PlanError,
-        RunFailed,
-        OtherPlan,
-        Incomplete,
-        NotADataset,
-        SchemaError,
-        KeyError,
-        ValueError,
-        OSError,
-        ImportError,
-    )
+    # Plans, schemas and folders that are not as they should be are ValueErrors.
+    known = (RunFailed, Incomplete, StagingGone, MissingColumn, ValueError, OSError, ImportError)
     try:
         app()
     except known as error:
-        text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        err.print(f"[red]error[/red] {escape(str(text))}", highlight=False, soft_wrap=True)
+        err.print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except SystemExit as end:
         if end.code == _INTERRUPTED:

@@ -10,8 +10,6 @@ from typing import Any
 
 import dask
 
-# One thread for each task: readers and kernels use the processor alone, and threads of BLAS or torch would fight.
-_QUIET = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # The proxy to workers' pages reflects its address unescaped in this line of releases (CVE-2026-23528), so it is not
 # served; the scheduler's own pages are.
 _ROUTES = [
@@ -43,7 +41,7 @@ def connected(scheduler: str | None = None, *, workers: int | None = None, dashb
             yield client
         return
     count = workers or min(2, os.cpu_count() or 1)
-    with dask.config.set({"distributed.scheduler.http.routes": _ROUTES, "distributed.nanny.pre-spawn-environ": _QUIET}):
+    with dask.config.set({"distributed.scheduler.http.routes": _ROUTES}):
         address = "127.0.0.1:0" if dashboard else None
         with (
             LocalCluster(

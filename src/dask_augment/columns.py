@@ -58,18 +58,23 @@ def lookup(layout: Content, name: str) -> Content:
 def _found(layout: Content, name: str) -> Content | None:
     fields = layout.fields
     if name in fields:
-        return layout[name]
+        return _field(layout, name)
     head, _, tail = dotted(name).partition(".")
-    if head in fields and tail in layout[head].fields:
-        return layout[head][tail]
+    if head in fields and tail in (collection := _field(layout, head)).fields:
+        return _field(collection, tail)
     if flat(name) in fields:
-        return layout[flat(name)]
+        return _field(layout, flat(name))
     if name[:1] == "n" and "." not in name:
         counted = collection_of(layout, name[1:])
         if counted is not None:
             counts = ak.num(ak.Array(counted), axis=1)
             return counts.layout
     return None
+
+
+def _field(layout: Content, name: str) -> Content:
+    """As ``layout[name]``, with fewer calls for a record."""
+    return layout.content(name) if layout.is_record else layout[name]
 
 
 def collection_of(layout: Content, name: str) -> Content | None:
@@ -143,8 +148,8 @@ def _from_zero(lists: Content) -> ListOffsetArray:
 
 def _used(lists: ListOffsetArray) -> Content:
     """The objects that the lists hold, without those behind the last: a slice of events shares all its objects."""
-    if lists.backend.nplike.known_data and int(lists.offsets[-1]) != lists.content.length:
-        return lists.content[: int(lists.offsets[-1])]
+    if lists.backend.nplike.known_data and (last := int(lists.offsets.data[-1])) != lists.content.length:
+        return lists.content[:last]
     return lists.content
 
 
@@ -231,11 +236,14 @@ def assemble(
     taken = events if source is None else events[source]
     layout = taken.layout
     contents = _contents(layout)
+    is_flat = not any(content.fields for content in contents.values())
     for name in sorted(columns):
-        _place(contents, name, columns[name], like)
+        _place(contents, name, columns[name], like, is_flat)
     parameters = _record_parameters(events.layout)
+    # awkward is slow to compare the lengths of many columns with one that it is given; here they are all the same.
+    length = None if contents and layout.backend.nplike.known_data else layout.length
     record = RecordArray(
-        list(contents.values()), list(contents), length=layout.length, parameters=parameters, backend=layout.backend
+        list(contents.values()), list(contents), length=length, parameters=parameters, backend=layout.backend
     )
     return ak.Array(record, behavior=taken.behavior, attrs=taken.attrs)
 
@@ -255,8 +263,8 @@ def _record_parameters(layout: Content) -> dict[str, Any] | None:
     return dict(layout.parameters)
 
 
-def _place(contents: dict[str, Content], name: str, new: Content, like: Collection[str]) -> None:
-    """Put one column among the contents of the events, where its name says that it belongs."""
+def _place(contents: dict[str, Content], name: str, new: Content, like: Collection[str], is_flat: bool) -> None:
+    """Put one column among the contents of the events, which are flat branches or not, where its name says."""
     head, dot, tail = name.partition(".")
     if not dot and name not in contents:
         # NanoAODSchema reads ``train_weight`` back as the field ``weight`` of ``train``.
@@ -265,20 +273,22 @@ def _place(contents: dict[str, Content], name: str, new: Content, like: Collecti
             head, dot, tail = before, ".", after
     if name in contents or not dot:
         contents[name] = new
-    elif head in contents and (contents[head].fields or not _is_flat_style(contents)):
+    elif head in contents and (contents[head].fields or not is_flat):
         contents[head] = _with_field(contents[head], head, tail, new)
-    elif _is_flat_style(contents):
-        siblings = [field for field in contents if field.startswith(f"{head}_") and _is_list(contents[field])]
-        # One that was read anyway comes first: reading another only to count its entries is a whole branch more.
-        for sibling in sorted(siblings, key=lambda field: dotted(field) not in like)[:1]:
+    elif is_flat:
+        sibling = flat(name) if name in like and flat(name) in contents else _sibling(contents, head, like)
+        if sibling is not None and _is_list(contents[sibling]):
             _check_counts(plain(contents[sibling]), new, name, sibling)
         contents[flat(name)] = new
     else:
         contents[head] = _collected(head, {tail: new})
 
 
-def _is_flat_style(contents: Mapping[str, Content]) -> bool:
-    return not any(content.fields for content in contents.values())
+def _sibling(contents: Mapping[str, Content], head: str, like: Collection[str]) -> str | None:
+    """A flat branch with lists of this collection."""
+    siblings = [field for field in contents if field.startswith(f"{head}_") and _is_list(contents[field])]
+    # One that was read anyway comes first: reading another only to count its entries is a whole branch more.
+    return min(siblings, key=lambda field: dotted(field) not in like, default=None)
 
 
 def _with_field(collection: Content, head: str, tail: str, new: Content) -> Content:

@@ -72,7 +72,7 @@ class Augmenter(ABC):
     keeps_rows: ClassVar[bool] = True
     """False: rows may be dropped, copied or made."""
     makes: ClassVar[str] = ""
-    """What rows with nth > 0 are: "copies", "interpolated" or "generated"."""
+    """What rows with nth > 0 are: "copies", "interpolated" or "generated"; they are made for training only."""
     keyed: ClassVar[bool] = False
     """True: event ids are read and ``draw`` is given."""
     use: ClassVar[str] = "always"

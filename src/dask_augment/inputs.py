@@ -50,8 +50,8 @@ class Inputs:
     """
 
     fileset: Any = None
-    files: str | Sequence[str] | None = None
-    folder: str | None = None
+    files: str | Path | Sequence[str | Path] | None = None
+    folder: str | Path | None = None
     dataset: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     tree: str = "Events"
@@ -61,6 +61,8 @@ class Inputs:
     lumi: float | None = None
 
     def __post_init__(self) -> None:
+        for name in _ONE_OF:
+            object.__setattr__(self, name, _as_text(getattr(self, name)))
         given = [name for name in _ONE_OF if getattr(self, name) is not None]
         if len(given) != 1:
             raise PlanError(f"inputs need exactly one of {', '.join(_ONE_OF)}; got {given or 'none of them'}")
@@ -78,19 +80,27 @@ class Inputs:
             raise PlanError("a fileset names its data sets and says their metadata itself: put them there")
         if self.folder is not None and self.dataset:
             raise PlanError("the names of a folder's data sets are those of its hive folders: leave dataset out")
-        _check_metadata(self.dataset or self.folder or "", self.metadata)
+        _check_metadata(self.dataset or str(self.folder or ""), self.metadata)
 
     def datasets(self) -> dict[str, dict[str, Any]]:
         """The fileset in one form: ``{name: {"files": {path: tree or None}, "metadata": {...}}}``."""
         if self.folder is not None:
             return {}
         if self.files is not None:
-            patterns = [self.files] if isinstance(self.files, str) else list(self.files)
-            return {str(self.dataset): {"files": dict.fromkeys(patterns), "metadata": dict(self.metadata)}}
-        fileset = read_fileset(self.fileset) if isinstance(self.fileset, (str, Path)) else self.fileset
+            return {str(self.dataset): _dataset(str(self.dataset), {"files": self.files, "metadata": self.metadata})}
+        fileset = read_fileset(self.fileset) if isinstance(self.fileset, str) else self.fileset
         if not isinstance(fileset, Mapping) or not fileset:
             raise PlanError(f"a fileset maps names of data sets to their files, got {fileset!r}")
         return {str(name): _dataset(str(name), fileset[name]) for name in fileset}
+
+
+def _as_text(value: Any) -> Any:
+    """Paths as text, wherever they are: a plan is the same however its files are named."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {_as_text(key): _as_text(entry) for key, entry in value.items()}
+    return [_as_text(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def read_fileset(path: str | Path) -> Any:

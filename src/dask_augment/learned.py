@@ -8,23 +8,30 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
+from uuid import uuid4
 
 import fsspec
 import numpy as np
 from numpy.typing import NDArray
+
+_KEY = "__key__"
 
 
 class Learned(Mapping[str, NDArray[Any]]):
     """Named arrays, read-only, compared and tokenised by the sha256 of their contents.
 
     ``put(url)`` stores them under that digest; once put, they pickle as (url, digest), some hundred bytes, and each
-    process loads them once. Put what is large before any collection is built with it.
+    process loads them once. Put what is large before any collection is built with it. ``key`` says which random numbers
+    the arrays hold for, empty for any; it is kept with them, and is part of the digest.
     """
 
-    def __init__(self, arrays: Mapping[str, Any]) -> None:
+    def __init__(self, arrays: Mapping[str, Any], key: str = "") -> None:
+        if _KEY in arrays:
+            raise ValueError(f"a learned array cannot be named {_KEY!r}, which the archive keeps for itself: rename it")
         self._arrays = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}
         self._folder: str | None = None
-        content = hashlib.sha256()
+        self.key = key
+        content = hashlib.sha256(key.encode())
         for name, array in self._arrays.items():
             if array.dtype.hasobject:
                 raise TypeError(f"learned array {name!r} has dtype object; numbers, booleans and strings can be stored")
@@ -56,7 +63,11 @@ class Learned(Mapping[str, NDArray[Any]]):
         return self.digest
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Learned, (self._arrays,)) if self._folder is None else (load, (self._folder, self.digest))
+        return (Learned, (self._arrays, self.key)) if self._folder is None else (load, (self._folder, self.digest))
+
+    def under(self, key: str) -> Learned:
+        """The same arrays, for the random numbers of this key alone."""
+        return Learned(self._arrays, key)
 
     @property
     def nbytes(self) -> int:
@@ -66,7 +77,7 @@ class Learned(Mapping[str, NDArray[Any]]):
     def to_bytes(self) -> bytes:
         """The arrays as a NumPy archive (npz)."""
         buffer = io.BytesIO()
-        arrays: dict[str, Any] = self._arrays
+        arrays: dict[str, Any] = self._arrays | ({_KEY: np.array(self.key)} if self.key else {})
         np.savez(buffer, **arrays)
         return buffer.getvalue()
 
@@ -74,7 +85,8 @@ class Learned(Mapping[str, NDArray[Any]]):
     def from_bytes(cls, archive: bytes) -> Learned:
         """The arrays of a NumPy archive; nothing in it is unpickled."""
         with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
-            return cls({name: arrays[name] for name in arrays.files})
+            key = str(arrays[_KEY]) if _KEY in arrays.files else ""
+            return cls({name: arrays[name] for name in arrays.files if name != _KEY}, key)
 
     def put(self, folder: str) -> Learned:
         """Store the arrays as ``folder/<digest>.npz`` (any fsspec URL); putting the same arrays twice writes once."""
@@ -83,7 +95,7 @@ class Learned(Mapping[str, NDArray[Any]]):
         if not filesystem.exists(path):
             filesystem.makedirs(filesystem._parent(path), exist_ok=True)
             # Under a name of its own first: a reader never sees half a file.
-            part = f"{path}.{hashlib.sha256(id(self).to_bytes(8, 'little')).hexdigest()[:8]}.part"
+            part = f"{path}.{uuid4().hex[:12]}.part"
             filesystem.pipe_file(part, self.to_bytes())
             filesystem.mv(part, path)
         self._folder = folder

@@ -12,8 +12,8 @@ from typing import Any
 class Account:
     """What became of the rows of one partition, or of many (accounts add up).
 
-    ``rows_in - dropped + made == rows_out`` holds in every account. Sums of weights are kept as the list of the
-    partial sums they are made of and added with :func:`math.fsum`, so that totals do not depend on the order.
+    ``rows_in - dropped + made == rows_out`` holds in every account. Sums of weights are added with
+    :func:`math.fsum`, so that the total of the same accounts does not depend on their order.
     """
 
     rows_in: int = 0

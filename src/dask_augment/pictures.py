@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment.contract import Augmenter
-from dask_augment.frames.eager import Stage
+from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import IDS
 from dask_augment.meters import Account

@@ -136,8 +136,11 @@ class Plan:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def for_analysis(self) -> Plan:
-        """The plan without its training steps, for events that go into yields and limits."""
-        kept = [step for step in self.steps if _augmenter(step).use != "training"]
+        """The plan without its training steps, for events that go into yields and limits.
+
+        The others keep the labels that they have here, so that they draw the same random numbers.
+        """
+        kept = [(label, step) for label, step in registry.with_labels(self.steps) if step.use != "training"]
         return replace(self, steps=kept)
 
 

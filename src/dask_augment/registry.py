@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -60,3 +61,24 @@ def name_of(augmenter: Augmenter) -> str:
         if point.value == address:
             return name
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
+
+
+def with_labels(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> list[tuple[str, Augmenter]]:
+    """Steps with labels: the given one, or the name of the augmenter, numbered from the second of its kind on."""
+    steps: dict[str, Augmenter] = {}
+    for position, entry in enumerate(augmenters):
+        given, augmenter = entry if isinstance(entry, tuple) else (None, entry)
+        if not isinstance(augmenter, Augmenter):
+            raise TypeError(f"step {position} must be an augmenter, got {type(augmenter).__name__}: {augmenter!r}")
+        name = given or name_of(augmenter)
+        label = name
+        for number in range(2, len(augmenters) + 2):
+            if label not in steps:
+                break
+            if given:
+                raise ValueError(
+                    f"two steps are named {given!r}; random numbers are keyed by the name: give another one"
+                )
+            label = f"{name}_{number}"
+        steps[label] = augmenter
+    return list(steps.items())

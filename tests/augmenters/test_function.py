@@ -15,7 +15,7 @@ import pytest
 
 import dask_augment as da
 from dask_augment.augmenters.function import Function, augmenter
-from dask_augment.frames.eager import PromiseBroken
+from dask_augment.frames.promise import PromiseBroken
 from dask_augment.laws.sample import sample_events
 
 EVENTS = sample_events(100, seed=6)
@@ -110,6 +110,7 @@ def test_wrong_mask_is_refused() -> None:
         ({"produces": ["x"]}, "each column with its type"),
         ({"makes": "clones", "keeps_rows": False}, "makes must be one of"),
         ({"makes": "copies"}, "keeps_rows=False only"),
+        ({"makes": "copies", "keeps_rows": False}, "makes='copies' needs use=\"training\""),
         ({"use": "sometimes"}, "'always' or 'training'"),
         ({"keyed": True}, r"must take \(events, draw\), as it is keyed; it takes \(events"),
     ],
@@ -241,7 +242,8 @@ def test_function_of_a_file_travels(tmp_path: Path) -> None:
 
 
 def test_function_travels_to_dask_workers(client: Any) -> None:
-    from dask_augment.frames.eager import Setting, Stage, labelled
+    from dask_augment.frames.stage import Stage
+    from dask_augment.frames.steps import Setting, labelled
 
     stage = Stage(labelled([ht]), Setting())
     assert client.submit(stage.run, EVENTS[["Jet"]]).result().HT.to_list() == ht(EVENTS).to_list()

@@ -109,3 +109,9 @@ def test_real_events(nano: Callable[[str], str]) -> None:
     alpha = np.repeat(turned(out.MET_phi, events.MET_phi), ak.num(events.Muon_phi))
     np.testing.assert_allclose(turned(out.Muon_phi, events.Muon_phi), alpha, atol=1e-6)
     assert out.Muon_pt.to_list() == events.Muon_pt.to_list()
+
+
+def test_one_column_is_a_list_of_one():
+    with pytest.raises(TypeError, match=r"columns must be a list, got 'Jet.phi'; write \['Jet.phi'\]"):
+        da.PhiRotate(columns="Jet.phi")
+    assert da.PhiRotate(columns=["Jet.phi"]) == da.PhiRotate(columns=("Jet.phi",))

@@ -60,7 +60,7 @@ def test_no_split_is_refused() -> None:
         da.augment(EVENTS[["event", "weight"]], da.Repeat(n=1))
 
 
-@pytest.mark.parametrize("n", [0, -1, 1.5, "2", None])
+@pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True])
 def test_bad_n(n: Any) -> None:
     with pytest.raises(ValueError, match="whole number of copies, at least 1, got"):
         da.Repeat(n=n)

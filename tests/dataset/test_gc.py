@@ -34,5 +34,22 @@ def test_only_stale_staging_folders_go(tmp_path: Path) -> None:
     assert snapshot(tmp_path) == kept
     assert collect(tmp_path) == []
     assert collect(tmp_path, 0) == [live.staging]
+    told: list[Path] = []
+    assert collect(tmp_path, 0, told.append) == []
+    assert told == []
     with pytest.raises(ValueError, match="0 or more, got -1"):
         collect(tmp_path, -1)
+
+
+def test_a_stage_inside_is_a_sign_of_life(tmp_path: Path) -> None:
+    work = job(tmp_path / "out")
+    write(open_staging(work), part(0))
+    stage = work.staging / "stages" / "repeat" / "receipts"
+    stage.mkdir(parents=True)
+    age(work.staging, 30)
+    age(work.staging / "stages", 30)
+    (stage / "one.json").touch()
+    told: list[Path] = []
+    assert collect(tmp_path, 7, told.append) == []
+    age(work.staging / "stages" / "repeat", 30)
+    assert collect(tmp_path, 7, told.append) == told == [work.staging]

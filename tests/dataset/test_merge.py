@@ -7,13 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from dask_augment.dataset import files
-from dask_augment.dataset.commit import open_staging, publish, receipts
-from dask_augment.dataset.hashing import logical_hash
+from dask_augment.dataset.commit import open_staging, publish
+from dask_augment.dataset.hashing import LogicalHash, logical_hash
 from dask_augment.dataset.job import Incomplete, Job
-from dask_augment.dataset.merge import merge, merge_groups
+from dask_augment.dataset.merge import SMALL_BYTES, merge, merge_groups
 from dask_augment.dataset.parquet import Settings
+from dask_augment.dataset.receipt import Written
 from dask_augment.dataset.verify import verify
-from dataset_toys import ROWS, files_of, job, part, snapshot, write
+from dataset_toys import ROWS, files_of, job, part, receipts, snapshot, write
 
 PARTS = [*(part(n) for n in range(7)), part(8, 0)]
 
@@ -123,3 +124,13 @@ def test_attempts_with_the_same_content_are_the_same_to_a_merge(tmp_path: Path) 
     write(work.sink, part(0))
     assert publish(work, merged=found).rows == 7 * ROWS
     assert verify(work.path, deep=True).ok
+
+
+def test_merged_files_are_of_a_useful_size(tmp_path: Path) -> None:
+    """All but the last of a folder have 128 to 512 MB, however near to the limit the small ones are."""
+    work = job(tmp_path / "out", [part(2 * n) for n in range(100)])
+    size = SMALL_BYTES - 1
+    small = {each.id: (Written(each.id, "dataset=ttbar", ROWS, size, "", LogicalHash()),) for each in work.parts}
+    sizes = [sum(file.bytes for file in group.files) for group in merge_groups(work, small)]
+    assert sum(sizes) == 100 * size
+    assert all(128 << 20 <= merged <= 512 << 20 for merged in sizes[:-1])

@@ -60,7 +60,7 @@ def test_a_loop_of_causes_ends() -> None:
 
 
 def test_json() -> None:
-    entry = Quarantined.of(Part.of("tt", {"file": "a.root"}), OSError("x" * 5000), 3, 1000)
+    entry = Quarantined.of(Part.of("tt", {"file": "a.root"}), OSError("x" * 5000), 1000)
     assert Quarantined.from_dict(json.loads(json.dumps(entry.to_dict()))) == entry
     assert entry.error.startswith("OSError: xxx")
     assert len(entry.error) == 2000

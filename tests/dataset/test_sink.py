@@ -110,6 +110,19 @@ def _second_attempt(sink: Sink) -> Receipt:
     return sink.write_part(part(0), pieces(), lambda: account(rows))
 
 
+def test_a_receipt_that_cannot_be_read_gives_its_name_up(sink: Sink) -> None:
+    """Another attempt's receipt rots before this one is published: what is returned is what stands."""
+    rows = table(part(0))
+
+    def rot() -> Account:
+        sink.receipt_path(part(0).id).write_text("{")
+        return account(rows)
+
+    receipt = sink.write_part(part(0), [rows], rot)
+    assert sink.receipt(part(0).id) == receipt
+    assert attempt_files(sink) == [receipt.files[0].name]
+
+
 def test_a_done_part_is_not_computed_again(sink: Sink) -> None:
     first = write(sink, part(0))
 

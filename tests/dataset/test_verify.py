@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dask_augment.dataset import files
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.manifest import Manifest, document
 from dask_augment.dataset.receipt import to_json
@@ -17,6 +20,7 @@ from dask_augment.meters import Account
 from dataset_toys import ROWS, account, finish, job, part, snapshot, table, write
 
 FILE = "dataset=ttbar/part-000000.parquet"
+IDS = {"ids": {"columns": ["run", "luminosityBlock", "event"], "checked": True}}
 
 
 @pytest.fixture
@@ -82,6 +86,9 @@ def forge(out: Path, change) -> None:
         (lambda m: m["parts"].pop(), "do not add up to the totals"),
         (lambda m: m["parts"][0]["account"].update(rows_in=3), "does not add up"),
         (lambda m: m["totals"]["account"].update(rows_out=3), "the account has 3"),
+        (lambda m: m["totals"]["account"]["weights_out"].update(weight=[1.0, 272.0]), "the weights_out of 'weight'"),
+        (lambda m: m["totals"]["datasets"]["dy"]["weights_in"].clear(), "the total of data set 'dy' is None"),
+        (lambda m: m["totals"]["datasets"]["dy"]["made"].update(repeat=1), "totals of data set 'dy'"),
         (lambda m: m["totals"].update(logical_hash="0" * 48), "logical hashes of the files do not add up"),
         (lambda m: m["totals"].update(parts=9), "4 parts of 9"),
     ],
@@ -94,7 +101,6 @@ def test_a_manifest_that_contradicts_itself(out: Path, change, fault: str) -> No
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda m: m["totals"]["account"]["weights_out"].update(weight=[1.0, 272.0]), "the sums of 'weight'"),
         (lambda m: m["totals"].update(not_finite={"HT": 1}), "NaN and infinite values"),
         (lambda m: m["files"][0].update(sha256="0" * 64), "another sha256"),
     ],
@@ -130,6 +136,38 @@ def test_a_file_moved_to_another_partition(out: Path) -> None:
     assert "the logical hash of the values is not that of the manifest" in verify(out, deep=True).faults
 
 
+def test_wrong_sums_in_every_account(out: Path) -> None:
+    """The parts and the totals agree, and the files say otherwise."""
+
+    def change(m):
+        for each in (m["totals"]["account"], m["totals"]["datasets"]["dy"], m["parts"][1]["account"]):
+            each["weights_out"]["weight"][0] += 1
+
+    forge(out, change)
+    assert verify(out).ok
+    assert any("the sums of 'weight' are" in found for found in verify(out, deep=True).faults)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_what_cannot_be_read_is_a_fault(out: Path, deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    other = out / "dataset=dy" / "more.parquet"
+    other.symlink_to(out / "nowhere")
+    (out / FILE).unlink()
+    (out / FILE).symlink_to(out / "nowhere")
+    monkeypatch.setattr(files, "sha256", broken)
+    (out / "_quarantine.json").mkdir()
+    faults = verify(out, deep=deep).faults
+    assert f"{FILE} cannot be read: No such file or directory" in faults
+    assert "dataset=dy/more.parquet is not in the manifest" in faults
+    assert any("dataset=dy/part-000001.parquet cannot be read: [Errno 5]" in fault for fault in faults) == deep
+    (out / "_manifest.json").unlink()
+    (out / "_manifest.json").mkdir()
+    assert "Is a directory" in verify(out, deep=deep).faults[0]
+
+
 @pytest.mark.parametrize("column", ["event", "augment_copy"])
 def test_repeated_events(tmp_path: Path, column: str) -> None:
     """Two parts that hold the same events: a fault, unless they say that they are copies."""
@@ -141,7 +179,7 @@ def test_repeated_events(tmp_path: Path, column: str) -> None:
         field = again.schema.field("augment_copy")
         again = again.set_column(again.schema.names.index("augment_copy"), field, pa.array([1] * ROWS, pa.int32()))
     sink.write_part(part(2), [again], lambda: account(again))
-    publish(work)
+    publish(work, extra=IDS)
     assert verify(work.path).ok
     faults = verify(work.path, deep=True).faults
     expected = [f"{ROWS} rows of 'ttbar' repeat another row's run, luminosityBlock, event and augment_copy"]
@@ -154,8 +192,34 @@ def test_the_same_event_numbers_in_two_data_sets_are_two_events(tmp_path: Path) 
     write(sink, part(0))
     rows = table(part(0))
     sink.write_part(part(1), [rows], lambda: account(rows))
-    publish(work)
+    publish(work, extra=IDS)
     assert verify(work.path, deep=True).ok
+
+
+@pytest.mark.parametrize(
+    ("ids", "keys", "dataset", "found"),
+    [
+        (IDS, ("dataset", "event"), "ttbar", True),
+        (IDS, ("stratum",), "ttbar", True),
+        (IDS, ("stratum",), "dy", False),
+        ({"ids": {"columns": ["event", "stratum"], "checked": True}}, ("dataset", "stratum"), "ttbar", True),
+        ({"ids": {"columns": ["event"], "checked": False}}, ("dataset",), "ttbar", False),
+        ({}, ("dataset",), "ttbar", False),
+    ],
+    ids=["an id is a folder", "one data set", "data sets unknown", "ids of one's own", "not checked", "none said"],
+)
+def test_ids_of_the_manifest(tmp_path: Path, ids: Any, keys: tuple[str, ...], dataset: str, found: bool) -> None:
+    """Rows are told apart by the columns that the manifest names, wherever these are, if anybody made sure of it."""
+    second = dataclasses.replace(part(2), dataset=dataset)
+    work = job(tmp_path / "out", [part(0), second], partition_by=keys)
+    sink = open_staging(work)
+    rows = table(part(0))
+    for each in work.parts:
+        sink.write_part(each, [rows], lambda: account(rows))
+    publish(work, extra=ids)
+    faults = verify(work.path, deep=True).faults
+    columns = ", ".join(ids.get("ids", {}).get("columns", []))
+    assert faults == ([f"{ROWS} rows of 'ttbar' repeat another row's {columns} and augment_copy"] if found else [])
 
 
 def test_weights_of_both_signs_and_columns_not_kept(tmp_path: Path) -> None:

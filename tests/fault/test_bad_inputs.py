@@ -13,9 +13,9 @@ import uproot
 
 import dask_augment as da
 import whole_toys
+from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.layout import QUARANTINE
 from dask_augment.dataset.verify import verify
-from dask_augment.runs.prepare import RunFailed
 from dask_augment.runs.run import run
 
 STEPS = (da.Split(train=0.7), da.Repeat(n=1))

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 import whole_toys
+from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.verify import verify
 from dask_augment.plan import Plan
-from dask_augment.runs.prepare import RunFailed
 from dask_augment.runs.run import run
 
 CLIENT = """

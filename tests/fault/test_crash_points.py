@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from dask_augment.dataset import files
-from dask_augment.dataset.commit import open_staging, publish, receipts
+from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.gc import collect
 from dask_augment.dataset.merge import merge, merge_groups
 from dask_augment.dataset.sink import Sink
-from dataset_toys import files_of, finish, job, part, snapshot, write
+from dataset_toys import files_of, finish, job, part, receipts, snapshot, write
 from faults import Crash, FaultyOs
 
 PARTS = [part(0), part(1), part(2, 0)]
@@ -118,7 +118,7 @@ def test_a_crash_between_the_two_renames_loses_neither(tmp_path: Path, monkeypat
             break
     assert not (tmp_path / "out").exists()
     assert collect(tmp_path, 0) == []
-    open_staging(job(tmp_path / "out", PARTS), resume=False, replace=True)
+    open_staging(job(tmp_path / "out", PARTS), replace=True)
     assert snapshot(tmp_path / "out") == old
 
 

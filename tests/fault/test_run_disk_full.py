@@ -14,8 +14,8 @@ import pytest
 
 import whole_toys
 from dask_augment.dataset import files
+from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.verify import verify
-from dask_augment.runs.prepare import RunFailed
 from dask_augment.runs.run import Result, run
 
 

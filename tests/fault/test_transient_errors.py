@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import whole_toys
+from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.verify import verify
-from dask_augment.runs.prepare import RunFailed
 from dask_augment.runs.run import Result, run
 
 

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 
 import whole_toys
+from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.verify import verify
-from dask_augment.runs.prepare import RunFailed
 from dask_augment.runs.run import Result, run
 
 CHUNKS = 50
@@ -37,8 +38,12 @@ def own_client() -> Iterator[Any]:
     """Two workers with nannies, which may be killed."""
     from distributed import Client, LocalCluster
 
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    # A cluster looks a while after a loss whether the worker is back, and gives it up for good if another kill has just
+    # taken it again.
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"}),
+        LocalCluster(**options) as cluster,
         Client(cluster) as client,
     ):
         yield client
@@ -112,10 +117,12 @@ class Killer(threading.Thread):
 
     def run(self) -> None:
         while not self._stop_it.wait(self._random.uniform(0.2, 1.8) * self._seconds):
-            nannies = list(self._client.cluster.workers.values())
-            pid = getattr(self._random.choice(nannies), "pid", None)
-            if pid is not None and self.killed < 3:
-                os.kill(pid, self._random.choice([signal.SIGKILL, signal.SIGABRT, signal.SIGTERM]))
+            # One that is still starting is spared: its nanny would give it up, and the cluster would stay smaller.
+            nannies = [n for n in list(self._client.cluster.workers.values()) if n.process is not None]
+            pids = [n.process.pid for n in nannies if n.status.name == n.process.status.name == "running"]
+            if pids and self.killed < 3:
+                pid = self._random.choice(pids)
+                os.kill(pid, self._random.choice([signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV]))
                 self.killed += 1
 
     def stop(self) -> None:

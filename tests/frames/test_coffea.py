@@ -16,7 +16,8 @@ import frame_toys as toys
 from dask_augment.columns import dotted
 from dask_augment.dataset.receipt import Receipt, to_json
 from dask_augment.dataset.schema import schema_of
-from dask_augment.frames.eager import Setting, Stage, labelled
+from dask_augment.frames.stage import Stage
+from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import RepeatedIds, file_word
 from dask_augment.meters import Account
 from frame_toys import Standardise, Zoom
@@ -231,7 +232,7 @@ def test_position_ids(toy: toys.Coffea) -> None:
 
 
 def test_weight_is_made_from_the_generator_weight(toy: toys.Coffea) -> None:
-    options = {"weight": "genWeight", "factors": {"toy": 0.25}, "weights": ("weight",)}
+    options = {"weight": "genWeight", "factors": {"toy": 0.25}, "weights": None}
     total = Account.total(map(Account.from_dict, run(toy, *STEPS, **options).values()))
     weights = toys.flat_events(toy.path).genWeight
     assert total.weights_in == total.weights_out
@@ -271,7 +272,7 @@ def test_dask_mode(toy: toys.Coffea) -> None:
     from coffea.dataset_tools import apply_to_fileset, preprocess
 
     runnable, _ = preprocess(toy.fileset, step_size=20)
-    steps = AugmentProcessor(*STEPS, purpose="training", weight="genWeight", **toys.SETTING)
+    steps = AugmentProcessor(*STEPS, purpose="training", weight="genWeight", **toys.SETTING | {"weights": None})
     out = apply_to_fileset(steps, runnable, schemaclass=toys.schema_class(toy.path))["toy"]
     eager = expected(toy, *STEPS)
     assert out.npartitions == 3

@@ -13,7 +13,8 @@ import pytest
 
 from dask_augment import Augmenter, Learned, Measure, Output, Repeat, columns, forms, frames
 from dask_augment.draw import Draw
-from dask_augment.frames import eager
+from dask_augment.frames import acting, given, planning
+from dask_augment.frames.stage import Stage
 from laws.toys import Centre, Feature, Generate, JetField, Mean, Smear, Sums, Thin, met_pt
 
 
@@ -170,7 +171,7 @@ class CopiesTestEvents(Repeat):
     use: ClassVar[str] = "always"
 
 
-class CopiesIntoTraining(CopiesTestEvents):
+class CopiesIntoTraining(Repeat):
     def uses(self) -> frozenset[str]:
         return frozenset({"split"})
 
@@ -225,6 +226,7 @@ class Mutant(NamedTuple):
 MUTANTS = [
     Mutant("says_what_it_is", "use is 'train'", Misspelled()),
     Mutant("says_what_it_is", "says keeps_rows = True", KeepsAndMakes()),
+    Mutant("says_what_it_is", 'does not say use = "training"', CopiesTestEvents(n=1)),
     Mutant("says_what_it_is", "which the frame writes", WritesProvenance()),
     Mutant("says_what_it_is", "positive amounts", WantsNothing()),
     Mutant("reads_what_it_declares", "does not name.*phi", UndeclaredColumn()),
@@ -249,8 +251,6 @@ MUTANTS = [
     Mutant("copies_vary", "all copies have the same values", SameForChildren()),
     Mutant("weight_is_not_lost", "the sum of 'weight' was", DropsWeight()),
     Mutant("made_rows_add_no_yield", r"histogram of MET.pt weighted by 'weight'\*\*1 changes", MovesOriginals()),
-    Mutant("leaves_test_events_alone", "changes events with split != 0", CopiesTestEvents(n=1)),
-    Mutant("leaves_test_events_alone", "makes rows from events with split != 0", CopiesIntoTraining(n=1)),
     Mutant("learns_the_same_from_any_partitions", "from 3 partitions", FloatSums()),
     Mutant("learns_the_same_from_any_partitions", "from 3 partitions", FirstPartition()),
     Mutant("same_in_another_process", "its values and learned arrays depend", DependsOnProcess()),
@@ -267,7 +267,7 @@ def leaves_strides(patch: pytest.MonkeyPatch) -> None:
 
 
 def tells_old_form(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(eager.Stage, "shape_only", lambda stage, events: events)
+    patch.setattr(Stage, "shape_only", lambda stage, events: events)
 
 
 def forgets_empty(patch: pytest.MonkeyPatch) -> None:
@@ -275,7 +275,7 @@ def forgets_empty(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_ids(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(eager.Stage, "reads", lambda stage, step, events: step.augmenter.uses())
+    patch.setattr(planning, "reads", lambda step, events, setting: step.augmenter.uses())
 
 
 def places_dotted(patch: pytest.MonkeyPatch) -> None:
@@ -283,28 +283,28 @@ def places_dotted(patch: pytest.MonkeyPatch) -> None:
 
 
 def numbers_copies_alone(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(eager, "composed", lambda copies, label, nth: np.where(nth == 0, copies, nth).astype(np.int64))
+    patch.setattr(acting, "composed", lambda copies, label, nth: np.where(nth == 0, copies, nth).astype(np.int64))
 
 
 def forgets_data_sets(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(eager, "dataset_codes", lambda events, dataset: ([dataset or "one"], None))
+    patch.setattr(given, "dataset_codes", lambda events, dataset: ([dataset or "one"], None))
 
 
 def counts_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(eager, "_count", lambda counts, label, number: None)
+    patch.setattr(acting, "_count", lambda counts, label, number: None)
 
 
 def keeps_weights(patch: pytest.MonkeyPatch) -> None:
-    written = eager.Stage._made_columns
+    written = acting.made_columns
 
-    def without_weights(stage: Any, *arguments: Any) -> Any:
-        return {name: new for name, new in written(stage, *arguments).items() if name != "weight"}
+    def without_weights(*arguments: Any) -> Any:
+        return {name: new for name, new in written(*arguments).items() if name != "weight"}
 
-    patch.setattr(eager.Stage, "_made_columns", without_weights)
+    patch.setattr(acting, "made_columns", without_weights)
 
 
 def acts_on_all(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(eager.Stage, "_acting_rows", lambda stage, step, events: None)
+    patch.setattr(acting, "acting_rows", lambda step, events, setting: None)
 
 
 def asks_no_ids(patch: pytest.MonkeyPatch) -> None:
@@ -319,7 +319,8 @@ def sees_flat_copies_alone(patch: pytest.MonkeyPatch) -> None:
         known = "augment_copy" in events.fields
         return np.asarray(events.augment_copy, np.int64) if known else np.zeros(len(events), np.int64)
 
-    patch.setattr(eager, "copy_numbers", copy_numbers)
+    for module in (acting, given):
+        patch.setattr(module, "copy_numbers", copy_numbers)
 
 
 class FrameMutant(NamedTuple):
@@ -341,6 +342,8 @@ FRAME_MUTANTS = [
     FrameMutant("made_rows_add_no_yield", "other than 0", Repeat(n=2), keeps_weights),
     FrameMutant("weight_is_not_lost", "the sum of 'weight' was", Repeat(n=2), keeps_weights),
     FrameMutant("leaves_test_events_alone", "changes events with split != 0", Smear(), acts_on_all),
+    FrameMutant("leaves_test_events_alone", "changes events with split != 0", Repeat(n=2), acts_on_all),
+    FrameMutant("leaves_test_events_alone", "makes rows from events", CopiesIntoTraining(n=1), acts_on_all),
     FrameMutant("repeated_ids_are_refused", "stands twice, in one partition", Centre(), asks_no_ids),
     FrameMutant("goes_on_from_parquet", "read by coffea's NanoAODSchema", Feature(), sees_flat_copies_alone),
 ]

@@ -14,14 +14,24 @@ import dask_augment as da
 from dask_augment.dataset.manifest import account_dict
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of, to_table
+from dask_augment.learned import load
 from dask_augment.meters import Account
 from dask_augment.runs import teaching
 from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
 from dask_augment.runs.run import run
+from dask_augment.runs.tasks import Tasks
 from run_toys import SCALE, Excess, Shift, plan, read, write
 
 EVENTS = ak.Array(
-    {"event": [1, 2, 3], "Jet_pt": [[1.0, 2.0], [], [3.0]], "Jet_phi": [[0.0, 1.0], [], [2.0]], "x": [1.0, 2, 3]}
+    {
+        "event": [1, 2, 3],
+        "Jet_pt": [[1.0, 2.0], [], [3.0]],
+        "Jet_phi": [[0.0, 1.0], [], [2.0]],
+        "x": [1.0, 2, 3],
+        "good": [True, False, True],
+        "stratum": ["low", "", "high"],
+        "tags": [["a", "bc"], [], ["d"]],
+    }
 )
 
 
@@ -36,6 +46,7 @@ def stored(tmp_path: Path) -> tuple[CheckpointReader, Part]:
 def test_events_come_back(stored: tuple[CheckpointReader, Part]) -> None:
     reader, part = stored
     assert reader(part).to_list() == EVENTS.to_list()
+    assert str(reader(part).type) == str(EVENTS.type)
     assert reader.account(part).made == {"copy": 1}
     assert reader.form().fields == EVENTS.fields
     assert len(reader.form()) == 0
@@ -82,3 +93,53 @@ def test_learner_after_copies(chunksize: int, tmp_path: Path, monkeypatch: pytes
 def test_ids_that_steps_multiply_are_no_repeats(tmp_path: Path) -> None:
     asked: Any = replace(plan(write(tmp_path / "a.root")), steps=[da.Split(train=1), da.Repeat(n=1), Excess()])
     assert run(asked, tmp_path / "out").rows == 24
+
+
+def _interrupted(asked: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that was cut off when all was learned; the folder with what was."""
+
+    def cut(*args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tasks, "write", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(asked, out)
+    (folder,) = out.parent.glob(f".{out.name}.staging-*")
+    return folder / "learned"
+
+
+@pytest.mark.parametrize("damage", ["none", "notes", "arrays", "all"])
+def test_what_was_learned_is_taken_up_unless_it_is_damaged(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A label is no name of a note of ours; a note or an array that was cut short is as none."""
+    steps = [da.Split(train=0.7), ("ids", Excess()), ("steps", Excess())]
+    asked: Any = replace(plan(write(tmp_path / "a.root")), steps=steps)
+    quiet = run(asked, tmp_path / "quiet")
+    learned = _interrupted(asked, tmp_path / "out", monkeypatch)
+    notes, arrays = sorted(learned.rglob("*.json")), sorted(learned.glob("*.npz"))
+    assert {path.relative_to(learned).as_posix() for path in notes} == {
+        "ids.json",
+        "steps/ids.json",
+        "steps/steps.json",
+    }
+    assert len(arrays) == 1, "both steps learned the same"
+    for path in [*(notes if damage in ("notes", "all") else ()), *(arrays if damage in ("arrays", "all") else ())]:
+        path.write_bytes(path.read_bytes()[:-3])
+    load.cache_clear()
+    questions: list[str] = []
+    real = Tasks.ask
+    monkeypatch.setattr(Tasks, "ask", lambda self, *rest: questions.append(rest[-1]) or real(self, *rest))
+    write_parts = Tasks.write
+
+    def written(self: Any, segment: Any, *rest: Any) -> None:
+        load.cache_clear()
+        for step in segment.stage.steps[1:]:
+            assert load(str(learned), step.augmenter.learned.digest) == step.augmenter.learned
+        write_parts(self, segment, *rest)
+
+    monkeypatch.setattr(Tasks, "write", written)
+    assert run(asked, tmp_path / "out", resume=True).manifest.logical_hash == quiet.manifest.logical_hash
+    again = {"none": set(), "notes": {"ids", "steps"}, "arrays": {"ids"}, "all": {"ids", "steps"}}
+    assert set(questions) == again[damage]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dask_augment.runs.pools import ATTEMPTS, Cluster, Futures, Iterative, opened
+from dask_augment.runs.pools import ATTEMPTS, PAUSES, Cluster, Futures, Iterative, opened
 
 
 class Task:
@@ -68,6 +69,20 @@ def test_on_a_cluster(client: Any, tmp_path: Path) -> None:
         assert isinstance(pool, Cluster)
         assert pool.workers == 2
         check(pool, tmp_path)
+
+
+@pytest.mark.parametrize("where", ["iterative", "futures", "dask"])
+def test_the_next_attempt_waits_longer(where: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """What fails for now is asked again when it has had time, not three times within a millisecond."""
+    client = request.getfixturevalue("client") if where == "dask" else None
+    with opened("iterative" if client else where, client=client, workers=1) as pool:
+        list(pool.map(Task(tmp_path), [(2, "always")]))
+    times = [(tmp_path / f"2.{attempt}").stat().st_mtime for attempt in (1, 2, 3)]
+    assert [after - before >= 0.99 * pause for (before, after), pause in zip(pairwise(times), PAUSES, strict=True)] == [
+        True,
+        True,
+    ]
+    assert PAUSES[0] < PAUSES[1]
 
 
 def test_tasks_can_be_given_up(client: Any, tmp_path: Path) -> None:

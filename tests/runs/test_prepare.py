@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dask_augment.dataset.job import RunFailed
 from dask_augment.plan import PlanError
+from dask_augment.runs.reader import Reader
 from dask_augment.runs.run import dry_run, run
 from run_toys import plan, read, write
 
@@ -146,3 +149,70 @@ def test_label_is_the_key_of_random_numbers(tmp_path: Path) -> None:
         for n, steps in enumerate([[split], [{"define": {"x": "MET.pt"}}, split], [split | {"as": "other"}]])
     ]
     assert sides[0] == sides[1] != sides[2]
+
+
+def test_generator_weight_that_is_kept_is_a_weight_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.root", rows=3)
+    steps = [{"repeat": {"n": 1}}]
+    result = run(plan(path, steps=steps, split="none", output={"keep": ["genWeight"]}), tmp_path / "out")
+    rows = read(result)
+    assert rows.genWeight.tolist() == [1.0, 0, 2.0, 0, -1.0, 0]
+    assert set(result.manifest.account.weights_out) == {"weight", "genWeight"}
+    assert "genWeight" not in read(run(plan(path, steps=steps, split="none"), tmp_path / "other")).fields
+
+
+def test_data_sets_that_could_not_be_told_apart_are_refused(tmp_path: Path) -> None:
+    fileset = {"tt": [write(tmp_path / "a.root")], "dy": [write(tmp_path / "b.root")]}
+    steps = [{"split": {"train": 0.5}}]
+    with pytest.raises(
+        PlanError, match=r"partition_by is \['split'\], so the rows of 2 data sets \(dy, tt\) could not"
+    ):
+        dry_run(plan(inputs=fileset, steps=steps, output={"partition_by": ["split"]}), tmp_path / "out")
+    only = {"tt": fileset["tt"]}
+    assert dry_run(plan(inputs=only, steps=steps, output={"partition_by": ["split"]}), tmp_path / "out")["columns"]
+
+
+@pytest.mark.parametrize(
+    ("fileset", "inputs"),
+    [({"lumi": 10.0}, {}), ({}, {"lumi": 10.0}), ({"is_mc": False}, {"lumi": 10.0})],
+)
+def test_luminosity_that_nothing_is_scaled_with_is_refused(fileset: Any, inputs: Any, tmp_path: Path) -> None:
+    without = ("genWeight",) if fileset else ()
+    path = write(tmp_path / "a.root", without=without if "is_mc" in fileset else ())
+    asked = plan(inputs={"fileset": {"tt": {"files": [path], "metadata": fileset}}} | inputs)
+    with pytest.raises(PlanError, match=r"lumi.*, but no xsec \[pb\] that it would be multiplied with"):
+        dry_run(asked, tmp_path / "out")
+
+
+def test_luminosity_of_collision_data_is_no_fault(tmp_path: Path) -> None:
+    data = {"files": [write(tmp_path / "a.root", without=("genWeight",))], "metadata": {"is_mc": False, "lumi": 3.0}}
+    assert dry_run(plan(inputs={"fileset": {"data": data}}), tmp_path / "out")["datasets"]["data"]["factor"] == 1
+
+
+LISTS = ak.Array([[1.0], [2.0, 3.0], []] * 4)
+
+
+@pytest.mark.parametrize("inputs", [{"weight": "w"}, {"weights": ["w"]}])
+def test_weights_that_are_lists_are_a_fault_of_the_plan(inputs: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.root", more={"w": LISTS})
+    asked = plan(inputs={"fileset": {"tt": [path]}} | inputs)
+    with pytest.raises(PlanError, match=r"weight 'w' must be one number for each event, but in .*a.root' it is list"):
+        run(asked, tmp_path / "out", max_bad_files=1)
+
+
+def test_weights_that_are_missing_are_a_fault_of_the_plan(tmp_path: Path) -> None:
+    table = pa.table({"event": [0, 1], "MET_pt": [1.0, 2.0], "genWeight": [3.0, None]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    inputs = {"files": str(tmp_path / "a.parquet"), "dataset": "tt", "ids": ["event"]}
+    asked = plan(inputs=inputs, steps=[{"define": {"x": "MET.pt"}}])
+    with pytest.raises(PlanError, match=r"weight 'genWeight' must be one number .* double with missing values"):
+        run(asked, tmp_path / "out", max_bad_files=1)
+
+
+def test_fault_of_the_reader_is_no_bad_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: Any) -> Any:
+        raise TypeError("a fault of ours")
+
+    monkeypatch.setattr(Reader, "_made_weights", wrong)
+    with pytest.raises(RunFailed, match="TypeError: a fault of ours"):
+        run(plan(write(tmp_path / "a.root"), write(tmp_path / "b.root", 12)), tmp_path / "out", max_bad_files=1)

@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 
+from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.verify import verify
 from dask_augment.identity import RepeatedIds, file_word
 from dask_augment.plan import Inputs, PlanError
-from dask_augment.runs.prepare import RunFailed
 from dask_augment.runs.run import dry_run, published_plan, run
 from dask_augment.runs.sources import BadInput, Content, Source, find, inspect, is_kept, parts_of
 from run_toys import columns, plan, read, write
@@ -107,7 +108,7 @@ def test_sum_of_weights(runs: Any, weight: str, expected: Any, tmp_path: Path) -
     assert (content.sumw, content.sumw_from) == expected
     assert content.entries == 12
     assert content.schema is not None
-    assert content.schema.names == ["event"]
+    assert set(content.schema.names) == {"event", weight} - {"none"}
 
 
 def _damaged(kind: str, path: Path) -> str:
@@ -271,6 +272,60 @@ def test_parquet_of_others(tmp_path: Path) -> None:
     assert [str(rows[name].type.content) for name in ("good", "hole", "Jet_pt")] == ["bool", "?int64", "var * float64"]
 
 
+def wide(path: Path, first: float) -> str:
+    """A Parquet file whose footer is longer than 64 kB; its last columns are the same whatever the first is."""
+    values = {"event": [0, 1], "genWeight": [first, 1.0]} | {f"x{i}": [0.0, 1.0] for i in range(700)}
+    pq.write_table(pa.table(values), path)
+    return str(path)
+
+
+def test_wide_parquet_files_are_told_apart(tmp_path: Path) -> None:
+    """By their whole footers: these differ in one value at their beginning."""
+    one, other = wide(tmp_path / "a.parquet", 2.0), wide(tmp_path / "b.parquet", 3.0)
+    assert Path(one).read_bytes()[-(1 << 16) :] == Path(other).read_bytes()[-(1 << 16) :]
+    first, second = (inspect(Source("toy", path, None), ["x1"], "genWeight").uuid for path in (one, other))
+    assert first != second
+    copy = Path(one).rename(tmp_path / "c.parquet")
+    assert inspect(Source("toy", str(copy), None), ["x1"], "genWeight").uuid == first
+
+
+def test_parquet_file_that_changes_after_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = wide(tmp_path / "a.parquet", 2.0)
+    inputs = {"files": path, "dataset": "toy", "ids": ["event"]}
+
+    def changed(*arguments: Any, **options: Any) -> Any:
+        parts = parts_of(*arguments, **options)
+        wide(tmp_path / "a.parquet", 3.0)
+        return parts
+
+    monkeypatch.setattr("dask_augment.runs.prepare.parts_of", changed)
+    with pytest.raises(RunFailed, match=r"a\.parquet' has changed since the plan was made"):
+        run(plan(inputs=inputs, steps=[], output={"keep": ["x1"]}), tmp_path / "out")
+
+
+def test_nulls_are_found_in_the_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No column is read whose statistics say it; lists with empty ones are, and columns without statistics."""
+    values = {"event": [0, 1], "hole": [None, 1], "full": [1.0, 2.0], "Jet_pt": [[1.0], [2.0]], "Mu_pt": [[1.0], []],
+              "El_pt": [[1.0], None], "Tau_pt": [[1.0], [None]]}  # fmt: skip
+    table = pa.table({name: pa.array(column) for name, column in values.items()})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=1)
+    pq.write_table(table, tmp_path / "b.parquet", row_group_size=1, write_statistics=["event", "full"])
+    asked: set[str] = set()
+    real = pq.ParquetFile.iter_batches
+
+    def watched(file: Any, **options: Any) -> Any:
+        asked.update(options["columns"])
+        return real(file, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
+    for name, read_ in (("a", {"Mu_pt", "El_pt", "Tau_pt"}), ("b", {"hole", "Jet_pt", "Mu_pt", "El_pt", "Tau_pt"})):
+        asked.clear()
+        schema = inspect(Source("toy", str(tmp_path / f"{name}.parquet"), None), list(values), "w").schema
+        assert schema is not None
+        assert asked == read_
+        assert {field.name for field in schema if field.nullable} == {"hole", "El_pt", "Tau_pt"}
+
+
 @pytest.mark.parametrize("chunksize", [1, 5, 12, 100])
 def test_chunks_of_any_size_give_the_same_rows(chunksize: int, two: tuple[str, str], tmp_path: Path) -> None:
     asked = plan(
@@ -341,7 +396,12 @@ def test_repeated_ids(where: str, chunksize: int, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     with pytest.raises(RepeatedIds):
         run(plan(*files, steps=SPLIT), tmp_path / "out", chunksize=chunksize, resume=True)
-    result = run(plan(*files, steps=()), tmp_path / "plain", chunksize=chunksize)
+    with pytest.raises(RepeatedIds):
+        run(plan(*files, steps=()), tmp_path / "plain", chunksize=chunksize)
+    inputs = {"fileset": {"toy": files}, "ids": "position"}
+    result = run(plan(inputs=inputs, steps=()), tmp_path / "plain", chunksize=chunksize)
+    assert result.manifest.extra["ids"] == {"columns": ["position_file", "position_entry"], "checked": True}
+    assert verify(result.path, deep=True).faults == []
     assert result.rows == sum(len(columns(0, rows)["event"]) for rows in ([12, 9] if where == "two files" else [12]))
 
 

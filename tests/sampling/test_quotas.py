@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_augment.frames.eager import Stage
+from dask_augment.frames.given import draw_of, only
+from dask_augment.frames.stage import Stage
 from dask_augment.kernels.allocation import rescaled
 from dask_augment.sampling import quotas as sampling
 from dask_augment.sampling.census import (
@@ -147,8 +148,8 @@ def test_cuts_take_the_smallest_keys(parts: int) -> None:
     seen: list[Any] = []
     found = driven(cuts(GROUPS, census, quotas, exponents), pieces, seen)
     assert len(seen) == 1, "one question"
-    keys, which = GROUPS.of(STAGE._only(events, GROUPS.uses()))
-    bits = STAGE._draw("step", events).bits(STREAM)
+    keys, which = GROUPS.of(only(events, GROUPS.uses(), STAGE.setting))
+    bits = draw_of("step", events, STAGE.setting).bits(STREAM)
     assert set(found) == {key for key, quota in quotas.items() if 0 < quota < census[key].rows}
     for key, cut in found.items():
         rows = which == keys.index(key)

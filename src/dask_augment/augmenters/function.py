@@ -146,6 +146,11 @@ def augmenter(
         )
     if use not in ("always", "training"):
         raise ValueError(f"use must be 'always' or 'training', got {use!r}")
+    if makes and use != "training":
+        raise ValueError(
+            f'makes={makes!r} needs use="training": otherwise rows would be made of test events too, and of those in an '
+            "analysis"
+        )
 
     def made(function: Callable[..., Any]) -> Function:
         own: str = name or getattr(function, "__name__", None) or ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -39,8 +39,13 @@ class PhiRotate(Augmenter):
     use: ClassVar[str] = "training"
     keyed: ClassVar[bool] = True
 
-    columns: tuple[str, ...] = ("Jet.phi", "Electron.phi", "Muon.phi", "MET.phi")
+    columns: Sequence[str] = ("Jet.phi", "Electron.phi", "Muon.phi", "MET.phi")
     originals: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.columns, str):
+            raise TypeError(f"columns must be a list, got {self.columns!r}; write [{self.columns!r}]")
+        object.__setattr__(self, "columns", tuple(self.columns))
 
     def uses(self) -> frozenset[str]:
         """The angles."""

@@ -40,7 +40,7 @@ class Repeat(Augmenter):
     keep_original: bool = True
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.n, int) and self.n >= 1):
+        if isinstance(self.n, bool) or not (isinstance(self.n, int) and self.n >= 1):
             raise ValueError(f"n must be a whole number of copies, at least 1, got {self.n!r}")
 
     def uses(self) -> frozenset[str]:

@@ -62,7 +62,8 @@ class Undersample(Learner):
     minimum
         Events to take of each stratum at least, with ``allocation``, where it has so many.
     weights
-        Physics weights (float64) that are rescaled. Each stratum needs an event of every sign (negative, zero,
+        Physics weights (float64) that are rescaled: all that the events have, as in ``augment(..., weights=[...])``;
+        some without the others are refused. Each stratum needs an event of every sign (negative, zero,
         positive; of every combination, for several weights), so its quota must be that at least; beyond that it is
         divided between signs in proportion. ``()``: there are no weights.
     train_weight

@@ -10,6 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dask_augment.columns import plain
+from dask_augment.dataset.hashing import primitive
+
 _MOST = np.iinfo(np.int32).max
 
 
@@ -19,13 +22,23 @@ class ConversionError(ValueError):
 
 def arrow_array(column: ak.Array, field: pa.Field) -> pa.Array:
     """One column as an Arrow array of exactly ``field.type``; ConversionError says both types."""
-    return _convert(ak.to_packed(ak.materialize(column)).layout, field)
+    return _convert(plain(ak.materialize(column).layout), field)
+
+
+def numbers(values: NDArray[Any]) -> pa.Array:
+    """A NumPy array as an Arrow array that shares its buffer.
+
+    ``pa.array`` imports pandas, to see whether it got a series: 30 MB for each worker that has it installed.
+    """
+    if values.dtype.kind not in "biuf" or not values.dtype.isnative:
+        return pa.array(values)
+    data = np.packbits(values, bitorder="little") if values.dtype.kind == "b" else np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(data)])
 
 
 def counts(lists: pa.Array) -> NDArray[np.int64]:
     """The length of each list; null counts as 0."""
-    offsets = np.asarray(lists.offsets).astype(np.int64)
-    return np.diff(offsets)
+    return np.diff(primitive(lists.offsets).astype(np.int64))
 
 
 def _convert(layout: Any, field: pa.Field) -> pa.Array:
@@ -44,7 +57,7 @@ def _convert(layout: Any, field: pa.Field) -> pa.Array:
         raise ConversionError(f"is {layout.form.type}, the schema says {field.type}")
     if layout.data.ndim > 1:
         return _list(layout.to_RegularArray(), field)
-    return _cast(pa.array(np.asarray(layout.data)), field)
+    return _cast(numbers(np.asarray(layout.data)), field)
 
 
 def _option(layout: Any, field: pa.Field) -> pa.Array:
@@ -74,7 +87,7 @@ def _list(layout: Any, field: pa.Field) -> pa.Array:
     layout = layout.to_ListOffsetArray64(True)
     offsets = _offsets(layout)
     items = _convert(layout.content[: int(offsets[-1])], field.type.value_field)
-    return pa.ListArray.from_arrays(pa.array(offsets), items, type=field.type)
+    return pa.ListArray.from_arrays(numbers(offsets), items, type=field.type)
 
 
 def _offsets(layout: Any) -> NDArray[np.int32]:

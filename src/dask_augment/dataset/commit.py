@@ -16,23 +16,22 @@ from pathlib import Path
 from typing import Any
 
 from dask_augment.dataset import files
-from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan
-from dask_augment.dataset.layout import ASIDE, MANIFEST, PLAN, QUARANTINE, file_name
+from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
+from dask_augment.dataset.layout import ASIDE, MANIFEST, QUARANTINE, file_name
 from dask_augment.dataset.ledger import Ledger
 from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile
 from dask_augment.dataset.merge import Merged
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Receipt, Written, to_json
-from dask_augment.dataset.schema import schema_list
 from dask_augment.dataset.sink import Sink
 
 
 def open_staging(job: Job, *, resume: bool = True, replace: bool = False) -> Sink | AlreadyCommitted:
     """Make the staging folder, or find it from an earlier run, and return what the tasks write to.
 
-    ``resume=False`` first removes what an earlier run of this plan left. Where the final folder holds this plan
-    already, the answer is AlreadyCommitted; where it holds anything else, OtherPlan is raised, unless ``replace``
-    says that :func:`publish` will replace it. A folder that is no data set is never replaced.
+    Where the final folder holds this plan already, the answer is AlreadyCommitted; where it holds anything else,
+    OtherPlan is raised, unless ``replace`` says that :func:`publish` will replace it. A folder that is no data set is
+    never replaced. RunFailed where an earlier run of this plan was cut off, unless ``resume`` goes on with it.
     """
     for aside in job.staging.glob(f"{ASIDE}*"):
         # A crash between the two renames of a replacement; see `_replace`.
@@ -43,40 +42,38 @@ def open_staging(job: Job, *, resume: bool = True, replace: bool = False) -> Sin
         _discard_staging(job)
         return AlreadyCommitted(standing)
     if not resume:
-        files.remove_folder(job.staging)
+        _refuse_unfinished(job)
     for name in ("attempts", "receipts"):
         files.make_folder(job.staging / name)
-    if not (job.staging / PLAN).exists():
-        values = {"digest": job.digest, "plan": dict(job.plan), "schema": schema_list(job.schema),
-                  "parts": len(job.parts)}  # fmt: skip
-        draft = job.staging / f"{PLAN}.{uuid.uuid4().hex[:12]}"
-        files.write_new(draft, [to_json(values).encode()])
-        files.rename(draft, job.staging / PLAN)
     files.sync_folder(job.staging)
     files.sync_folder(job.path.parent)
     return job.sink
 
 
-def receipts(job: Job, *, deep: bool = False) -> dict[str, Receipt]:
-    """The receipts of the parts that are done, by the part's id: these need not be written again.
+def _refuse_unfinished(job: Job) -> None:
+    if not job.staging.exists():
+        return
+    done = sum(job.sink.receipt_path(part.id).exists() for part in job.parts)
+    waiting = next(job.staging.glob(f"{ASIDE}*"), None)
+    # The only copy of a data set may be in there.
+    other = f"remove {job.staging}" if waiting is None else f"see what {waiting} is, a data set that was being replaced"
+    raise RunFailed(
+        f"an earlier run of this plan was not finished ({done} of {len(job.parts)} parts are done): go on with it with "
+        f"resume (--resume), or {other}"
+    )
 
-    The files of a receipt are checked for their size (``deep``: for their sha256); where one is damaged, the receipt
-    is withdrawn, so that the part is written again.
+
+def each_receipt(job: Job) -> Iterator[Receipt]:
+    """The receipts of the parts that are done, in the order of the plan: these parts need not be written again.
+
+    The files of a receipt are checked for their size; where one is damaged, the receipt is withdrawn, so that the part
+    is written again.
     """
-    return {receipt.part: receipt for receipt in each_receipt(job, deep=deep)}
-
-
-def each_receipt(job: Job, *, deep: bool = False) -> Iterator[Receipt]:
-    """As :func:`receipts`, one by one in the order of the plan."""
     for part in job.parts:
         receipt = job.sink.receipt(part.id)
         if receipt is None:
             continue
-        paths = [(job.sink.attempts / file.name, file) for file in receipt.files]
-        if all(
-            files.has_size(path, file.bytes) and not (deep and files.sha256(path) != file.sha256)
-            for path, file in paths
-        ):
+        if all(files.has_size(job.sink.attempts / file.name, file.bytes) for file in receipt.files):
             # A hundred thousand receipts fit into memory if they share their inputs with the plan.
             yield dataclasses.replace(receipt, input=part.input)
         else:
@@ -165,8 +162,8 @@ def _link(job: Job, data: Path, file: Written, index: int, ledger: Ledger) -> No
         files.make_folder(folder)
         ledger.folders.add(file.folder)
     if not files.has_size(source, file.bytes):
-        raise Incomplete(f"{source.name} is missing or not the {file.bytes} bytes of its receipt; read receipts() again "
-                         "and write the part anew")  # fmt: skip
+        raise Incomplete(f"{source.name} is missing or not the {file.bytes} bytes of its receipt; go through each_receipt() "
+                         "again and write the part anew")  # fmt: skip
     target = folder / file_name(index, len(job.parts))
     files.link_or_copy(source, target)
     name = target.relative_to(data).as_posix()

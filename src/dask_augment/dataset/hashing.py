@@ -36,9 +36,7 @@ _LIST = np.uint64(0xE7037ED1A0B428DB)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _LANE0 = np.uint64(0x8EBC6AF09C88C6E3)
 _LANE1 = np.uint64(0x589965CC75374CC3)
-
-_SLICE = 50_000
-"""Rows that are hashed together: what is made of them on the way stays in the processor's cache."""
+_ROWS = 1024
 
 Words = NDArray[np.uint64]
 
@@ -74,12 +72,9 @@ def logical_hash(table: pa.Table | pa.RecordBatch, extra: Mapping[str, str] | No
     ``extra`` are hive keys: string columns with one value, which the folder's name holds instead of the file.
     TypeError for a column of a type that the definition does not cover (a struct, a map, a decimal).
     """
-    found = LogicalHash()
-    for start in range(0, max(table.num_rows, 1), _SLICE):
-        rows = row_words(table.slice(start, _SLICE), extra)
-        lane0, lane1 = _fold(rows)
-        found += LogicalHash(len(rows), int(lane0), int(lane1))
-    return found
+    rows = row_words(table, extra)
+    lane0, lane1 = _fold(rows)
+    return LogicalHash(len(rows), int(lane0), int(lane1))
 
 
 def row_words(table: pa.Table | pa.RecordBatch, extra: Mapping[str, str] | None = None) -> Words:
@@ -139,7 +134,7 @@ class _Lists:
     def words(self, array: pa.Array, name: str) -> Words:
         """The word of each list of an array."""
         borders, items = _list_parts(array)
-        if not np.array_equal(borders, self._borders):
+        if not _same(borders, self._borders):
             self._borders, self._offsets = borders, (borders - borders[:1]).astype(np.uint64)
             self._lengths, self._places = _length_words(self._offsets), _places(self._offsets)
         nested = _is_list(items.type) or _is_text(items.type) or pa.types.is_dictionary(items.type) or items.null_count
@@ -157,7 +152,7 @@ def _words(array: pa.Array, name: str, lists: _Lists) -> Words:
     if pa.types.is_dictionary(kind):
         indices = array.indices.fill_null(0) if array.indices.null_count else array.indices
         values = _words(array.dictionary, name, lists)
-        words = values[_primitive(indices).astype(np.int64)] if len(values) else np.zeros(len(array), np.uint64)
+        words = values[primitive(indices).astype(np.int64)] if len(values) else np.zeros(len(array), np.uint64)
     elif _is_list(kind):
         words = lists.words(array, name)
     elif _is_text(kind):
@@ -166,12 +161,17 @@ def _words(array: pa.Array, name: str, lists: _Lists) -> Words:
         coded = (plain.cast(pa.large_binary()) if pa.types.is_binary_view(kind) else plain).dictionary_encode()
         unique = (value if isinstance(value, bytes) else value.encode() for value in coded.dictionary.to_pylist())
         table = np.array([_b64(value) for value in unique] or [0], np.uint64)
-        words = table[_primitive(coded.indices.fill_null(0)).astype(np.int64)]
+        words = table[primitive(coded.indices.fill_null(0)).astype(np.int64)]
     else:
         words = _plain_words(*_bits(array, name))
     if array.null_count:
         words[array.is_null().to_numpy(zero_copy_only=False)] = _NULL
     return words
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    shared = one.ctypes.data == other.ctypes.data and one.shape == other.shape and one.dtype == other.dtype
+    return shared or bool(np.array_equal(one, other))
 
 
 def _bits(array: pa.Array, name: str) -> tuple[NDArray[Any], np.uint64, np.uint64, np.uint64]:
@@ -183,7 +183,7 @@ def _bits(array: pa.Array, name: str) -> tuple[NDArray[Any], np.uint64, np.uint6
         array = array.view(pa.int32() if kind.bit_width == 32 else pa.int64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise TypeError(f"column {name!r} has the type {kind}, which has no logical hash; write it as plain columns")
-    values = _primitive(array)
+    values = primitive(array)
     if values.dtype.kind == "f":
         return values.view(f"u{values.dtype.itemsize}"), *_FLOATS[values.dtype.itemsize]
     return values, *_NO_FLOAT
@@ -199,8 +199,11 @@ _FLOATS = {
 _NO_FLOAT = (np.uint64(0), np.uint64(0), np.uint64(0))
 
 
-def _primitive(array: pa.Array) -> NDArray[Any]:
-    """The values of a primitive array, without a copy; what stands at a null is undefined."""
+def primitive(array: pa.Array) -> NDArray[Any]:
+    """The values of a primitive array, without a copy; what stands at a null is undefined.
+
+    Arrow's own way to NumPy imports pandas, which is 30 MB for each worker that has it installed.
+    """
     dtype = np.dtype(array.type.to_pandas_dtype())
     buffer = array.buffers()[1]
     if buffer is None or not len(array):
@@ -215,7 +218,7 @@ def _list_parts(array: pa.Array) -> tuple[NDArray[Any], pa.Array]:
         size = kind.list_size
         offsets = np.arange(len(array) + 1, dtype=np.int64) * size
         return offsets, array.values.slice(array.offset * size, len(array) * size)
-    borders = _primitive(array.offsets)
+    borders = primitive(array.offsets)
     first, last = (int(borders[0]), int(borders[-1])) if len(borders) else (0, 0)
     return borders, array.values.slice(first, last - first)
 
@@ -272,19 +275,26 @@ def _places(offsets: Any) -> Any:
 def _list_words(offsets: Any, lengths: Any, places: Any, items: Any, mask: Any, infinity: Any, nan: Any) -> Any:
     # A list's sum is the difference of two running sums, so that no loop is over the few items of one list: the
     # compiler makes the first and the last of the loops wide. Unsigned numbers wrap around, and so do their sums.
-    sums = np.empty(len(items) + 1, np.uint64)
-    for j in range(len(items)):
-        sums[j] = _mix(_word(items[j], mask, infinity, nan) + places[j])
-    total = np.uint64(0)
-    for j in range(len(items)):
-        sums[j], total = total, total + sums[j]
-    sums[len(items)] = total
+    # Some rows at a time: their sums stay in the processor's cache.
     words = np.empty(len(lengths), np.uint64)
-    start = np.uint64(0)
-    for i in range(len(words)):
-        stop = sums[offsets[i + 1]]
-        words[i] = lengths[i] + stop - start
-        start = stop
+    sums = np.empty(1, np.uint64)
+    for row in range(0, len(words), _ROWS):
+        end = min(row + _ROWS, len(words))
+        first, last = offsets[row], offsets[end]
+        if last - first >= len(sums):
+            sums = np.empty(last - first + np.uint64(1), np.uint64)
+        here, at = items[first:last], places[first:last]
+        for j in range(len(here)):
+            sums[j] = _mix(_word(here[j], mask, infinity, nan) + at[j])
+        total = np.uint64(0)
+        for j in range(len(here)):
+            sums[j], total = total, total + sums[j]
+        sums[len(here)] = total
+        start = np.uint64(0)
+        for i in range(row, end):
+            stop = sums[offsets[i + 1] - first]
+            words[i] = lengths[i] + stop - start
+            start = stop
     for i in range(len(words)):
         words[i] = _mix(words[i])
     return words

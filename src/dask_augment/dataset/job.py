@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,10 @@ from dask_augment.dataset.sink import Sink
 
 class OtherPlan(ValueError):
     """The folder holds something else than this plan's data set."""
+
+
+class RunFailed(RuntimeError):
+    """A run that could not be finished; says why, and how to go on."""
 
 
 class Incomplete(RuntimeError):
@@ -64,10 +68,10 @@ class Job:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the plan, its parts, its schema and its folders."""
+        """sha256 of the plan, the entries that are read, its schema and its folders; not of how entries are cut."""
         values = {
             "plan": dict(self.plan),
-            "parts": [part.to_dict() for part in self.parts],
+            "entries": _entries(self.parts),
             "schema": schema_digest(self.schema),
             "partition_by": self.partition_by,
         }
@@ -75,11 +79,36 @@ class Job:
 
     @cached_property
     def staging(self) -> Path:
-        """The sibling folder where the parts are gathered."""
-        return staging_folder(self.path, self.digest)
+        """The sibling folder where the parts are gathered: one for each way to cut the entries."""
+        cut = to_json([self.digest, [part.id for part in self.parts]])
+        return staging_folder(self.path, hashlib.sha256(cut.encode()).hexdigest())
 
     @cached_property
     def sink(self) -> Sink:
         """What the tasks write to; it needs :func:`open_staging` to have been called."""
         settings = self.settings or Settings.for_schema(self.schema)
         return Sink(str(self.staging), self.schema, self.partition_by, settings)
+
+
+def _entries(parts: Iterable[Part]) -> list[list[Any]]:
+    """Each input file with the ranges of its entries that are read, however many parts they are cut into; no empty one."""
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    for part in parts:
+        where = dict(part.input)
+        start, stop = where.pop("start", 0), where.pop("stop", None)
+        if stop is None:
+            ranges[to_json([part.dataset, where])] = []
+        elif start != stop:
+            ranges.setdefault(to_json([part.dataset, where]), []).append((start, stop))
+    return [[name, _joined(found)] for name, found in ranges.items()]
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[list[int]]:
+    """Ranges in order, those that touch as one."""
+    result: list[list[int]] = []
+    for start, stop in sorted(ranges):
+        if result and result[-1][1] == start:
+            result[-1][1] = stop
+        else:
+            result.append([start, stop])
+    return result

@@ -9,7 +9,6 @@ from urllib.parse import quote, unquote
 
 MANIFEST = "_manifest.json"
 QUARANTINE = "_quarantine.json"
-PLAN = "_plan.json"
 ASIDE = "old."
 """How the name in staging begins of a data set that waits until its replacement has taken its place."""
 

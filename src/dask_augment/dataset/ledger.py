@@ -34,7 +34,7 @@ class Ledger:
     def entries(self) -> Iterator[tuple[Receipt, int]]:
         """Each receipt with the position of its part, checked; Incomplete names the parts that have none."""
         given_up = {entry.part.id for entry in self.quarantined}
-        unknown = given_up - {part.id for part in self.job.parts}
+        unknown = given_up.difference(part.id for part in self.job.parts)
         if unknown:
             raise ValueError(f"part {min(unknown)} is in the quarantine but not in the plan")
         missing: list[Part] = []

@@ -117,13 +117,19 @@ class Manifest:
 
     def faults(self, path: Path | str) -> list[str]:
         """Files that are missing, of another size, or not of the data set; reads names and sizes only."""
-        found = {file.relative_to(path).as_posix(): file.stat().st_size for file in _files(Path(path))}
+        found = {file.relative_to(path).as_posix(): file for file in _files(Path(path))}
         faults = []
         for file in self.files:
-            size = found.pop(file.path, None)
-            if size is None:
+            if file.path not in found:
                 faults.append(f"{file.path} is missing")
-            elif size != file.bytes:
+                continue
+            try:
+                size = found.pop(file.path).stat().st_size
+            except OSError as error:
+                # A link that leads nowhere, or a disk that does not answer.
+                faults.append(f"{file.path} cannot be read: {error.strerror}")
+                continue
+            if size != file.bytes:
                 faults.append(f"{file.path} has {size} bytes, the manifest says {file.bytes}")
         return faults + [f"{name} is not in the manifest" for name in sorted(found)]
 

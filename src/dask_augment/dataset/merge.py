@@ -22,7 +22,8 @@ from dask_augment.dataset.receipt import Part, Receipt, Written, to_json
 from dask_augment.dataset.sink import Sink
 from dask_augment.meters import Account
 
-TARGET_BYTES = 128 << 20
+TARGET_BYTES = 256 << 20
+"""No file is merged to more; as only small ones are merged, all but the last of a folder come near."""
 SMALL_BYTES = 16 << 20
 """A file of this size is not merged: it would be read and written again, which costs as much as making it."""
 

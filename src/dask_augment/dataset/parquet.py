@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dask_augment.dataset import files
-from dask_augment.dataset.hashing import LogicalHash, logical_hash
+from dask_augment.dataset.hashing import LogicalHash, logical_hash, primitive
 from dask_augment.dataset.layout import hive_keys
 from dask_augment.dataset.receipt import Written
 
@@ -37,11 +37,11 @@ class Settings:
             raise ValueError(f"row_group_rows is at least 1, got {self.row_group_rows}")
 
     @classmethod
-    def for_schema(cls, schema: pa.Schema, compression: str = "lz4") -> Settings:
+    def for_schema(cls, schema: pa.Schema) -> Settings:
         """Row groups of 200,000 rows, fewer for wide tables so that one stays near 256 MB (jagged columns: 40 bytes
         a row), but not under 10,000. It depends on the schema alone, so every attempt cuts alike."""
         bytes_per_row = sum(40 if pa.types.is_list(field.type) else 8 for field in schema)
-        return cls(compression, min(200_000, max(10_000, _ROW_GROUP_BYTES // max(bytes_per_row, 1))))
+        return cls(row_group_rows=min(200_000, max(10_000, _ROW_GROUP_BYTES // max(bytes_per_row, 1))))
 
     def writer(self, target: Any, schema: pa.Schema) -> pq.ParquetWriter:
         """A writer with these settings and a checksum on each page."""
@@ -53,6 +53,8 @@ class Settings:
             use_dictionary=[path for path, encoding in leaves.items() if encoding == "DICTIONARY"],
             column_encoding={path: encoding for path, encoding in leaves.items() if encoding != "DICTIONARY"},
             write_page_checksum=True,
+            # Arrow's own allocator takes 40 MB from the system for the few that a writer needs, and keeps them.
+            memory_pool=pa.system_memory_pool(),
         )
 
 
@@ -165,4 +167,4 @@ def _not_finite(array: pa.Array) -> int:
         array = array.flatten()
     if array.null_count:
         array = array.drop_null()
-    return len(array) - int(np.count_nonzero(np.isfinite(array.to_numpy())))
+    return len(array) - int(np.count_nonzero(np.isfinite(primitive(array))))

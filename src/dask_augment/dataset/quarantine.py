@@ -52,18 +52,17 @@ def _is_transient(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A part that was given up: why, after how many attempts, and how many entries of the input are lost."""
+    """A part that was given up: why, and how many entries of the input are lost."""
 
     part: Part
     error: str
-    attempts: int
     entries: int | None
     """None where the input could not even be opened, so that nobody knows."""
 
     @classmethod
-    def of(cls, part: Part, error: BaseException, attempts: int, entries: int | None) -> Quarantined:
+    def of(cls, part: Part, error: BaseException, entries: int | None) -> Quarantined:
         """With the error's type and its first 2,000 letters."""
-        return cls(part, f"{type(error).__name__}: {error}"[:2000], attempts, entries)
+        return cls(part, f"{type(error).__name__}: {error}"[:2000], entries)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""

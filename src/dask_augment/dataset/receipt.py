@@ -33,7 +33,7 @@ def check_account(account: Account, rows: int, what: str) -> None:
             raise ValueError(f"the sums of {column!r} of {what} are {sums}; a weight is NaN or infinite")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One unit of work of a plan: a data set's name and where the events come from (file, uuid, first and last entry)."""
 
@@ -45,7 +45,7 @@ class Part:
     def of(cls, dataset: str, input: Mapping[str, Any]) -> Part:  # noqa: A002  the field's name
         """The part with its id: 32 hexadecimal digits of BLAKE2b over the JSON of its data set and input."""
         data = to_json({"dataset": dataset, "input": dict(input)}).encode()
-        return cls(blake2b(data, digest_size=16).hexdigest(), dataset, dict(input))
+        return cls(blake2b(data, digest_size=16).hexdigest(), dataset, input)
 
     def to_dict(self) -> dict[str, Any]:
         """The part as JSON-able values."""

@@ -18,7 +18,7 @@ import awkward as ak
 import numpy as np
 import pyarrow as pa
 
-from dask_augment.dataset.arrow import ConversionError, arrow_array, counts
+from dask_augment.dataset.arrow import ConversionError, arrow_array, counts, numbers
 from dask_augment.dataset.receipt import to_json
 
 _INTEGERS = (pa.types.is_signed_integer, pa.types.is_unsigned_integer)
@@ -91,9 +91,35 @@ def to_table(events: ak.Array, schema: pa.Schema) -> pa.Table:
             raise SchemaError(f"column {field.name!r}: {error}") from error
         if "n" + collection(field.name) in counters:
             _same_counts(number, field.name, counts(arrays[field.name]))
+            first, _ = number[collection(field.name)]
+            arrays[field.name] = _with_offsets_of(arrays[first], arrays[field.name])
     for counter in counters:
-        arrays[counter] = pa.array(number[counter[1:]][1].astype(np.int32))
+        arrays[counter] = numbers(number[counter[1:]][1].astype(np.int32))
     return pa.Table.from_arrays([arrays[name] for name in schema.names], schema=schema)
+
+
+def _with_offsets_of(first: pa.ListArray, lists: pa.ListArray) -> pa.ListArray:
+    """Lists with the offsets of others of their collection, so that a wide table does not hold them once a column."""
+    if first.null_count or lists.null_count:
+        return lists
+    return pa.ListArray.from_arrays(first.offsets, lists.values, type=lists.type)
+
+
+def fit(piece: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The piece with its columns in the schema's order; SchemaError for another set of columns or another type."""
+    if piece.schema.equals(schema):
+        return piece
+    for name in sorted(set(schema.names) ^ set(piece.schema.names)):
+        where = "is in the schema but not in the table" if name in schema.names else "is not in the schema"
+        raise SchemaError(f"column {name!r} {where}; the columns are settled before anything is written")
+    piece = piece.select(schema.names)
+    for have, want in zip(piece.schema, schema, strict=True):
+        if have.type != want.type and not _same_but_names(have.type, want.type):
+            raise SchemaError(f"column {have.name!r} is {have.type}, the schema says {want.type}")
+    try:
+        return piece.cast(schema)
+    except (ValueError, pa.ArrowInvalid) as error:
+        raise SchemaError(f"a table does not fit the schema: {error}") from error
 
 
 def empty_table(schema: pa.Schema) -> pa.Table:
@@ -145,6 +171,13 @@ def _describe(kind: pa.DataType) -> str:
         # The name of the items ("item", "element") depends on who made the type, and says nothing.
         return f"list<{_describe(kind.value_type)}{'' if kind.value_field.nullable else ' not null'}>"
     return str(kind)
+
+
+def _same_but_names(one: pa.DataType, other: pa.DataType) -> bool:
+    """Whether two list types differ only in the name or the nullability of their items."""
+    while pa.types.is_list(one) and pa.types.is_list(other):
+        one, other = one.value_type, other.value_type
+    return bool(one == other)
 
 
 def _promote(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:

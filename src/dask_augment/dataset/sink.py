@@ -22,8 +22,8 @@ import pyarrow as pa
 from dask_augment.dataset import files
 from dask_augment.dataset.parquet import PartFile, Settings
 from dask_augment.dataset.receipt import Part, Receipt, check_account
-from dask_augment.dataset.schema import SchemaError, schema_digest, without
-from dask_augment.dataset.split import check_keys, fit, split
+from dask_augment.dataset.schema import SchemaError, fit, schema_digest, without
+from dask_augment.dataset.split import check_keys, split
 from dask_augment.meters import Account
 
 MOST_FOLDERS = 1000
@@ -173,14 +173,16 @@ class _Attempt:
 
     def _publish(self, receipt: Receipt) -> Receipt:
         """Take the name of the part's receipt, or return the one of the attempt that has it."""
-        first = files.link_first(self._draft, self._sink.receipt_path(self._part.id))
-        standing = receipt if first else self._sink.receipt(self._part.id)
-        if standing is not None and standing.attempt != self._id:
+        path, standing = self._sink.receipt_path(self._part.id), None
+        while standing is None:
+            # A receipt that holds the name but cannot be read is withdrawn, and the name is free again.
+            standing = receipt if files.link_first(self._draft, path) else self._sink.receipt(self._part.id)
+        if standing.attempt != self._id:
             # Looking at who holds the name, and not at the answer of `link`, is what NFS needs: it may repeat a
             # request that had succeeded and then report that the name exists.
             self._remove()
             return standing
-        files.sync_folder(self._sink.receipt_path(self._part.id).parent)
+        files.sync_folder(path.parent)
         files.remove(self._draft)
         return receipt
 

@@ -1,4 +1,4 @@
-"""Tables made to fit a schema, and cut by the columns that become hive folders."""
+"""Tables cut by the columns that become hive folders."""
 
 from __future__ import annotations
 
@@ -24,23 +24,6 @@ def check_keys(schema: pa.Schema, keys: tuple[str, ...]) -> None:
                               "integer or a boolean")  # fmt: skip
     if set(schema.names) <= set(keys):
         raise SchemaError(f"partition_by {list(keys)} leaves no column for the files")
-
-
-def fit(piece: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The piece with its columns in the schema's order; SchemaError for another set of columns or another type."""
-    if piece.schema.equals(schema):
-        return piece
-    for name in sorted(set(schema.names) ^ set(piece.schema.names)):
-        where = "is in the schema but not in the table" if name in schema.names else "is not in the schema"
-        raise SchemaError(f"column {name!r} {where}; the columns are settled before anything is written")
-    piece = piece.select(schema.names)
-    for have, want in zip(piece.schema, schema, strict=True):
-        if have.type != want.type and not _same_but_names(have.type, want.type):
-            raise SchemaError(f"column {have.name!r} is {have.type}, the schema says {want.type}")
-    try:
-        return piece.cast(schema)
-    except (ValueError, pa.ArrowInvalid) as error:
-        raise SchemaError(f"a table does not fit the schema: {error}") from error
 
 
 def split(piece: pa.Table, keys: tuple[str, ...], constant: Mapping[str, str]) -> Iterator[tuple[str, pa.Table]]:
@@ -74,10 +57,3 @@ def _codes(piece: pa.Table, key: str) -> tuple[list[str], np.ndarray]:
 
 def _plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _same_but_names(one: pa.DataType, other: pa.DataType) -> bool:
-    """Whether two list types differ only in the name or the nullability of their items."""
-    while pa.types.is_list(one) and pa.types.is_list(other):
-        one, other = one.value_type, other.value_type
-    return bool(one == other)

@@ -21,7 +21,6 @@ from dask_augment.dataset.receipt import to_json
 from dask_augment.dataset.schema import schema_list
 from dask_augment.meters import Account
 
-_IDS = ("run", "luminosityBlock", "event")
 _CHILD = "augment_copy"
 # Sums of float64 in another order differ by less than this; a lost or doubled event by more.
 _RELATIVE = 1e-9
@@ -54,17 +53,21 @@ class Report:
 def verify(path: Path | str, *, deep: bool = False) -> Report:
     """Compare a published folder with its manifest.
 
-    Always: the files are those of the manifest and have their sizes, footers have the rows and the schema, the
-    accounts of the parts add up to the totals. ``deep`` reads everything: sha256, page checksums, logical hash, NaN
-    counts, sums of weights, and that no (run, luminosityBlock, event, augment_copy) is there twice in a data set,
-    where these columns exist. Never raises for a damaged data set; the report says what is wrong.
+    Always: the files are those of the manifest and have their sizes, footers have the rows and the schema, and the
+    accounts of the parts add up to the totals of each data set and of all, in rows and in sums of weights. ``deep``
+    reads everything: sha256, page checksums, logical hash, NaN counts, sums of weights, and that no row has the ids and
+    the copy number of another of its data set, if the manifest says which columns are the ids (``extra["ids"]``).
+    Never raises for a damaged data set; the report says what is wrong.
     """
     report = Report(str(path), deep)
     try:
         values = document(path)
         manifest = Manifest.from_document(values)
-    except (NotADataset, KeyError, TypeError, ValueError) as error:
-        report.faults.append(str(error) if isinstance(error, NotADataset) else f"the manifest is damaged: {error!r}")
+    except (NotADataset, OSError) as error:
+        report.faults.append(str(error))
+        return report
+    except (KeyError, TypeError, ValueError) as error:
+        report.faults.append(f"the manifest is damaged: {error!r}")
         return report
     report.faults += manifest.faults(path)
     report.faults += _quarantine_faults(Path(path, QUARANTINE), manifest)
@@ -83,7 +86,10 @@ def verify(path: Path | str, *, deep: bool = False) -> Report:
 
 
 def _quarantine_faults(path: Path, manifest: Manifest) -> Iterator[str]:
-    text = path.read_bytes() if path.exists() else b""
+    try:
+        text = path.read_bytes()
+    except OSError:
+        text = b""
     stated = to_json([part.to_dict() for part in manifest.quarantined]).encode() if manifest.quarantined else b""
     if text != stated:
         yield f"{path.name} does not list the {len(manifest.quarantined)} parts in quarantine of the manifest"
@@ -94,11 +100,12 @@ def _account_faults(manifest: Manifest, parts: list[Mapping[str, Any]]) -> Itera
     for part, account in zip((part for part in parts if "account" in part), accounts, strict=True):
         if not account.adds_up:
             yield f"the account of part {part['id']} does not add up"
-    total = Account.total(accounts)
-    if (total.rows_in, total.rows_out, total.dropped, total.made) != (
-        manifest.account.rows_in, manifest.account.rows_out, manifest.account.dropped, manifest.account.made,
-    ):  # fmt: skip
-        yield "the accounts of the parts do not add up to the totals of the manifest"
+    yield from _total_faults("the manifest", Account.total(accounts), manifest.account)
+    of: dict[str, list[Account]] = {name: [] for name in manifest.datasets}
+    for part, account in zip((part for part in parts if "account" in part), accounts, strict=True):
+        of.setdefault(part["dataset"], []).append(account)
+    for name, mine in sorted(of.items()):
+        yield from _total_faults(f"data set {name!r}", Account.total(mine), manifest.datasets.get(name, Account()))
     if manifest.account.rows_out != manifest.rows:
         yield f"the files have {manifest.rows} rows, the account has {manifest.account.rows_out}"
     total_hash = sum((LogicalHash.from_hex(file.logical_hash) for file in manifest.files), LogicalHash())
@@ -107,6 +114,26 @@ def _account_faults(manifest: Manifest, parts: list[Mapping[str, Any]]) -> Itera
     quarantined = {entry.part.id for entry in manifest.quarantined}
     if len(parts) != manifest.parts or {part["id"] for part in parts if "account" not in part} != quarantined:
         yield f"the manifest lists {len(parts)} parts of {manifest.parts}, or others in quarantine than it says"
+
+
+def _total_faults(name: str, found: Account, stated: Account) -> Iterator[str]:
+    for count in ("rows_in", "rows_out", "dropped", "made"):
+        if getattr(found, count) != getattr(stated, count):
+            yield f"the accounts of the parts do not add up to the totals of {name}"
+            break
+    for when, rows in (("weights_in", stated.rows_in), ("weights_out", stated.rows_out)):
+        one, other = getattr(found, when), getattr(stated, when)
+        for column in sorted(one.keys() | other.keys()):
+            if column not in one or column not in other or not _same_sums(one[column], other[column], rows):
+                yield (f"the {when} of {column!r} of the parts add up to {one.get(column)}, the total of {name} is "
+                       f"{other.get(column)}")  # fmt: skip
+
+
+def _same_sums(found: tuple[float, float], stated: tuple[float, float], rows: int) -> bool:
+    """Whether two sums of w and of w squared are the same but for the order in which they were added up."""
+    # Weights of both signs cancel, so the sum of w is compared on the scale of what was added up.
+    scale = math.sqrt(stated[1] * max(rows, 1))
+    return abs(found[0] - stated[0]) <= _RELATIVE * scale and abs(found[1] - stated[1]) <= _RELATIVE * stated[1]
 
 
 def _footer_faults(path: Path, file: PublishedFile, schema: list[list[Any]]) -> Iterator[str]:
@@ -123,6 +150,13 @@ def _footer_faults(path: Path, file: PublishedFile, schema: list[list[Any]]) -> 
             yield f"{file.path} has other columns or types than the manifest"
 
 
+def _unique_ids(manifest: Manifest) -> tuple[str, ...]:
+    """The columns by which rows must differ within a data set; none where nobody looked, or the rows do not say theirs."""
+    said = manifest.extra.get("ids", {})
+    told = "dataset" in {*manifest.partition_by, *(column[0] for column in manifest.schema)}
+    return tuple(said["columns"]) if said.get("checked") and (told or len(manifest.datasets) == 1) else ()
+
+
 class _Deep:
     """Reads every file once, row group by row group."""
 
@@ -134,6 +168,8 @@ class _Deep:
         self._not_finite: dict[str, int] = {}
         self._sums: dict[str, list[tuple[float, float]]] = {}
         self._ids: dict[str, list[Words]] = {}
+        self._id_columns = _unique_ids(manifest)
+        self._only = ", ".join(manifest.datasets)
 
     def run(self, present: list[PublishedFile]) -> None:
         for file in present:
@@ -150,12 +186,17 @@ class _Deep:
             keys = np.concatenate(ids)
             repeated = len(keys) - len(np.unique(keys))
             if repeated:
-                report.faults.append(f"{repeated} rows of {dataset!r} repeat another row's run, luminosityBlock, event "
+                report.faults.append(f"{repeated} rows of {dataset!r} repeat another row's {', '.join(self._id_columns)} "
                                      f"and {_CHILD}")  # fmt: skip
 
     def _read(self, file: PublishedFile) -> None:
         path = self._path / file.path
-        if files.sha256(path) != file.sha256:
+        try:
+            known = files.sha256(path) == file.sha256
+        except OSError as error:
+            self._report.faults.append(f"{file.path} cannot be read: {error}")
+            return
+        if not known:
             # Bytes that are known to be wrong are not decoded.
             self._report.faults.append(f"{file.path} has another sha256 than the manifest")
             return
@@ -181,16 +222,16 @@ class _Deep:
             if flat in table.schema.names:
                 w = table.column(flat).to_numpy().astype(np.float64)
                 self._sums.setdefault(column, []).append((math.fsum(w), math.fsum(w * w)))
-        if set(_IDS) <= set(table.schema.names):
-            kept = [name for name in (*_IDS, _CHILD, "dataset") if name in table.schema.names]
-            self._ids.setdefault(keys.get("dataset", ""), []).append(row_words(table.select(kept)))
+        if self._id_columns and {*table.schema.names, *keys} >= set(self._id_columns):
+            names = (*self._id_columns, _CHILD, "dataset")
+            inside = table.select([name for name in names if name in table.schema.names])
+            words = row_words(inside, {name: keys[name] for name in names if name in keys})
+            self._ids.setdefault(keys.get("dataset", self._only), []).append(words)
 
     def _compare_weights(self) -> None:
         for column, parts in self._sums.items():
             found = math.fsum(w for w, _ in parts), math.fsum(w2 for _, w2 in parts)
             stated = self._manifest.account.weights_out[column]
             self._report.weights[column] = found
-            # Weights of both signs cancel, so the sum of w is compared on the scale of what was added up.
-            scale = math.sqrt(stated[1] * max(self._report.rows, 1))
-            if abs(found[0] - stated[0]) > _RELATIVE * scale or abs(found[1] - stated[1]) > _RELATIVE * stated[1]:
+            if not _same_sums(found, stated, self._report.rows):
                 self._report.faults.append(f"the sums of {column!r} are {found}, the manifest says {stated}")

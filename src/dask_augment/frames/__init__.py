@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from dask.utils import Dispatch
 
 from dask_augment.contract import Augmenter, Learner, Measure, taught
-from dask_augment.frames.eager import Setting, Stage, Step, labelled
-from dask_augment.frames.steps import refuse_unlearned
+from dask_augment.frames.stage import Stage
+from dask_augment.frames.steps import Setting, Step, key_of, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION, refuse_repeated_ids
 
 L = TypeVar("L", bound=Learner)
@@ -96,6 +96,8 @@ def learned(step: Step, before: Stage, put: Put, artefacts: str | None = None, *
     if learner.keyed and check_ids:
         refuse_repeats(before, put, step.label)
     result = taught(learner, _asking(before, put, step.label))
+    if learner.keyed and result.learned is not None:
+        result = replace(result, learned=result.learned.under(key_of(step.label, before.setting)))
     if artefacts is not None and result.learned is not None:
         result.learned.put(artefacts)
     return result
@@ -143,15 +145,13 @@ def _setting(
 ) -> Setting:
     if ids == "position" and getattr(events, "knows_position", False):
         ids = POSITION
-    if isinstance(ids, str):
-        remedy = (
-            'ids="position" works in plans and in coffea\'s Runner, where file and entry are known'
-            if ids == "position"
-            else f"write ids=[{ids!r}]"
+    if ids == "position":
+        raise ValueError(
+            'ids must be a list of columns: ids="position" works in plans and in coffea\'s Runner alone, where file and '
+            "entry are known"
         )
-        raise ValueError(f"ids must be a list of columns, got {ids!r}; {remedy}")  # noqa: TRY004  a wrong value of "position"
     name = dataset_of(events) if dataset is None else dataset
-    return Setting(seed, name, tuple(ids), tuple(weights), split)
+    return Setting(seed, name, ids, weights, split)
 
 
 def _register_awkward() -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+from uuid import UUID
 
 import awkward as ak
 import numpy as np
@@ -24,8 +25,8 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import empty_table, to_table
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.frames import put_question, run_stage, total
-from dask_augment.frames.eager import Setting, Stage, labelled
-from dask_augment.frames.steps import refuse_unlearned
+from dask_augment.frames.stage import Stage
+from dask_augment.frames.steps import Setting, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION, file_word
 from dask_augment.meters import Account
 
@@ -82,9 +83,6 @@ class _Work:
                 "none): name the columns that identify an event"
             )
         dataset = setting.dataset if setting.dataset is not None else str(metadata["dataset"])
-        if self.weight is not None:
-            # Made rows get 0 in the weight that is made, and in the column that it is made from.
-            setting = replace(setting, weights=tuple(dict.fromkeys(["weight", self.weight, *setting.weights])))
         made = _Made(dict(metadata), self.weight, float(self.factors.get(dataset, 1.0)), position)
         return replace(self.stage, setting=replace(setting, dataset=dataset)), made
 
@@ -122,6 +120,18 @@ def _part(metadata: Mapping[str, Any]) -> Part:
     return Part.of(str(metadata["dataset"]), {name: metadata[theirs] for name, theirs in names.items()})
 
 
+def _said(item: Any) -> dict[str, Any]:
+    """What the metadata of its events will say of a chunk."""
+    return {
+        "dataset": item.dataset,
+        "filename": item.filename,
+        "fileuuid": str(UUID(bytes=item.fileuuid)) if item.fileuuid else "",
+        "treename": item.treename,
+        "entrystart": item.entrystart,
+        "entrystop": item.entrystop,
+    }
+
+
 class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
     """Augment chunks of events in coffea's ``Runner`` and write them as parts of a data set.
 
@@ -131,15 +141,17 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
 
     Parameters
     ----------
-    augmenters, seed, ids, weights, split
+    augmenters, seed, ids, split
         As in :func:`dask_augment.augment`; ``ids="position"``: the file's uuid and the entry in it.
+    weights
+        Physics weights, 0 on made rows. None: "weight", and the column that it is made from where the sink keeps it.
     purpose
         "training" runs all steps. "analysis" leaves out those for training only.
     sink
         Where parts are written; its schema says which columns.
     weight
         Column that ``weight`` is made from, times the data set's entry in ``factors``; where a file lacks it, 1 takes
-        its place. Both are then among the ``weights``. None: the events have the weights they need.
+        its place. None: the events have the weights they need.
     rows
         Rows augmented at a time; memory stays bounded where rows multiply.
 
@@ -156,18 +168,21 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         weight: str | None = None,
         factors: Mapping[str, float] | None = None,
         ids: Sequence[str] | Literal["position"] = IDS,
-        weights: Sequence[str] = ("weight",),
+        weights: Sequence[str] | None = None,
         split: str | None = "split",
         rows: int = 100_000,
     ) -> None:
         if purpose not in ("training", "analysis"):
             raise ValueError(f'purpose must be "training" or "analysis", got {purpose!r}')
+        if weights is None:
+            kept = [weight] if weight is not None and (sink is None or weight in sink.schema.names) else []
+            weights = tuple(dict.fromkeys(["weight", *kept]))
+        setting = Setting(seed, None, POSITION if ids == "position" else ids, weights, split)
         steps = labelled(augmenters)
         for step in steps:
             refuse_unlearned(step)
         if purpose == "analysis":
             steps = tuple(step for step in steps if step.augmenter.use != "training")
-        setting = Setting(seed, None, POSITION if ids == "position" else tuple(ids), tuple(weights), split)
         self._work = _Work(Stage(steps, setting), weight, dict(factors or {}))
         self._sink = sink
         self._rows = rows
@@ -306,6 +321,11 @@ class Chunks:
         self.uproot_options = dict(uproot_options or {})
         self.items = list(runner.preprocess(fileset, treename=treename, uproot_options=self.uproot_options))
         self.weight, self.factors = weight, dict(factors or {})
+
+    @property
+    def parts(self) -> list[tuple[Part, Any]]:
+        """The parts that the chunks are, as the processor will see them, each with its chunk."""
+        return [(_part(_said(item)), item) for item in self.items]
 
     def ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
         """The total over all chunks."""

@@ -17,7 +17,8 @@ from dask_awkward.lib.core import new_array_object, new_scalar_object
 
 from dask_augment.contract import Measure
 from dask_augment.frames import augment, total
-from dask_augment.frames.eager import Stage, augment_eager, dataset_of_eager
+from dask_augment.frames.eager import augment_eager, dataset_of_eager
+from dask_augment.frames.stage import TREE_WIDTH, Run, Stage, question_token
 
 
 def _refuse_broken_pair(dask_version: str) -> None:
@@ -31,22 +32,6 @@ def _refuse_broken_pair(dask_version: str) -> None:
 
 
 _refuse_broken_pair(dask.__version__)
-
-TREE_WIDTH = 16
-"""Answers that one task of the reduction adds up."""
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A stage as the function of a layer: on data it runs, on typetracers it says the form and touches its columns."""
-
-    stage: Stage
-
-    def __call__(self, events: ak.Array) -> ak.Array:
-        return augment_eager(events, self.stage)
-
-    def __dask_tokenize__(self) -> Any:
-        return ("dask_augment", self.stage.__dask_tokenize__())
 
 
 @dataclass(frozen=True)
@@ -78,12 +63,12 @@ def augment_lazy(events: dak.Array, stage: Stage) -> dak.Array:
     """The augmented events, lazy: consecutive steps share one layer, and a step with resources has its own."""
     for segment in _segments(stage):
         resources = dict(segment.steps[0].augmenter.resources())
-        label = f"augment-{'-'.join(step.label for step in segment.steps)}".replace("_", "-")
+        function = Run(augment_eager, segment)
         if resources:
-            events = _barrier(events, segment, label, resources)
+            events = _barrier(events, function, resources)
         else:
             divisions = 1 if segment.keeps_rows else None
-            events = dak.map_partitions(_Run(segment), events, label=label, output_divisions=divisions)
+            events = dak.map_partitions(function, events, label=function.__name__, output_divisions=divisions)
     return events
 
 
@@ -102,17 +87,16 @@ def _segments(stage: Stage) -> Iterator[Stage]:
         yield replace(stage, steps=tuple(run))
 
 
-def _barrier(events: dak.Array, segment: Stage, label: str, resources: dict[str, float]) -> dak.Array:
+def _barrier(events: dak.Array, function: Run, resources: dict[str, float]) -> dak.Array:
     """A layer with an annotation of its own. A blockwise layer would be fused with its neighbours and lose it."""
-    function = _Run(segment)
-    name = f"{label}-{tokenize(function, events.name)}"
+    name = f"{function.__name__}-{tokenize(function, events.name)}"
     layer = AwkwardMaterializedLayer(
         {(name, i): (function, (events.name, i)) for i in range(events.npartitions)},
         previous_layer_names=[events.name],
         annotations={"resources": resources},
     )
     graph = HighLevelGraph.from_collections(name, layer, dependencies=[events])
-    divisions = events.divisions if segment.keeps_rows else (None,) * (events.npartitions + 1)
+    divisions = events.divisions if function.stage.keeps_rows else (None,) * (events.npartitions + 1)
     return new_array_object(graph, name, meta=function(events._meta), divisions=divisions)
 
 
@@ -120,8 +104,7 @@ def ask_lazy(events: dak.Array, stage: Stage, measure: Measure[Any], label: str)
     """The total over all partitions, computed now; only the columns that the question needs are read."""
     before = augment_lazy(events, stage)
     question = _Ask(replace(stage, steps=()), measure, label)
-    # The token must not be that of another question of a class with the same configuration.
-    token = tokenize(before.name, type(measure).__qualname__, measure, label)
+    token = question_token(before.name, question.stage, measure, label)
     answers = dak.map_partitions(question, before, label=f"learn-{label}", token=token)
     name = f"learned-{label}-{token}"
     layer = AwkwardTreeReductionLayer(

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import warnings
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import dask
 import dask.dataframe as dd
-import pandas as pd
-from dask.base import tokenize
 from dask.dataframe.extensions import register_dataframe_accessor
 
 from dask_augment.contract import Measure
 from dask_augment.frames import augment, total
-from dask_augment.frames.eager import Stage
 from dask_augment.frames.pandas import ask_pandas, asked, augment_pandas
-
-TREE_WIDTH = 16
-"""Answers that one task of the reduction adds up."""
+from dask_augment.frames.stage import TREE_WIDTH, Run, Stage, question_token
 
 
 def augment_dataframe(frame: dd.DataFrame, stage: Stage) -> dd.DataFrame:
@@ -34,7 +28,7 @@ def augment_dataframe(frame: dd.DataFrame, stage: Stage) -> dd.DataFrame:
             UserWarning,
             stacklevel=4,
         )
-    return frame.map_partitions(_Run(stage), meta=augment_pandas(frame._meta, stage))
+    return frame.map_partitions(Run(augment_pandas, stage), meta=augment_pandas(frame._meta, stage))
 
 
 def ask_dataframe(frame: dd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> Any:
@@ -44,7 +38,13 @@ def ask_dataframe(frame: dd.DataFrame, stage: Stage, measure: Measure[Any], labe
     names = asked(frame._meta, stage, measure, label) or list(frame.columns[:1])
     ask = dask.delayed(ask_pandas, name=f"learn-{label}", pure=False)
     parts = [
-        ask(part, stage, measure, label, dask_key_name=f"learn-{label}-{tokenize(part.key, stage, measure)}")
+        ask(
+            part,
+            stage,
+            measure,
+            label,
+            dask_key_name=f"learn-{label}-{question_token(part.key, stage, measure, label)}",
+        )
         for part in frame[names].to_delayed()
     ]
     add = dask.delayed(total)
@@ -52,23 +52,6 @@ def ask_dataframe(frame: dd.DataFrame, stage: Stage, measure: Measure[Any], labe
         parts = [add(parts[start : start + TREE_WIDTH]) for start in range(0, len(parts), TREE_WIDTH)]
     with dask.annotate(resources=resources) if (resources := _resources(stage)) else nullcontext():
         return parts[0].compute()
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A stage as the function of a layer, named after its steps."""
-
-    stage: Stage
-
-    @property
-    def __name__(self) -> str:
-        return f"augment-{'-'.join(step.label for step in self.stage.steps)}"
-
-    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
-        return augment_pandas(frame, self.stage)
-
-    def __dask_tokenize__(self) -> Any:
-        return ("dask_augment", self.stage.__dask_tokenize__())
 
 
 def _resources(stage: Stage) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Columns that a step may read though the events lack them: the frame knows their value."""
+"""What a step is given: the columns that it names, with those whose value the frame knows, and random numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 from awkward.contents import Content, IndexedArray, NumpyArray, RecordArray
 
 from dask_augment import columns as cols
+from dask_augment.draw import Draw
 from dask_augment.frames.steps import Setting
+from dask_augment.identity import copy_numbers, dataset_codes, row_ids
 from dask_augment.sampling.census import TRAIN_WEIGHT
 
 
@@ -39,6 +41,20 @@ def only(events: ak.Array, columns: frozenset[str], setting: Setting) -> ak.Arra
     if TRAIN_WEIGHT in names:
         contents[TRAIN_WEIGHT] = NumpyArray(np.ones(len(events)))
     return ak.Array(RecordArray(list(contents.values()), list(contents), length=len(events)))
+
+
+def seed_of(label: str, setting: Setting) -> int:
+    """The seed of a step that draws random numbers; it must be given."""
+    if setting.seed is None:
+        raise ValueError(f"step {label!r} draws random numbers and needs a seed: pass seed=")
+    return setting.seed
+
+
+def draw_of(label: str, events: ak.Array, setting: Setting) -> Draw:
+    """The random numbers of these rows in the step of this label."""
+    seed = seed_of(label, setting)
+    datasets, codes = dataset_codes(events, setting.dataset)
+    return Draw(seed, label, datasets, row_ids(events, setting.ids), copy_numbers(events), codes)
 
 
 def _repeated(text: str, length: int) -> Content:

@@ -18,7 +18,8 @@ from awkward.contents import Content, ListOffsetArray, NumpyArray, RecordArray, 
 from dask_augment.columns import flat, plain
 from dask_augment.contract import Measure
 from dask_augment.dataset.arrow import arrow_array
-from dask_augment.frames.eager import CHANGED, PROVENANCE, Stage
+from dask_augment.frames.rows import CHANGED, PROVENANCE
+from dask_augment.frames.stage import Stage
 
 _ROW = "\x00row"
 """Carries the number of the source row through the steps; no column of a user's has this name."""

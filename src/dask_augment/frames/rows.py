@@ -16,7 +16,7 @@ from dask_augment.frames.steps import Step
 PROVENANCE: Mapping[str, str] = {"augment_kind": "int8", "augment_copy": "int64"}
 """Columns that say what a row is, written where a step makes rows."""
 CHANGED = "augment_changed"
-"""Bit i is set where step i altered values that the event had."""
+"""Bit i is set where step i altered values that the event had; see :func:`changed_bit`."""
 TRAIN = 0
 """The value of ``split`` of training rows."""
 
@@ -34,9 +34,14 @@ def alters(step: Step, events: ak.Array) -> bool:
     )
 
 
+def changed_bit(step: Step) -> int:
+    """The bit of a step in ``augment_changed``: its position among the steps; all from the 62nd on share bit 62."""
+    return min(step.position, 62)
+
+
 def changed(events: ak.Array, step: Step) -> Content:
     """``augment_changed`` with the bit of this step set."""
-    bit = np.int64(1 << min(step.position, 62))
+    bit = np.int64(1 << changed_bit(step))
     if not cols.has(events, CHANGED):
         return cols.as_content(np.full(len(events), bit))
     return cols.as_content(np.asarray(cols.plain(cols.column(events, CHANGED)).data).astype(np.int64, copy=False) | bit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,9 +21,17 @@ class Setting:
 
     seed: int | None = None
     dataset: str | None = None
-    ids: tuple[str, ...] = IDS
-    weights: tuple[str, ...] = ("weight",)
+    ids: Sequence[str] = IDS
+    weights: Sequence[str] = ("weight",)
     split: str | None = "split"
+
+    def __post_init__(self) -> None:
+        for name in ("ids", "weights"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                # A list of its letters would name columns that no events have.
+                raise ValueError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")  # noqa: TRY004  as "position" is
+            object.__setattr__(self, name, tuple(value))
 
 
 @dataclass(frozen=True)
@@ -36,27 +45,14 @@ class Step:
 
 def labelled(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> tuple[Step, ...]:
     """Steps with labels: the given one, or the name of the augmenter, numbered from the second of its kind on."""
-    from dask_augment.registry import name_of
+    from dask_augment.registry import with_labels
 
-    steps: list[Step] = []
-    taken: set[str] = set()
-    for position, entry in enumerate(augmenters):
-        given, augmenter = entry if isinstance(entry, tuple) else (None, entry)
-        if not isinstance(augmenter, Augmenter):
-            raise TypeError(f"step {position} must be an augmenter, got {type(augmenter).__name__}: {augmenter!r}")
-        name = given or name_of(augmenter)
-        label = name
-        for number in range(2, len(augmenters) + 2):
-            if label not in taken:
-                break
-            if given:
-                raise ValueError(
-                    f"two steps are named {given!r}; random numbers are keyed by the name: give another one"
-                )
-            label = f"{name}_{number}"
-        taken.add(label)
-        steps.append(Step(label, augmenter, position))
-    return tuple(steps)
+    return tuple(Step(label, step, position) for position, (label, step) in enumerate(with_labels(augmenters)))
+
+
+def key_of(label: str, setting: Setting) -> str:
+    """What random numbers are keyed by, beside the events: what a keyed learner learned holds under this key alone."""
+    return json.dumps({"seed": setting.seed, "label": label, "ids": list(setting.ids)})
 
 
 def refuse_unlearned(step: Step) -> None:
@@ -65,4 +61,16 @@ def refuse_unlearned(step: Step) -> None:
         raise RuntimeError(
             f"step {step.label!r} has not learned yet: it must see all the data first. Use "
             "`step = learn(events, step, ...)` and then `augment`, or `run` a plan, which does both"
+        )
+
+
+def refuse_other_key(step: Step, setting: Setting) -> None:
+    """Raise when the step learned from other random numbers than it will get."""
+    learned = step.augmenter.learned if isinstance(step.augmenter, Learner) else None
+    key = key_of(step.label, setting)
+    if learned is not None and learned.key and learned.key != key:
+        raise ValueError(
+            f"step {step.label!r} learned under {learned.key} and is to act under {key}: its random numbers would be "
+            "others, and what it learned from them wrong. Use the seed, label and ids that it learned under "
+            "(('label', step) gives a step its label), or learn again"
         )

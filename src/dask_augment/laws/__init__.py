@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection
 import awkward as ak
 
 from dask_augment.contract import Augmenter
-from dask_augment.frames.eager import Setting
+from dask_augment.frames.steps import Setting
 from dask_augment.laws import elsewhere, learning, promises, rows
 from dask_augment.laws.case import SETTING, Case, LawBroken, case_of
 from dask_augment.laws.sample import flattened, sample_events

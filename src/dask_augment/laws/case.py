@@ -14,7 +14,10 @@ from dask_augment import columns as cols
 from dask_augment import frames
 from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import Draw
-from dask_augment.frames.eager import PromiseBroken, Setting, Stage, Step, labelled
+from dask_augment.frames.given import draw_of, only
+from dask_augment.frames.promise import PromiseBroken
+from dask_augment.frames.stage import Stage
+from dask_augment.frames.steps import Setting, Step, labelled
 from dask_augment.laws.sample import sample_events
 from dask_augment.meters import Account
 
@@ -110,11 +113,11 @@ class Case:
 
     def only(self, events: ak.Array, columns: frozenset[str]) -> ak.Array:
         """The events with these columns, as the frame hands them over."""
-        return Stage((), self.setting)._only(events, columns)
+        return only(events, columns, self.setting)
 
     def draw(self, events: ak.Array) -> Draw:
         """The random numbers of these events in this step."""
-        return Stage((), self.setting)._draw(self.label, events)
+        return draw_of(self.label, events, self.setting)
 
     def broken(self, how: str) -> LawBroken:
         """The error that says how this augmenter breaks a law."""

@@ -19,7 +19,8 @@ from dask_augment import columns as cols
 from dask_augment import forms, registry
 from dask_augment.contract import KINDS, Augmenter, Learner, Measure, taught
 from dask_augment.draw import Draw
-from dask_augment.frames.eager import CHANGED, PROVENANCE
+from dask_augment.frames import planning
+from dask_augment.frames.rows import CHANGED, PROVENANCE
 from dask_augment.laws.case import Case
 from dask_augment.laws.compare import columns_of, content_bytes, difference
 from dask_augment.laws.sample import flattened
@@ -35,6 +36,8 @@ def says_what_it_is(case: Case) -> None:
         raise case.broken(f"makes is {augmenter.makes!r}; it is one of {sorted(KINDS)}")
     if augmenter.makes and augmenter.keeps_rows:
         raise case.broken(f"it makes {augmenter.makes} and says keeps_rows = True")
+    if augmenter.makes and augmenter.use != "training":
+        raise case.broken(f'it makes {augmenter.makes} and does not say use = "training"')
     written = {*PROVENANCE, CHANGED} & set(augmenter.produces())
     if written:
         raise case.broken(f"it produces {sorted(written)}, which the frame writes")
@@ -100,10 +103,10 @@ def _names(events: ak.Array, field: str) -> list[str]:
 
 def needs_no_other_column(case: Case) -> None:
     """The columns that the frame reads for it, and no others, give the same result."""
-    reads = case.stage.reads(case.step, case.events)
+    needed = planning.reads(case.step, case.events, case.setting)
     whole = columns_of(case.run(case.events))
     try:
-        few = columns_of(case.run(cols.only(case.events, reads)))
+        few = columns_of(case.run(cols.only(case.events, needed)))
     except cols.MissingColumn as error:
         raise case.broken(f"a column is read that is not among those it is said to need: {error}") from error
     # A counter that it reads, nJet, is a column of its own where there is no Jet.

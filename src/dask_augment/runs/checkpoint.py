@@ -15,6 +15,7 @@ from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Part, Receipt
 from dask_augment.dataset.sink import Sink
 from dask_augment.meters import Account
+from dask_augment.runs.reader import as_events
 
 
 def checkpoint_sink(folder: Path, schema: pa.Schema) -> Sink:
@@ -36,7 +37,7 @@ class CheckpointReader:
         (file,) = self._receipt(part).files
         path = self.sink.attempts / file.name
         table = pq.read_table(path, columns=list(self.columns), page_checksum_verification=True, partitioning=None)
-        return ak.without_parameters(ak.from_arrow(table))
+        return self._events(table)
 
     def account(self, part: Part) -> Account:
         """What became of the rows of this part up to here."""
@@ -51,7 +52,10 @@ class CheckpointReader:
 
     def form(self) -> ak.Array:
         """No events, of the form that parts have."""
-        return ak.without_parameters(ak.from_arrow(self.sink.schema.empty_table().select(list(self.columns))))
+        return self._events(self.sink.schema.empty_table().select(list(self.columns)))
+
+    def _events(self, table: pa.Table) -> ak.Array:
+        return as_events(ak.from_arrow(table), self.columns, self.sink.schema, table.num_rows)
 
     def _receipt(self, part: Part) -> Receipt:
         receipt = self.sink.receipt(part.id)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dask_augment.plan import Inputs, PlanError
-from dask_augment.runs.sources import Content, Source, nearest
+from dask_augment.runs.sources import Content, Source, is_weight, nearest
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,21 @@ def weightless(
     return names
 
 
+def check_weights(weights: Iterable[str], found: Mapping[Source, Content]) -> None:
+    """Refuse weights that are not one number for each event, in every file that has them."""
+    for source, content in found.items():
+        for name in weights:
+            if content.schema is None or name not in content.schema.names:
+                continue
+            if not is_weight(content.schema, name):
+                column = content.schema.field(name)
+                missing = " with missing values" if column.nullable else ""
+                raise PlanError(
+                    f"weight {name!r} must be one number for each event, but in {source.path!r} it is {column.type}"
+                    f"{missing}; name another column with inputs: {{weight: ..., weights: [...]}}, or mend the file"
+                )
+
+
 def check_generator_columns(
     found: Mapping[Source, Content], metadata: Mapping[str, Mapping[str, Any]], weight: str
 ) -> None:
@@ -93,6 +108,7 @@ def normalised(
 
     ``final``: the files have the column ``weight``; ``without``: data sets that have no generator weight.
     """
+    _check_lumi(inputs, metadata)
     result = {}
     for name in sorted({source.dataset for source in found}):
         xsec, lumi = (metadata.get(name, {}).get(key) for key in ("xsec", "lumi"))
@@ -116,3 +132,16 @@ def normalised(
         factor = 1.0 if xsec is None else xsec * (1.0 if lumi is None else lumi) / sumw
         result[name] = Normalisation(sumw, origins, _float(xsec), _float(lumi), factor)
     return result
+
+
+def _check_lumi(inputs: Inputs, metadata: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a luminosity that nothing would be multiplied with; that of collision data only says how many there are."""
+    simulated = {name: said for name, said in metadata.items() if said.get("is_mc", True)}
+    lacking = [name for name, said in sorted(simulated.items()) if said.get("xsec") is None]
+    own = [name for name in lacking if simulated[name].get("lumi") is not None]
+    if own or (inputs.lumi is not None and len(lacking) == len(simulated)):
+        where = f"data set {own[0]!r} has a lumi" if own else "inputs: lumi is given"
+        raise PlanError(
+            f"{where}, but no xsec [pb] that it would be multiplied with: write it into the metadata of the data set, or "
+            "take the lumi away"
+        )

@@ -6,12 +6,14 @@ A pool yields (item, result or error) as tasks end; tasks are pure, small in wha
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
 from dask_augment.dataset.quarantine import classify
@@ -20,6 +22,8 @@ Item = TypeVar("Item")
 Outcome = Any
 ATTEMPTS = 3
 """How often a task is tried whose error may be gone the next time."""
+PAUSES = (0.1, 0.5)
+"""Seconds before the second and the third attempt."""
 
 
 class Pool(Protocol):
@@ -32,6 +36,22 @@ class Pool(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Again(Generic[Item]):
+    """A task tried again, after a pause."""
+
+    function: Callable[[Item], Outcome]
+    attempt: int
+
+    def __call__(self, item: Item) -> Outcome:
+        time.sleep(PAUSES[self.attempt - 2])
+        return self.function(item)
+
+
+def _attempt(function: Callable[[Item], Outcome], attempt: int) -> Callable[[Item], Outcome]:
+    return function if attempt == 1 else _Again(function, attempt)
+
+
 class Iterative:
     """One task after another, in this process."""
 
@@ -42,7 +62,7 @@ class Iterative:
         for item in items:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    outcome = function(item)
+                    outcome = _attempt(function, attempt)(item)
                 except Exception as error:  # noqa: BLE001  the caller is given it
                     outcome = error
                     if classify(error) == "transient" and attempt < ATTEMPTS:
@@ -60,7 +80,7 @@ class Futures:
 
     def map(self, function: Callable[[Item], Outcome], items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         """(item, result or error) as they end."""
-        return _windowed(lambda item: self._submit(function, item), items, 4 * self.workers)
+        return _windowed(lambda item, attempt: self._submit(_attempt(function, attempt), item), items, 4 * self.workers)
 
     def _submit(self, function: Callable[[Item], Outcome], item: Item) -> Future[Outcome]:
         for pool in (self._pool, None):
@@ -76,7 +96,7 @@ class Futures:
 
 
 def _windowed(
-    submit: Callable[[Item], Future[Outcome]], items: Iterable[Item], most: int
+    submit: Callable[[Item, int], Future[Outcome]], items: Iterable[Item], most: int
 ) -> Iterator[tuple[Item, Outcome]]:
     """At most ``most`` tasks waiting at a time; those that failed for now, or whose process died, are tried again."""
     waiting: dict[Future[Outcome], tuple[Item, int]] = {}
@@ -89,13 +109,13 @@ def _windowed(
             except StopIteration:
                 exhausted = True
             else:
-                waiting[submit(item)] = item, 1
+                waiting[submit(item, 1)] = item, 1
         for future in wait(waiting, return_when=FIRST_COMPLETED).done:
             item, attempt = waiting.pop(future)
             error = future.exception()
             passing = isinstance(error, BrokenExecutor) or (error is not None and classify(error) == "transient")
             if passing and attempt < ATTEMPTS:
-                waiting[submit(item)] = item, attempt + 1
+                waiting[submit(item, attempt + 1)] = item, attempt + 1
             else:
                 yield item, future.result() if error is None else error
 
@@ -120,7 +140,7 @@ class Cluster:
 
         def submit(item: Item, attempt: int) -> None:
             # Not pure: a task that has side effects must run even where its like ran before.
-            future = self._client.submit(function, item, pure=False, key=f"{name}-{uuid4().hex}")
+            future = self._client.submit(_attempt(function, attempt), item, pure=False, key=f"{name}-{uuid4().hex}")
             waiting[future] = item, attempt
             running.add(future)
 

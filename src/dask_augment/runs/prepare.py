@@ -5,10 +5,10 @@ Nothing is written here, and no event is augmented: what is wrong with a plan or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import awkward as ak
 import numpy as np
@@ -16,15 +16,24 @@ import pyarrow as pa
 
 import dask_augment
 from dask_augment.columns import dotted, flat
-from dask_augment.dataset.job import Job
+from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of, unify
 from dask_augment.forms import typetracer
-from dask_augment.frames.eager import CHANGED, PROVENANCE, Setting, Stage, labelled
+from dask_augment.frames.rows import CHANGED, PROVENANCE
+from dask_augment.frames.stage import Stage
+from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import POSITION
 from dask_augment.plan import Inputs, Plan, PlanError, Target
-from dask_augment.runs.normalisation import Normalisation, check_generator_columns, has_weight, normalised, weightless
+from dask_augment.runs.normalisation import (
+    Normalisation,
+    check_generator_columns,
+    check_weights,
+    has_weight,
+    normalised,
+    weightless,
+)
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.reader import Reader
 from dask_augment.runs.sources import (
@@ -45,15 +54,17 @@ OURS = ("split", "train_weight", *PROVENANCE, CHANGED)
 """Columns that earlier runs of this package wrote; they are read where a file has them."""
 
 
-class RunFailed(RuntimeError):
-    """A run that could not be finished; says why, and how to go on."""
+class Formed(Protocol):
+    """Reads events of one form."""
+
+    def form(self) -> ak.Array:
+        """No events, of that form."""
 
 
 @dataclass(frozen=True)
 class Work:
     """What a plan comes to: the parts, how to read them, the steps, and the job that publishes them."""
 
-    plan: Plan
     reader: Reader
     parts: tuple[Part, ...]
     stage: Stage
@@ -62,11 +73,6 @@ class Work:
     job: Job
     quarantined: tuple[Quarantined, ...]
     normalisation: Mapping[str, Normalisation]
-
-    @property
-    def entries(self) -> int:
-        """Events that will be read."""
-        return sum(part.input["stop"] - part.input["start"] for part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -108,27 +114,30 @@ def prepare(
     if not found:
         raise PlanError("there are no input files that can be read")
     reader, normalisation = _reader(inputs, found, metadata, explicit, wanted)
+    stage = _weighted(stage, inputs, reader)
     columns, schema = _result(stage, reader, target)
+    _check_names(target, columns, {source.dataset for source in sources})
     _check_keep(target.keep or (), columns, filled(found))
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
     quarantined = tuple(
-        Quarantined.of(Part.of(s.dataset, {"file": s.path, "tree": s.tree}), bad[s.path], 1, bad[s.path].entries)
+        Quarantined.of(Part.of(s.dataset, {"file": s.path, "tree": s.tree}), bad[s.path], bad[s.path].entries)
         for s in sources
         if s.path in bad
     )
     identity = _identity(plan, normalisation)
     job = Job(path, identity, (*parts, *(q.part for q in quarantined)), schema, target.partition_by)
-    return Work(plan, reader, tuple(parts), stage, columns, job, quarantined, normalisation)
+    return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation)
 
 
-def refuse_unfinished(job: Job, resume: bool) -> None:
-    """RunFailed where an earlier run of this plan was cut off, and it was not said that this one goes on with it."""
-    if job.staging.exists() and not resume:
-        done = sum(job.sink.receipt_path(part.id).exists() for part in job.parts)
-        raise RunFailed(
-            f"an earlier run of this plan was not finished ({done} of {len(job.parts)} parts are done): go on with it "
-            f"with resume (--resume), or remove {job.staging}"
-        )
+def for_dataset(stage: Stage, dataset: str) -> Stage:
+    """The stage for events of this data set."""
+    return replace(stage, setting=replace(stage.setting, dataset=dataset))
+
+
+def shape_of(stage: Stage, reader: Formed) -> ak.Array:
+    """The form of the events that are read, after the stage; no events."""
+    # The name of the data set keys random numbers, and there are none to draw.
+    return for_dataset(stage, "*").shape_only(typetracer(reader.form()))
 
 
 def _sections(plan: Plan) -> tuple[Inputs, Target]:
@@ -139,9 +148,16 @@ def _sections(plan: Plan) -> tuple[Inputs, Target]:
 
 def _stage(plan: Plan, inputs: Inputs) -> Stage:
     ids = POSITION if inputs.ids == "position" else tuple(inputs.ids)
-    # The data set's name is put in for each part; for the form of the result any name will do.
-    setting = Setting(plan.seed, "*", ids, ("weight", *inputs.weights), plan.split)
+    # The data set's name is put in for each part.
+    setting = Setting(plan.seed, None, ids, ("weight", *inputs.weights), plan.split)
     return Stage(labelled(plan.steps), setting)
+
+
+def _weighted(stage: Stage, inputs: Inputs, reader: Reader) -> Stage:
+    """The stage with all physics weights: the one that ``weight`` is made from is one too where it is kept."""
+    kept = [inputs.weight] if inputs.weight in reader.columns else []
+    weights = tuple(dict.fromkeys(["weight", *kept, *inputs.weights]))
+    return replace(stage, setting=replace(stage.setting, weights=weights))
 
 
 def _check_collision_data(stage: Stage, metadata: Mapping[str, Mapping[str, Any]]) -> None:
@@ -178,6 +194,15 @@ def _check_keep(patterns: Sequence[str], columns: Sequence[str], found: Mapping[
             raise PlanError(f"output: keep names {pattern!r}, which is no column; {nearest(pattern, found)}")
 
 
+def _check_names(target: Target, columns: Sequence[str], datasets: Collection[str]) -> None:
+    """Refuse data sets that nobody could tell apart in what is published."""
+    if len(datasets) > 1 and "dataset" not in {*target.partition_by, *columns}:
+        raise PlanError(
+            f"output: partition_by is {list(target.partition_by)}, so the rows of {len(datasets)} data sets "
+            f"({', '.join(sorted(datasets)[:4])}) could not be told apart: put dataset into it"
+        )
+
+
 def _inspected(
     sources: Sequence[Source], ask: _Inspect, pool: Pool, bad: dict[str, BadInput], advance: Callable[[int], None]
 ) -> tuple[dict[Source, Content], dict[str, BadInput]]:
@@ -212,6 +237,7 @@ def _reader(
     final = has_weight(inputs.weight, files)
     made = set() if final else {"weight", *inputs.weights}
     without = weightless(inputs.weight, files, metadata)
+    check_weights(("weight",) if final else (inputs.weight, *inputs.weights), files)
     schemas = {source.path: content.schema for source, content in files.items() if content.schema is not None}
     names = {name for schema in schemas.values() for name in schema.names if is_kept(name, wanted)} - made
     derived = frozenset().union(*map(counters, schemas.values()))
@@ -234,7 +260,7 @@ def _reader(
 
 def _result(stage: Stage, reader: Reader, target: Target) -> tuple[tuple[str, ...], pa.Schema]:
     """The columns of the result and their types, from the form of the events alone."""
-    shape = stage.shape_only(typetracer(reader.form()))
+    shape = shape_of(stage, reader)
     made = {flat(name) for step in stage.steps for name in step.augmenter.produces()}
     always = {*stage.setting.ids, *stage.setting.weights, stage.setting.split, *OURS} | made
     read = set(reader.columns)

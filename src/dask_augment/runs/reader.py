@@ -15,13 +15,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import uproot
+from awkward.contents import Content, ListOffsetArray
+from awkward.index import Index64
 
 from dask_augment.columns import flat
 from dask_augment.dataset.receipt import Part
 from dask_augment.identity import POSITION, file_word
-from dask_augment.runs.sources import BadInput, reading
+from dask_augment.runs.sources import BadInput, parquet_uuid, reading
 
-_TOGETHER = 100
+_TOGETHER = 16
 """Branches that are read at once: their baskets are held as they come, decompressed and as arrays."""
 
 
@@ -53,14 +55,14 @@ class Reader:
             names = sorted({*self.columns, *self._weight_columns(part)})
             read = _read_root if where["tree"] else self._read_parquet
             events = read(where, names) if names else ak.Array({})
-            columns = {name: _cast(events[name], self.schema.field(name).type) for name in self.columns}
-            columns |= self._made_weights(part, events, rows)
+        made = self._made_weights(part, events, rows)
         if self.position:
-            columns[POSITION[0]] = np.full(rows, file_word(where["uuid"]), np.uint64)
-            columns[POSITION[1]] = np.arange(where["start"], where["stop"], dtype=np.uint64)
-        return ak.Array(_record(columns, rows))
+            made[POSITION[0]] = np.full(rows, file_word(where["uuid"]), np.uint64)
+            made[POSITION[1]] = np.arange(where["start"], where["stop"], dtype=np.uint64)
+        return as_events(events, self.columns, self.schema, rows, made)
 
     def _read_parquet(self, where: Mapping[str, Any], names: Sequence[str]) -> ak.Array:
+        _refuse_changed(where["file"], parquet_uuid(where["file"]), where["uuid"])
         file = pq.ParquetFile(where["file"], page_checksum_verification=True)
         groups, first, at = [], None, 0
         for index in range(file.metadata.num_row_groups):
@@ -105,32 +107,55 @@ class Reader:
 
     def form(self) -> ak.Array:
         """No events, of the form that parts have."""
-        events = ak.from_arrow(self.schema.empty_table()) if self.columns else {}
-        columns = {name: _cast(events[name], self.schema.field(name).type) for name in self.columns}
-        made = (*self.weights, *(() if self.weight is None else ("weight",)))
-        columns |= {name: np.zeros(0) for name in made}
+        events = {name: _none_of(self.schema.field(name)) for name in self.columns}
+        weights = (*self.weights, *(() if self.weight is None else ("weight",)))
+        made: dict[str, Any] = {name: np.zeros(0) for name in weights}
         if self.position:
-            columns |= {name: np.zeros(0, np.uint64) for name in POSITION}
-        return ak.Array(_record(columns, 0))
+            made |= {name: np.zeros(0, np.uint64) for name in POSITION}
+        return as_events(events, self.columns, self.schema, 0, made)
+
+
+def _none_of(field: pa.Field) -> ak.Array:
+    """No values of a column, as awkward reads it; awkward's own way imports pandas, 30 MB where it is installed."""
+    kind = field.type
+    if not field.nullable and pa.types.is_list(kind):
+        return ak.Array(ListOffsetArray(Index64(np.zeros(1, np.int64)), _none_of(kind.value_field).layout))
+    if not field.nullable and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        return ak.Array(np.zeros(0, kind.to_pandas_dtype()))
+    return ak.from_arrow(pa.schema([field]).empty_table())[field.name]
 
 
 def _scaled(values: ak.Array, factor: float) -> Any:
     return np.asarray(values).astype(np.float64) * factor
 
 
-def _record(columns: Mapping[str, Any], rows: int) -> Any:
+def as_events(
+    read: Any, names: Sequence[str], schema: pa.Schema, rows: int, made: Mapping[str, Any] | None = None
+) -> ak.Array:
+    """Columns that were read, in the types of the schema, and those that were ``made`` as they are."""
+    columns = {name: _cast(read[name], schema.field(name).type) for name in names} | dict(made or {})
     contents = [ak.to_layout(value) for value in columns.values()]
-    return ak.contents.RecordArray(contents, list(columns), length=rows)
+    return ak.Array(ak.contents.RecordArray(contents, list(columns), length=rows))
 
 
 def _read_root(where: Mapping[str, Any], names: Sequence[str]) -> dict[str, ak.Array]:
     tree = _opened(where["file"], where["tree"], where["uuid"])
     columns: dict[str, ak.Array] = {}
+    borders: dict[str, Index64] = {}
     for start in range(0, len(names), _TOGETHER):
         some = names[start : start + _TOGETHER]
         events = tree.arrays(some, entry_start=where["start"], entry_stop=where["stop"])
-        columns |= {name: events[name] for name in some}
+        columns |= {name: ak.Array(_with_borders(events[name].layout, name, borders)) for name in some}
     return columns
+
+
+def _with_borders(layout: Content, name: str, borders: dict[str, Index64]) -> Content:
+    """A list column with the offsets of those of its collection that came before: each branch brings a copy of them."""
+    if not isinstance(layout, ListOffsetArray):
+        return layout
+    known = borders.setdefault(name.partition("_")[0], layout.offsets)
+    same = np.array_equal(known.data, layout.offsets.data)
+    return ListOffsetArray(known, layout.content, parameters=layout.parameters) if same else layout
 
 
 @lru_cache(maxsize=8)
@@ -138,13 +163,14 @@ def _opened(path: str, tree: str, uuid: str) -> Any:
     """A tree that stays open in this process: reading the table of a thousand branches costs as much as reading ten."""
     # What was read is read once: a cache of arrays for each open file would only grow.
     file = uproot.open(path, array_cache=None)
-    if str(file.file.uuid) != uuid:
-        raise BadInput(
-            f"input file {path!r} has changed since the plan was made: its uuid is {file.file.uuid}, it was {uuid}",
-            path,
-            None,
-        )
+    _refuse_changed(path, str(file.file.uuid), uuid)
     return file[tree]
+
+
+def _refuse_changed(path: str, found: str, uuid: str) -> None:
+    if found != uuid:
+        text = f"input file {path!r} has changed since the plan was made: its uuid is {found}, it was {uuid}"
+        raise BadInput(text, path, None)
 
 
 _NUMPY = {"float": "float32", "double": "float64", "halffloat": "float16"}

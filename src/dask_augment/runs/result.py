@@ -10,7 +10,7 @@ from typing import Any
 from dask_augment.dataset.manifest import Manifest, account_dict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """A published data set."""
 
@@ -25,6 +25,15 @@ class Result:
     def rows(self) -> int:
         """Rows of the data set."""
         return self.manifest.rows
+
+    def __repr__(self) -> str:
+        lines = [f"{self.rows} rows in {self.path}, logical hash {self.manifest.logical_hash.hex()}"]
+        for name, account in self.manifest.datasets.items():
+            dropped, made = (", ".join(f"{n} by {step}" for step, n in d.items()) for d in (account.dropped, account.made))
+            lines.append(
+                f"  {name}: {account.rows_in} in, dropped {dropped or 'none'}, made {made or 'none'}, {account.rows_out} out"
+            )
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""

@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Sequence
 from dataclasses import replace as changed
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ from dask_augment.dataset.files import remove_folder
 from dask_augment.dataset.job import AlreadyCommitted
 from dask_augment.dataset.manifest import Manifest
 from dask_augment.dataset.receipt import Part
-from dask_augment.frames.eager import labelled
+from dask_augment.frames.steps import labelled
 from dask_augment.learned import Learned
 from dask_augment.plan import Plan, PlanError, Target
-from dask_augment.runs.pools import Pool, opened
-from dask_augment.runs.prepare import Work, prepare, refuse_unfinished
+from dask_augment.runs.pools import opened
+from dask_augment.runs.prepare import Work, prepare
 from dask_augment.runs.result import Result
 from dask_augment.runs.sources import BadInput
-from dask_augment.runs.tasks import Finished, Progress, Segment, Silent, Unreadable, Write, merged, written
+from dask_augment.runs.tasks import Finished, Progress, Segment, Silent, Tasks, Unreadable, Way, merged
 from dask_augment.runs.teaching import learned_of, taught
 
 
@@ -66,16 +67,21 @@ def run(
     progress
         Is told how far the run has come.
     runner
-        A coffea ``processor.Runner``: its schema, executor and chunks are used instead of all of the above.
+        A coffea ``processor.Runner``: its schema, executor and chunks read the events. Nothing of the above that says
+        where and how to read can be given with it.
 
     Errors: PlanError, RunFailed, and those of the steps. Nothing is visible in ``output`` unless all is well.
     """
     path = _path(plan, output)
-    if runner is not None:
-        from dask_augment.runs.with_coffea import publish_with
-
-        return publish_with(plan, path, runner, resume=resume, replace=replace)
     show = progress or Silent()
+    if runner is not None:
+        _refuse_beside(
+            client=client, executor=executor, scheduler=scheduler, workers=workers, chunksize=chunksize,
+            limit_files=limit_files, max_bad_files=max_bad_files,
+        )  # fmt: skip
+        from dask_augment.runs.with_coffea import on_runner
+
+        return _carried_out(*on_runner(plan, path, runner), resume, replace, show)
     with opened(executor, client=client, scheduler=scheduler, workers=workers) as pool:
         bad: dict[str, BadInput] = {}
         while True:
@@ -85,12 +91,23 @@ def run(
                 advance=show.advance,
             )  # fmt: skip
             try:
-                return _carried_out(work, pool, resume or bool(bad), replace, show)
+                return _carried_out(work, Tasks(pool, show), resume or bool(bad), replace, show)
             except Unreadable as found:
                 # Quotas and the normalisation would be those of events that are lost: begin again without the files.
                 bad |= {error.path: _whole(error, work.parts) for error in found.errors}
                 if len(bad) <= max_bad_files:
                     remove_folder(work.job.staging)
+
+
+def _refuse_beside(**given: Any) -> None:
+    """Refuse what only our own readers heed: a Runner would leave it out without a word."""
+    known = {name: entry.default for name, entry in signature(run).parameters.items()}
+    for name, value in given.items():
+        if value != known[name]:
+            raise PlanError(
+                f"{name}={value!r} cannot be used with a coffea Runner, which reads all the files its own way: leave it "
+                "out, or say it to the Runner, or leave runner= out"
+            )
 
 
 def dry_run(
@@ -138,26 +155,27 @@ def _path(plan: Plan, output: str | Path | None) -> Path:
     return Path(path)
 
 
-def _carried_out(work: Work, pool: Pool, resume: bool, replace: bool, show: Progress) -> Result:
+def _carried_out(work: Work, way: Way, resume: bool, replace: bool, show: Progress) -> Result:
     job, clock = work.job, _Clock()
-    refuse_unfinished(job, resume)
-    sink = open_staging(job, replace=replace)
+    sink = open_staging(job, resume=resume, replace=replace)
     if isinstance(sink, AlreadyCommitted):
         return Result(job.path, sink.manifest, {}, already=True)
-    segment = taught(Segment(work.reader, work.parts, work.stage), job, pool, show)
+    segment = taught(Segment(work.reader, work.parts, work.stage), job, way)
     clock.lap("learn")
-    write = Write(segment.reader, segment.stage, sink, work.columns)
     done = Finished()
     for receipt in each_receipt(job):
         done.add(receipt)
-    written(write, work.parts, done, pool, show)
+    way.write(segment, sink, work.columns, done)
     clock.lap("write")
-    joined = merged(job, done, pool, show)
+    joined = merged(job, done, way.pool, show)
     clock.lap("merge")
     show.start("publishing", None)
     extra = {
         "normalisation": {name: entry.to_dict() for name, entry in work.normalisation.items()},
         "learned": learned_of(segment.steps),
+        "changed_bits": work.stage.changed_bits,
+        # Checked before anything was learned; the positions of events differ by themselves.
+        "ids": {"columns": list(work.stage.setting.ids), "checked": True},
     }
     manifest = publish(job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra)
     clock.lap("publish")

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from hashlib import blake2b
-from itertools import pairwise
+from hashlib import sha256
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def find(inputs: Inputs, limit_files: int | None = None) -> tuple[list[Source], 
     sources: list[Source] = []
     metadata: dict[str, dict[str, Any]] = {}
     if inputs.folder is not None:
-        sources = _in_folder(inputs.folder)
+        sources = _in_folder(str(inputs.folder))
         metadata = {source.dataset: dict(inputs.metadata) for source in sources}
     for name, entry in sorted(inputs.datasets().items()):
         metadata[name] = entry["metadata"]
@@ -155,7 +155,11 @@ def reading(path: str, entries: int | None) -> Iterator[None]:
 
 
 def inspect(source: Source, wanted: Sequence[str], weight: str) -> Content:
-    """Open a file: its uuid, entries, the types of the columns that the patterns name, and its sum of weights."""
+    """Open a file: its uuid, entries, the types of the columns that the patterns name, and its sum of weights.
+
+    The type of the weight is told too; what is not one number for each event has no sum.
+    """
+    wanted = (*wanted, weight)
     with reading(source.path, None):
         return _inspect_root(source, wanted, weight) if source.tree else _inspect_parquet(source, wanted, weight)
 
@@ -166,24 +170,65 @@ def _inspect_parquet(source: Source, wanted: Sequence[str], weight: str) -> Cont
     names = [name for name in schema.names if is_kept(name, wanted)]
     tight = _tightened(file, [schema.field(name) for name in names])
     events = ak.from_arrow(tight.empty_table())
-    with open(source.path, "rb") as stream:
-        stream.seek(max(0, os.path.getsize(source.path) - 65536))
-        uuid = blake2b(stream.read(), digest_size=16).hexdigest()
     kept = schema_of(events) if names else None
     sumw, sumw_from = None, ""
-    if weight in schema.names:
+    if kept is not None and is_weight(kept, weight):
         values = pc.cast(file.read([weight]).column(0), pa.float64())
         sumw, sumw_from = math.fsum(values.to_pylist()), f"unselected sum of {weight}"
-    return Content(uuid, file.metadata.num_rows, kept, frozenset(schema.names), sumw, sumw_from)
+    return Content(parquet_uuid(source.path), file.metadata.num_rows, kept, frozenset(schema.names), sumw, sumw_from)
+
+
+def parquet_uuid(path: str) -> str:
+    """What tells one Parquet file from another, and not from a copy: the sha256 of its size and its footer.
+
+    The footer says where each column of each row group lies and, from most writers, its least and greatest value.
+    """
+    with open(path, "rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - 8))
+        length = int.from_bytes(stream.read(4), "little")
+        stream.seek(max(0, size - 8 - length))
+        return sha256(size.to_bytes(8, "little") + stream.read()).hexdigest()
 
 
 def _tightened(file: pq.ParquetFile, fields: Sequence[pa.Field]) -> pa.Schema:
     """The fields as not nullable where no value is missing: most writers say of all columns that values may be."""
-    lacking: set[str] = set()
-    nullable = [field.name for field in fields if field != _not_null(field)]
-    for batch in file.iter_batches(columns=nullable) if nullable else ():
-        lacking |= {name for name in nullable if _has_nulls(batch.column(name))}
+    nullable = {field.name: field.type for field in fields if field != _not_null(field)}
+    sure, unsure = _nulls(file.metadata) if nullable else (set(), set())
+    lacking = {name for name, kind in nullable.items() if name in sure and not pa.types.is_nested(kind)}
+    left = {name for name in nullable if name in unsure} - lacking
+    for group in range(file.metadata.num_row_groups):
+        for batch in file.iter_batches(row_groups=[group], columns=sorted(left)) if left else ():
+            lacking |= {name for name in left if _has_nulls(batch.column(name))}
+        left -= lacking
     return pa.schema([field if field.name in lacking else _not_null(field) for field in fields])
+
+
+def _nulls(metadata: Any) -> tuple[set[str], set[str]]:
+    """Leaves with nulls by the statistics of row groups; and all columns that may have some.
+
+    In lists the statistics count an empty list as null too, and some writers leave them out.
+    """
+    sure: set[str] = set()
+    unsure: set[str] = set()
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            statistics = column.statistics
+            known = statistics is not None and statistics.has_null_count
+            if known and statistics.null_count == 0:
+                continue
+            sure |= {column.path_in_schema} if known else set()
+            unsure.update(accumulate(column.path_in_schema.split("."), "{}.{}".format))
+    return sure, unsure
+
+
+def is_weight(schema: pa.Schema, name: str) -> bool:
+    """Whether there is such a column, and it is one number for each event."""
+    if name not in schema.names:
+        return False
+    column = schema.field(name)
+    number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    return bool(number and not column.nullable)
 
 
 def _not_null(field: pa.Field) -> pa.Field:
@@ -205,7 +250,8 @@ def _inspect_root(source: Source, wanted: Sequence[str], weight: str) -> Content
         entries = int(tree.num_entries)
         with reading(source.path, entries):
             schema = schema_of(_no_entries(tree, names)) if names else None
-            sumw, sumw_from = _sum_of_weights(file, tree, branches, weight)
+            weighed = schema is not None and is_weight(schema, weight)
+            sumw, sumw_from = _sum_of_weights(file, tree, weight, weighed)
         return Content(str(file.file.uuid), entries, schema, branches, sumw, sumw_from)
 
 
@@ -227,8 +273,8 @@ def _tree(file: Any, source: Source) -> Any:
 _SUMW = re.compile(r"genEventSumw_?")
 
 
-def _sum_of_weights(file: Any, tree: Any, branches: frozenset[str], weight: str) -> tuple[float | None, str]:
-    """Sum over all events that were processed: from the Runs tree, else over the events of the file.
+def _sum_of_weights(file: Any, tree: Any, weight: str, weighed: bool) -> tuple[float | None, str]:
+    """Sum over all events that were processed: from the Runs tree, else over the events of the file, if it has weights.
 
     The Runs tree has the sum of ``genWeight`` alone (``genEventSumw``, or ``genEventSumw_`` in some productions).
     """
@@ -236,7 +282,7 @@ def _sum_of_weights(file: Any, tree: Any, branches: frozenset[str], weight: str)
         runs = file["Runs"]
         for name in filter(_SUMW.fullmatch, runs.keys()):
             return math.fsum(runs[name].array(library="np").tolist()), f"Runs.{name}"
-    if weight in branches:
+    if weighed:
         values = tree[weight].array(library="np").astype(np.float64)
         return math.fsum(values.tolist()), f"unselected sum of {weight}"
     return None, ""

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from dataclasses import replace as changed
 from typing import Any, Protocol
 
 from dask_augment.contract import Measure
-from dask_augment.dataset.job import Job
+from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.merge import Group, merge, merge_groups
 from dask_augment.dataset.receipt import Part, Receipt, Written
 from dask_augment.dataset.schema import to_table
 from dask_augment.dataset.sink import Sink
 from dask_augment.frames import total
-from dask_augment.frames.eager import Stage, Step
+from dask_augment.frames.stage import Stage
+from dask_augment.frames.steps import Step
+from dask_augment.identity import RepeatedIds
 from dask_augment.meters import Account
 from dask_augment.runs.checkpoint import CheckpointReader
 from dask_augment.runs.pools import Pool
-from dask_augment.runs.prepare import RunFailed
+from dask_augment.runs.prepare import for_dataset
 from dask_augment.runs.reader import Reader
 from dask_augment.runs.sources import BadInput
 
@@ -64,7 +65,7 @@ class Write:
         events = self.reader(part)
         account = Account()
         before = self.reader.account(part)
-        pieces = _for_dataset(self.stage, part.dataset).pieces(events, SLICE, account)
+        pieces = for_dataset(self.stage, part.dataset).pieces(events, SLICE, account)
         tables = (to_table(piece[list(self.columns)], self.sink.schema) for piece in pieces)
         return self.sink.write_part(part, tables, lambda: account if before is None else before.then(account))
 
@@ -82,13 +83,8 @@ class Ask:
     def __call__(self, parts: tuple[Part, ...]) -> Any:
         """The total over these parts; None where they have no rows to ask."""
         return total(
-            _for_dataset(self.stage, part.dataset).measure(self.reader(part), self.measure, self.label)
-            for part in parts
+            for_dataset(self.stage, part.dataset).measure(self.reader(part), self.measure, self.label) for part in parts
         )
-
-
-def _for_dataset(stage: Stage, dataset: str) -> Stage:
-    return changed(stage, setting=changed(stage.setting, dataset=dataset))
 
 
 @dataclass(frozen=True)
@@ -129,23 +125,69 @@ class Finished:
             self.seconds[label] = self.seconds.get(label, 0.0) + seconds
 
 
-def written(write: Write, parts: Sequence[Part], done: Finished, pool: Pool, show: Progress) -> Finished:
-    """Write the parts that are not done."""
-    left = [part for part in parts if part.id not in done.files]
-    show.start("augmenting", len(parts))
-    show.advance(len(parts) - len(left))
-    unreadable = []
-    for part, outcome in pool.map(write, left):
-        if isinstance(outcome, BadInput):
-            unreadable.append(outcome)
-        elif isinstance(outcome, BaseException):
-            raise failed("augmenting", part, outcome) from outcome
-        else:
-            done.add(outcome)
-        show.advance(1)
-    if unreadable:
-        raise Unreadable(unreadable)
-    return done
+class Way(Protocol):
+    """How a run puts questions to its parts and writes them: with readers of ours, or with those of coffea."""
+
+    @property
+    def pool(self) -> Pool:
+        """Does the tasks that read no input."""
+
+    @property
+    def stores(self) -> bool:
+        """Whether events can be stored between two passes, and read from there."""
+
+    def ask(self, segment: Segment, stage: Stage, measure: Measure[Any], label: str) -> Any:
+        """The total of the answers of all parts to one question of a learner, after the stage."""
+
+    def write(self, segment: Segment, sink: Sink, columns: tuple[str, ...], done: Finished) -> None:
+        """Write the parts that are not done, and add them to those that are."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """With readers of ours, by tasks in a pool."""
+
+    pool: Pool
+    show: Progress
+    stores = True
+
+    def ask(self, segment: Segment, stage: Stage, measure: Measure[Any], label: str) -> Any:
+        """The total over all parts; Unreadable where files of theirs cannot be read."""
+        needed = stage.needs(measure.uses(), keyed=measure.keyed)
+        question = Ask(segment.reader.narrowed(needed), stage, measure, label)
+        size = max(1, min(32, len(segment.parts) // (4 * self.pool.workers)))
+        batches = [segment.parts[i : i + size] for i in range(0, len(segment.parts), size)]
+        self.show.start(f"learning {label}", len(batches))
+        answers, unreadable = [], []
+        for batch, outcome in self.pool.map(question, batches):
+            if isinstance(outcome, BadInput):
+                unreadable.append(outcome)
+            elif isinstance(outcome, RepeatedIds):
+                raise outcome
+            elif isinstance(outcome, BaseException):
+                raise failed(f"learning {label} from", batch[0], outcome) from outcome
+            answers.append(outcome)
+            self.show.advance(1)
+        if unreadable:
+            raise Unreadable(unreadable)
+        return total(answers)
+
+    def write(self, segment: Segment, sink: Sink, columns: tuple[str, ...], done: Finished) -> None:
+        """Write the parts that are not done; Unreadable where files of theirs cannot be read."""
+        left = [part for part in segment.parts if part.id not in done.files]
+        self.show.start("augmenting", len(segment.parts))
+        self.show.advance(len(segment.parts) - len(left))
+        unreadable = []
+        for part, outcome in self.pool.map(Write(segment.reader, segment.stage, sink, columns), left):
+            if isinstance(outcome, BadInput):
+                unreadable.append(outcome)
+            elif isinstance(outcome, BaseException):
+                raise failed("augmenting", part, outcome) from outcome
+            else:
+                done.add(outcome)
+            self.show.advance(1)
+        if unreadable:
+            raise Unreadable(unreadable)
 
 
 @dataclass(frozen=True)

@@ -4,97 +4,102 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace as changed
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
+from zipfile import BadZipFile
 
-from dask_augment.contract import Learner, Measure
+from dask_augment.contract import Learner
+from dask_augment.dataset import files
 from dask_augment.dataset.job import Job
 from dask_augment.dataset.layout import encode
 from dask_augment.dataset.schema import schema_of
-from dask_augment.forms import typetracer
 from dask_augment.frames import learned as learned_by
-from dask_augment.frames import refuse_repeats, total
-from dask_augment.frames.eager import Stage, Step
-from dask_augment.identity import POSITION, RepeatedIds
-from dask_augment.learned import load
+from dask_augment.frames import refuse_repeats
+from dask_augment.frames.steps import Step
+from dask_augment.identity import POSITION
+from dask_augment.learned import Learned, load
 from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
-from dask_augment.runs.pools import Pool
-from dask_augment.runs.sources import BadInput
-from dask_augment.runs.tasks import Ask, Finished, Progress, Segment, Unreadable, Write, failed, written
+from dask_augment.runs.prepare import shape_of
+from dask_augment.runs.tasks import Finished, Segment, Way
 
 _IN_MANIFEST = 2**20
 
 
-def taught(segment: Segment, job: Job, pool: Pool, show: Progress) -> Segment:
-    """The segment with every learner taught; what was learned is kept in staging, for a run that goes on."""
+def taught(segment: Segment, job: Job, way: Way) -> Segment:
+    """The segment with every learner taught; what was learned is kept in staging, for a run that goes on.
+
+    First it is made sure that no event stands twice, which would be wrong whatever the steps are.
+    """
     folder = job.staging / "learned"
-    if segment.stage.keyed and segment.stage.setting.ids != POSITION and not (folder / "ids.json").exists():
-        refuse_repeats(changed(segment.stage, steps=()), _put(segment, pool, show), "ids")
-        _note(folder / "ids.json", {"unique": True})
+    ids = folder / "ids.json"
+    if segment.stage.setting.ids != POSITION and not _noted(ids):
+        refuse_repeats(changed(segment.stage, steps=()), partial(way.ask, segment), "ids")
+        _note(ids, {"unique": True})
     for step in segment.stage.steps:
         if not isinstance(step.augmenter, Learner) or step.augmenter.learned is not None:
             continue
-        note = folder / f"{encode(step.label)}.json"
-        if note.exists():
-            learned = load(str(folder), json.loads(note.read_text())["digest"])
+        note = folder / "steps" / f"{encode(step.label)}.json"
+        learned = _kept(folder, _noted(note).get("digest"))
+        if learned is not None:
             learner: Any = changed(step.augmenter, learned=learned)
         else:
-            segment = _checkpointed(segment, step, job, pool, show)
+            segment = _checkpointed(segment, step, job, way)
             before = segment.stage.before(step.label)
-            learner = learned_by(step, before, _put(segment, pool, show), str(folder), check_ids=False)
+            learner = learned_by(step, before, partial(way.ask, segment), str(folder), check_ids=False)
+            if _kept(folder, learner.learned.digest) is None:
+                # A file of its name was there, cut short.
+                learner.learned.put(str(folder))
             _note(note, {"digest": learner.learned.digest})
         segment = changed(segment, stage=segment.stage.with_step(changed(step, augmenter=learner)))
     return segment
 
 
 def _note(path: Path, values: Mapping[str, Any]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps(values))
-    draft.rename(path)
+    """Write a note; a run that is killed now leaves all of it or nothing."""
+    files.make_folder(path.parent)
+    draft = path.with_name(f"{path.name}.{uuid4().hex[:12]}")
+    files.write_new(draft, [json.dumps(values).encode()])
+    files.rename(draft, path)
+    files.sync_folder(path.parent)
 
 
-def _put(segment: Segment, pool: Pool, show: Progress) -> Callable[[Stage, Measure[Any], str], Any]:
-    """Puts one question to all parts of the segment."""
-
-    def put(stage: Stage, measure: Measure[Any], label: str) -> Any:
-        needed = stage.needs(measure.uses(), keyed=measure.keyed)
-        ask = Ask(segment.reader.narrowed(needed), stage, measure, label)
-        size = max(1, min(32, len(segment.parts) // (4 * pool.workers)))
-        batches = [segment.parts[i : i + size] for i in range(0, len(segment.parts), size)]
-        show.start(f"learning {label}", len(batches))
-        answers, unreadable = [], []
-        for batch, outcome in pool.map(ask, batches):
-            if isinstance(outcome, BadInput):
-                unreadable.append(outcome)
-            elif isinstance(outcome, RepeatedIds):
-                raise outcome
-            elif isinstance(outcome, BaseException):
-                raise failed(f"learning {label} from", batch[0], outcome) from outcome
-            answers.append(outcome)
-            show.advance(1)
-        if unreadable:
-            raise Unreadable(unreadable)
-        return total(answers)
-
-    return put
+def _noted(path: Path) -> dict[str, Any]:
+    """What a note says; nothing where there is none that can be read."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
-def _checkpointed(segment: Segment, step: Step, job: Job, pool: Pool, show: Progress) -> Segment:
+def _kept(folder: Path, digest: str | None) -> Learned | None:
+    """The arrays that were put here; None, and they are out of the way, where they cannot be read."""
+    if digest is None:
+        return None
+    try:
+        return load(str(folder), digest)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        files.remove(folder / f"{digest}.npz")
+        return None
+
+
+def _checkpointed(segment: Segment, step: Step, job: Job, way: Way) -> Segment:
     """The segment with the steps before ``step`` done and stored, where doing them for every question would cost.
 
     Dropping rows and making columns costs little more than reading, and products that nobody asks for are pruned.
     """
     before = segment.stage.before(step.label)
-    if not any(s.augmenter.makes or s.augmenter.resources() for s in before.steps):
+    if not way.stores or not any(s.augmenter.makes or s.augmenter.resources() for s in before.steps):
         return segment
-    shape = before.shape_only(typetracer(segment.reader.form()))
+    shape = shape_of(before, segment.reader)
+    columns = tuple(shape.fields)
     sink = checkpoint_sink(job.staging / "stages" / encode(step.label), schema_of(shape))
-    write = Write(segment.reader, before, sink, tuple(shape.fields))
-    written(write, segment.parts, Finished(), pool, show)
-    reader = CheckpointReader(sink, tuple(shape.fields))
+    way.write(changed(segment, stage=before), sink, columns, Finished())
+    reader = CheckpointReader(sink, columns)
     return Segment(reader, segment.parts, segment.stage.after(before), segment.done + before.steps)
 
 

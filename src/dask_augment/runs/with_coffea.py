@@ -3,72 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace as changed
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-from dask_augment.contract import Learner
-from dask_augment.dataset.commit import each_receipt, open_staging, publish
-from dask_augment.dataset.job import AlreadyCommitted
-from dask_augment.dataset.receipt import Part
-from dask_augment.frames import learned, refuse_repeats
+from dask_augment.contract import Measure
+from dask_augment.dataset.sink import Sink
 from dask_augment.frames.coffea import AugmentProcessor, Chunks
-from dask_augment.frames.eager import Stage
+from dask_augment.frames.stage import Stage
+from dask_augment.identity import POSITION
 from dask_augment.plan import Inputs, Plan, PlanError
 from dask_augment.runs.pools import Iterative
-from dask_augment.runs.prepare import Work, prepare, refuse_unfinished
-from dask_augment.runs.result import Result
+from dask_augment.runs.prepare import Work, prepare
 from dask_augment.runs.sources import find
-from dask_augment.runs.tasks import Finished, Silent, merged
-from dask_augment.runs.teaching import learned_of
+from dask_augment.runs.tasks import Finished, Segment
 
 # NanoAODSchema gives photons a mass and a charge of its own, whatever the file says.
 _OVERWRITTEN = ("Photon_mass", "Photon_charge")
 
 
-def publish_with(plan: Plan, path: Path, runner: Any, *, resume: bool = False, replace: bool = False) -> Result:
-    """Learn, augment and write in the chunks of this ``processor.Runner``, and publish.
+def on_runner(plan: Plan, path: Path, runner: Any) -> tuple[Work, OnRunner]:
+    """The work of a plan in the chunks of this ``processor.Runner``, and what asks and writes them.
 
     The rows and values are those of every other way to run the plan. Errors: PlanError for what only our own readers
     can do; else as :func:`dask_augment.run`.
     """
     inputs = plan.inputs
     assert isinstance(inputs, Inputs)
+    if runner.maxchunks is not None:
+        raise PlanError(
+            f"the Runner has maxchunks={runner.maxchunks}, which reads a part of the events only: leave it out, or run "
+            "the plan without runner=, with limit_files for a trial"
+        )
     work = prepare(plan, path, Iterative(), chunksize=runner.chunksize)
     _refuse(work, inputs, runner)
-    chunks = Chunks(runner, _fileset(inputs), inputs.tree, weight=work.reader.weight, factors=work.reader.factors)
-    items = {_part(item).id: item for item in chunks.items}
-    job = changed(work.job, parts=tuple(map(_part, chunks.items)))
-    refuse_unfinished(job, resume)
-    sink = open_staging(job, replace=replace)
-    if isinstance(sink, AlreadyCommitted):
-        return Result(path, sink.manifest, {}, already=True)
-    stage = _taught(work.stage, chunks, str(job.staging / "learned"))
-    setting = stage.setting
-    processor = AugmentProcessor(
-        *((step.label, step.augmenter) for step in stage.steps),
-        purpose="training",
-        seed=setting.seed,
-        sink=sink,
-        weight=work.reader.weight,
-        factors=work.reader.factors,
-        ids="position" if inputs.ids == "position" else setting.ids,
-        weights=setting.weights,
-        split=setting.split,
+    reader = work.reader
+    chunks = Chunks(runner, _fileset(inputs), inputs.tree, weight=reader.weight, factors=reader.factors)
+    order = {(part.dataset, part.input["file"]): number for number, part in enumerate(work.parts)}
+    found = sorted(
+        chunks.parts, key=lambda chunk: (order[chunk[0].dataset, chunk[0].input["file"]], chunk[0].input["start"])
     )
-    done = {receipt.part for receipt in each_receipt(job)}
-    left = [item for part, item in items.items() if part not in done]
-    if left:
+    parts = tuple(part for part, _ in found)
+    items = {part.id: item for part, item in found}
+    return replace(work, parts=parts, job=replace(work.job, parts=parts)), OnRunner(chunks, items)
+
+
+@dataclass(frozen=True)
+class OnRunner:
+    """Asks and writes the chunks of a Runner. Events are not stored between two passes: chunks come from files."""
+
+    chunks: Chunks
+    items: Mapping[str, Any]
+    """The chunk of each part, by the part's id."""
+    pool = Iterative()
+    stores = False
+
+    def ask(self, segment: Segment, stage: Stage, measure: Measure[Any], label: str) -> Any:  # noqa: ARG002  all chunks are asked
+        """The total over all chunks."""
+        return self.chunks.ask(stage, measure, label)
+
+    def write(self, segment: Segment, sink: Sink, columns: tuple[str, ...], done: Finished) -> None:  # noqa: ARG002  the sink's
+        """Write the chunks that are not done."""
+        left = [part for part in segment.parts if part.id not in done.files]
+        if not left:
+            return
+        setting = segment.stage.setting
+        processor = AugmentProcessor(
+            *((step.label, step.augmenter) for step in segment.steps),
+            purpose="training",
+            seed=setting.seed,
+            sink=sink,
+            weight=self.chunks.weight,
+            factors=self.chunks.factors,
+            ids="position" if setting.ids == POSITION else setting.ids,
+            weights=setting.weights,
+            split=setting.split,
+        )
         # A skipped file would be missing, and coffea's checkpoints know nothing of what was written.
-        changed(runner, skipbadfiles=False, use_result_type=False, checkpointer=None).run(left, processor)
-    normalisation = {name: entry.to_dict() for name, entry in work.normalisation.items()}
-    extra = {"normalisation": normalisation, "learned": learned_of(stage.steps)}
-    finished = Finished()
-    for receipt in each_receipt(job):
-        finished.add(receipt)
-    manifest = publish(job, merged=merged(job, finished, Iterative(), Silent()), replace=replace, extra=extra)
-    return Result(path, manifest, {}, already=False)
+        runner = replace(self.chunks.runner, skipbadfiles=False, use_result_type=False, checkpointer=None)
+        runner.run([self.items[part.id] for part in left], processor)
+        for part in left:
+            receipt = sink.receipt(part.id)
+            # Publishing names the parts that have none.
+            if receipt is not None:
+                done.add(receipt)
 
 
 def _refuse(work: Work, inputs: Inputs, runner: Any) -> None:
@@ -92,25 +110,3 @@ def _fileset(inputs: Inputs) -> Mapping[str, Any]:
         }
         for name in metadata
     }
-
-
-def _part(item: Any) -> Part:
-    """The part that a chunk is, as the processor will see it."""
-    where = {
-        "file": item.filename,
-        "uuid": str(UUID(bytes=item.fileuuid)),
-        "tree": item.treename,
-        "start": item.entrystart,
-        "stop": item.entrystop,
-    }
-    return Part.of(item.dataset, where)
-
-
-def _taught(stage: Stage, chunks: Chunks, artefacts: str) -> Stage:
-    if stage.keyed:
-        refuse_repeats(changed(stage, steps=()), chunks.ask, "ids")
-    for step in stage.steps:
-        if isinstance(step.augmenter, Learner) and step.augmenter.learned is None:
-            learner = learned(step, stage.before(step.label), chunks.ask, artefacts, check_ids=False)
-            stage = stage.with_step(changed(step, augmenter=learner))
-    return stage

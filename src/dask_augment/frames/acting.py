@@ -1,0 +1,106 @@
+"""One step on one slice of events in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import awkward as ak
+import numpy as np
+from awkward.contents import Content
+from numpy.typing import NDArray
+
+from dask_augment import columns as cols
+from dask_augment import forms
+from dask_augment.contract import KINDS
+from dask_augment.draw import composed
+from dask_augment.frames.given import draw_of, only
+from dask_augment.frames.planning import promised, refuse, shape, splits
+from dask_augment.frames.promise import checked
+from dask_augment.frames.rows import CHANGED, changed, kept, merged, spares_originals, spread, training_rows
+from dask_augment.frames.steps import Setting, Step, refuse_unlearned
+from dask_augment.identity import copy_numbers
+from dask_augment.meters import Account
+
+
+def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.Array:
+    """The events after a step; ``account`` is told of the rows that it dropped and made."""
+    augmenter = step.augmenter
+    refuse_unlearned(step)
+    refuse(step, events, setting)
+    types = promised(step, events, setting)
+    rows = acting_rows(step, events, setting)
+    count = len(events) if rows is None else len(rows)
+    if count == 0:
+        if len(events) == 0:
+            return forms.empty(shape(step, forms.typetracer(events), types))
+        new = {name: kept(events, name, kind) for name, kind in types.items()}
+        return cols.assemble(events, new, like=augmenter.uses())
+    acting = events if rows is None else events[rows]
+    draw = draw_of(step.label, acting, setting) if augmenter.keyed else None
+    output = checked(step, augmenter.apply(only(acting, augmenter.uses(), setting), draw), types, count)
+    if augmenter.keeps_rows:
+        columns = {name: output.columns[name] for name in augmenter.produces()}
+        if CHANGED in types:
+            columns[CHANGED] = changed(acting, step)
+        if rows is not None:
+            columns = spread(events, columns, types, rows)
+        return cols.assemble(events, columns, like=augmenter.uses())
+    columns = dict(output.columns)
+    source = np.arange(count) if output.source is None else output.source
+    nth = np.zeros(len(source), np.int64) if output.nth is None else output.nth.astype(np.int64)
+    made = int(np.count_nonzero(nth))
+    _count(account.made, step.label, made)
+    _count(account.dropped, step.label, count - (len(source) - made))
+    if augmenter.makes:
+        columns |= made_columns(step, acting, setting, source, nth, types, columns)
+    return _with_the_rest(step, events, rows, source, columns, types)
+
+
+def acting_rows(step: Step, events: ak.Array, setting: Setting) -> NDArray[np.int64] | None:
+    """Rows that a step acts on; None for all. Training steps leave test rows alone, and alterations the originals."""
+    if step.augmenter.use != "training":
+        return None
+    mask: NDArray[np.bool_] | None = None
+    if splits(step, events, setting):
+        mask = training_rows(events, setting.split)
+    if spares_originals(step) and cols.has(events, "augment_kind"):
+        made = np.asarray(cols.plain(cols.column(events, "augment_kind")).data) != 0
+        mask = made if mask is None else mask & made
+    return None if mask is None or bool(mask.all()) else np.flatnonzero(mask)
+
+
+def made_columns(
+    step: Step, events: ak.Array, setting: Setting, source: NDArray[np.int64], nth: NDArray[np.int64],
+    types: Mapping[str, ak.types.Type], given: Mapping[str, Content],
+) -> dict[str, Content]:  # fmt: skip
+    """What the frame writes about made rows: kind, copy number, and physics weights of 0."""
+    made = nth > 0
+    kind = np.asarray(kept(events, "augment_kind", types["augment_kind"]).data)[source]
+    copy = composed(copy_numbers(events)[source], step.label, nth)
+    kind = np.where(made, np.int8(KINDS[step.augmenter.makes]), kind).astype(np.int8)
+    columns: dict[str, Content] = {"augment_kind": cols.as_content(kind), "augment_copy": cols.as_content(copy)}
+    for name in setting.weights:
+        if name in types:
+            weight = given[name] if name in given else cols.plain(cols.column(events, name))[source]
+            values = np.asarray(weight.data)
+            columns[name] = cols.as_content(np.where(made, np.zeros(1, values.dtype), values))
+    return columns
+
+
+def _with_the_rest(
+    step: Step, events: ak.Array, rows: NDArray[np.int64] | None, source: NDArray[np.int64],
+    columns: Mapping[str, Content], types: Mapping[str, ak.types.Type],
+) -> ak.Array:  # fmt: skip
+    """The rows of the result: sources in order, each followed by its children; rows not acted on stay as they are."""
+    if rows is None:
+        return cols.assemble(events, columns, source, step.augmenter.uses())
+    rest = np.setdiff1d(np.arange(len(events)), rows, assume_unique=True)
+    order = np.argsort(np.concatenate([rows[source], rest]), kind="stable")
+    untouched = events[rest]
+    both = {name: merged(columns[name], kept(untouched, name, types[name]), order) for name in columns}
+    return cols.assemble(events, both, np.concatenate([rows[source], rest])[order], step.augmenter.uses())
+
+
+def _count(counts: dict[str, int], label: str, number: int) -> None:
+    if number:
+        counts[label] = counts.get(label, 0) + number

@@ -1,0 +1,187 @@
+"""What steps read and give, and what they are refused for, from promises and the form of the events alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import awkward as ak
+
+from dask_augment import columns as cols
+from dask_augment import forms
+from dask_augment.frames.given import given, seed_of
+from dask_augment.frames.rows import CHANGED, PROVENANCE, alters, changed_bit, spares_originals
+from dask_augment.frames.steps import Setting, Step, refuse_other_key
+from dask_augment.identity import refuse_keyless
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps in order, with the setting that they share."""
+
+    steps: tuple[Step, ...]
+    setting: Setting
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return (*((s.label, s.position, s.augmenter.digest) for s in self.steps), repr(self.setting))
+
+    @property
+    def keyed(self) -> bool:
+        """Whether any step reads ids."""
+        return any(step.augmenter.keyed for step in self.steps)
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether rows stay as they are."""
+        return all(step.augmenter.keeps_rows for step in self.steps)
+
+    @property
+    def changed_bits(self) -> dict[str, int]:
+        """Labels of the steps that may alter values, each with its bit in ``augment_changed``."""
+        return {
+            step.label: changed_bit(step)
+            for step in self.steps
+            if step.augmenter.use == "training" and step.augmenter.keeps_rows
+        }
+
+    def before(self, label: str) -> Self:
+        """The steps before this one."""
+        at = next(i for i, step in enumerate(self.steps) if step.label == label)
+        return replace(self, steps=self.steps[:at])
+
+    def after(self, done: Steps) -> Self:
+        """The steps that are left when those of ``done``, the first ones, are done."""
+        return replace(self, steps=self.steps[len(done.steps) :])
+
+    def with_step(self, step: Step) -> Self:
+        """The same with this step in place of the one of its label."""
+        return replace(self, steps=tuple(step if old.label == step.label else old for old in self.steps))
+
+    def pruned(self, needed: frozenset[str]) -> Self:
+        """Without row-keeping steps whose products nobody needs; ``needed`` are the columns asked for at the end."""
+        wanted = {cols.dotted(name) for name in needed}
+        kept: list[Step] = []
+        for step in reversed(self.steps):
+            products = {cols.dotted(name) for name in step.augmenter.produces()}
+            if step.augmenter.keeps_rows and not products & wanted:
+                continue
+            kept.append(step)
+            extra = set(step.augmenter.uses()) | (set(self.setting.ids) if step.augmenter.keyed else set())
+            if step.augmenter.use == "training" and self.setting.split is not None:
+                extra.add(self.setting.split)
+            wanted |= {cols.dotted(name) for name in extra}
+        return replace(self, steps=tuple(reversed(kept)))
+
+    def needs(self, final: Iterable[str], *, keyed: bool) -> frozenset[str]:
+        """Every column that the steps and a question about ``final`` may read, whether there is one or not."""
+        setting = self.setting
+        needed = {*final, *PROVENANCE, CHANGED, setting.split or "split", "dataset"}
+        for step in self.steps:
+            needed |= step.augmenter.uses()
+        if keyed or self.keyed:
+            needed |= {*setting.ids}
+        if not self.keeps_rows:
+            needed |= {*setting.weights}
+        return frozenset(needed)
+
+
+# One step ------------------------------------------------------------------------------------------------------------
+
+
+def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
+    """Raise where a step cannot do what it says with these events, or would falsify their weights in silence."""
+    augmenter = step.augmenter
+    refuse_other_key(step, setting)
+    if augmenter.keyed:
+        seed_of(step.label, setting)
+        refuse_keyless(events, setting.ids, setting.dataset)
+    if augmenter.makes and augmenter.use != "training":
+        raise ValueError(
+            f'step {step.label!r} makes {augmenter.makes}, so it must say use = "training": otherwise it would make them '
+            "of test events too, and of those in an analysis"
+        )
+    weights = [name for name in setting.weights if cols.has(events, name)]
+    if augmenter.makes and setting.weights and not weights:
+        raise cols.MissingColumn(
+            f"step {step.label!r} makes rows, whose physics weight must be 0, and the events have none of the weight "
+            f"columns {list(setting.weights)}: name those that they have with weights=[...], or say weights=() where "
+            "there are none"
+        )
+    produced = {cols.dotted(name) for name in augmenter.produces()}
+    left = [name for name in weights if cols.dotted(name) not in produced]
+    drops = augmenter.use == "training" and not augmenter.keeps_rows and not augmenter.makes
+    if drops and left and len(left) < len(weights):
+        rescaled = [name for name in weights if name not in left]
+        raise ValueError(
+            f"step {step.label!r} drops rows and rescales the weights {rescaled}, but not {left}, whose sums would no "
+            f"longer be right: give the step weights={weights}, or leave those columns out"
+        )
+
+
+def splits(step: Step, events: ak.Array, setting: Setting) -> bool:
+    """Whether a column tells the training step which rows are for training; it must where rows are changed."""
+    split = setting.split
+    if split is None:
+        return False
+    if cols.has(events, split):
+        return True
+    if not step.augmenter.keeps_rows:
+        raise cols.MissingColumn(
+            f"step {step.label!r} changes the rows of training events, but there is no column {split!r} that tells "
+            "them from test events: put Split(train=0.8) before it, or say split=None to change all rows"
+        )
+    return False
+
+
+def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
+    """All columns that a step needs of these events: those it uses, ids, provenance, split and weights."""
+    augmenter = step.augmenter
+    needed = set(augmenter.uses() - given(augmenter.uses(), events, setting))
+    if augmenter.keyed:
+        needed |= set(setting.ids)
+        needed |= {"dataset"} if setting.dataset is None else set()
+    if augmenter.keyed or augmenter.makes:
+        needed |= {name for name in PROVENANCE if cols.has(events, name)}
+    if augmenter.use == "training":
+        needed |= _spared(step, events, setting)
+    if augmenter.makes:
+        needed |= {name for name in setting.weights if cols.has(events, name)}
+    if alters(step, events) and cols.has(events, CHANGED):
+        needed.add(CHANGED)
+    return frozenset(needed)
+
+
+def _spared(step: Step, events: ak.Array, setting: Setting) -> set[str]:
+    """What a training step needs to tell the rows that it leaves alone, and to fill up its columns for those."""
+    tell = {setting.split or ""} if splits(step, events, setting) else set()
+    if spares_originals(step) and cols.has(events, "augment_kind"):
+        tell.add("augment_kind")
+    if not tell:
+        return set()
+    produced = step.augmenter.produces()
+    counters = {f"n{name.partition('.')[0]}" for name in produced if "." in name and not cols.has(events, name)}
+    return (
+        tell
+        | {name for name in produced if cols.has(events, name)}
+        | {name for name in counters if cols.has(events, name)}
+    )
+
+
+def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.types.Type]:
+    """Types of all columns that the result has anew: the step's own, and those that the frame writes for it."""
+    types = forms.promised(events.layout, step.augmenter.produces())
+    written = dict(PROVENANCE) if step.augmenter.makes else {}
+    if alters(step, events):
+        written[CHANGED] = "int64"
+    types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}
+    if step.augmenter.makes:
+        weights = {name: None for name in setting.weights if cols.has(events, name)}
+        types |= {name: kind for name, kind in forms.promised(events.layout, weights).items() if name not in types}
+    return types
+
+
+def shape(step: Step, events: ak.Array, types: Mapping[str, ak.types.Type]) -> ak.Array:
+    """The form of the result of a step that gives columns of these types, for events that are typetracers."""
+    augmenter = step.augmenter
+    return forms.shape_only(events, types, keeps_rows=augmenter.keeps_rows, like=augmenter.uses())

@@ -1,0 +1,126 @@
+"""A stage: the steps that a frame runs on each partition, and the questions that it asks of the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from dask.base import tokenize
+
+from dask_augment import columns as cols
+from dask_augment import forms
+from dask_augment.contract import Measure
+from dask_augment.frames.acting import act
+from dask_augment.frames.given import draw_of, given, only, seed_of
+from dask_augment.frames.planning import Steps, promised, reads, refuse, shape
+from dask_augment.frames.rows import PROVENANCE, training_rows
+from dask_augment.identity import refuse_keyless
+from dask_augment.meters import Account
+
+TREE_WIDTH = 16
+"""Answers that one task of a reduction adds up."""
+
+
+@dataclass(frozen=True)
+class Stage(Steps):
+    """Steps in order, run on awkward events in memory: every frame calls this for each of its partitions."""
+
+    def run(self, events: ak.Array, account: Account | None = None) -> ak.Array:
+        """Augment one slice of events; ``account`` is told what became of the rows."""
+        if account is None:
+            # Nobody asked for sums of weights, and a lazy reader may not have read the weights.
+            for step in self.steps:
+                events = act(step, events, self.setting, Account())
+            return events
+        account.rows_in += len(events)
+        _add_weights(account.weights_in, events, self.setting.weights)
+        for step in self.steps:
+            began = time.perf_counter()
+            events = act(step, events, self.setting, account)
+            account.seconds[step.label] = account.seconds.get(step.label, 0.0) + time.perf_counter() - began
+        account.rows_out += len(events)
+        _add_weights(account.weights_out, events, self.setting.weights)
+        return events
+
+    def pieces(self, events: ak.Array, rows: int, account: Account | None = None) -> Iterator[ak.Array]:
+        """Augment a slice at a time, so that about ``rows`` rows come out at once: the same rows as :meth:`run`.
+
+        How far rows multiply is seen from slice to slice.
+        """
+        size = rows if self.keeps_rows else max(rows // 16, 1)
+        start = 0
+        while start < max(len(events), 1):
+            piece = self.run(events[start : start + size], account)
+            yield piece
+            start += size
+            size = max(1, min(4 * size, rows, size * rows // max(len(piece), 1)))
+
+    def shape_only(self, events: ak.Array) -> ak.Array:
+        """The form of the result for events that are typetracers; marks the columns that will be read."""
+        for step in self.steps:
+            refuse(step, events, self.setting)
+            forms.touch(events, reads(step, events, self.setting))
+            events = shape(step, events, promised(step, events, self.setting))
+        return events
+
+    def measure(self, events: ak.Array, measure: Measure[Any], label: str) -> Any:
+        """The answer to one question of the learner ``label`` about these events; None where there are none to ask."""
+        events = self.run(events)
+        training = training_rows(events, self.setting.split)
+        if training is not None:
+            events = events[training]
+        if len(events) == 0:
+            return None
+        draw = draw_of(label, events, self.setting) if measure.keyed else None
+        return measure.measure(only(events, measure.uses(), self.setting), draw)
+
+    def touch(self, events: ak.Array, measure: Measure[Any], label: str) -> None:
+        """Mark the columns that :meth:`measure` reads of events that are typetracers."""
+        events = self.shape_only(events)
+        setting = self.setting
+        needed = set(measure.uses() - given(measure.uses(), events, setting))
+        if measure.keyed:
+            seed_of(label, setting)
+            refuse_keyless(events, setting.ids, setting.dataset)
+            needed |= {*setting.ids} | ({"dataset"} if setting.dataset is None else set())
+            needed |= {name for name in PROVENANCE if cols.has(events, name)}
+        if setting.split is not None and cols.has(events, setting.split):
+            needed.add(setting.split)
+        forms.touch(events, needed)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stage as the function of a layer of a graph, named after its steps."""
+
+    function: Callable[[Any, Stage], Any]
+    stage: Stage
+
+    @property
+    def __name__(self) -> str:
+        return f"augment-{'-'.join(step.label for step in self.stage.steps)}".replace("_", "-")
+
+    def __call__(self, events: Any) -> Any:
+        """What the frame's function makes of one partition."""
+        return self.function(events, self.stage)
+
+    def __dask_tokenize__(self) -> Any:
+        return ("dask_augment", self.stage.__dask_tokenize__())
+
+
+def question_token(events: Any, stage: Stage, measure: Measure[Any], label: str) -> str:
+    """The token of one question: not that of another one of a class with the same configuration."""
+    token: str = tokenize(events, stage, type(measure).__qualname__, measure, label)
+    return token
+
+
+def _add_weights(sums: dict[str, tuple[float, float]], events: ak.Array, names: Sequence[str]) -> None:
+    for name in names:
+        if cols.has(events, name):
+            values = np.asarray(cols.plain(cols.column(events, name)).data, dtype=np.float64)
+            w, w2 = sums.get(name, (0.0, 0.0))
+            sums[name] = (w + float(values.sum()), w2 + float(np.square(values).sum()))
