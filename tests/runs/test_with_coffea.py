@@ -32,7 +32,6 @@ STEPS: tuple[Any, ...] = (
             strata=["dataset", da.Bins("MET.pt", [0, 3])],
             allocation="proportional",
             size=30,
-            weights=("weight", "genWeight"),
         ),
     ),
     da.Repeat(n=2),

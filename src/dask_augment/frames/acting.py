@@ -79,7 +79,7 @@ def made_columns(
     copy = composed(copy_numbers(events)[source], step.label, nth)
     kind = np.where(made, np.int8(KINDS[step.augmenter.makes]), kind).astype(np.int8)
     columns: dict[str, Content] = {"augment_kind": cols.as_content(kind), "augment_copy": cols.as_content(copy)}
-    for name in setting.weights:
+    for name in setting.zeroed:
         if name in types:
             weight = given[name] if name in given else cols.plain(cols.column(events, name))[source]
             values = np.asarray(weight.data)

@@ -141,17 +141,15 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
 
     Parameters
     ----------
-    augmenters, seed, ids, split
+    augmenters, seed, ids, weights, split
         As in :func:`dask_augment.augment`; ``ids="position"``: the file's uuid and the entry in it.
-    weights
-        Physics weights, 0 on made rows. None: "weight", and the column that it is made from where the sink keeps it.
     purpose
         "training" runs all steps. "analysis" leaves out those for training only.
     sink
         Where parts are written; its schema says which columns.
     weight
         Column that ``weight`` is made from, times the data set's entry in ``factors``; where a file lacks it, 1 takes
-        its place. None: the events have the weights they need.
+        its place. It is 0 on made rows too, where it is kept. None: the events have the weights they need.
     rows
         Rows augmented at a time; memory stays bounded where rows multiply.
 
@@ -168,16 +166,14 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         weight: str | None = None,
         factors: Mapping[str, float] | None = None,
         ids: Sequence[str] | Literal["position"] = IDS,
-        weights: Sequence[str] | None = None,
+        weights: Sequence[str] = ("weight",),
         split: str | None = "split",
         rows: int = 100_000,
     ) -> None:
         if purpose not in ("training", "analysis"):
             raise ValueError(f'purpose must be "training" or "analysis", got {purpose!r}')
-        if weights is None:
-            kept = [weight] if weight is not None and (sink is None or weight in sink.schema.names) else []
-            weights = tuple(dict.fromkeys(["weight", *kept]))
-        setting = Setting(seed, None, POSITION if ids == "position" else ids, weights, split)
+        generator = weight if sink is None or weight in sink.schema.names else None
+        setting = Setting(seed, None, POSITION if ids == "position" else ids, weights, split, generator)
         steps = labelled(augmenters)
         for step in steps:
             refuse_unlearned(step)

@@ -70,7 +70,7 @@ def _replaced(frame: pd.DataFrame, stage: Stage) -> set[str]:
     for step in stage.steps:
         written |= {*step.augmenter.produces(), CHANGED}
         if step.augmenter.makes:
-            written |= {*PROVENANCE, *stage.setting.weights}
+            written |= {*PROVENANCE, *stage.setting.zeroed}
     return {name for name in {*written, *map(flat, written)} if name in frame.columns}
 
 

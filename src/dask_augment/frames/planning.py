@@ -82,7 +82,7 @@ class Steps:
         if keyed or self.keyed:
             needed |= {*setting.ids}
         if not self.keeps_rows:
-            needed |= {*setting.weights}
+            needed |= {*setting.zeroed}
         return frozenset(needed)
 
 
@@ -146,7 +146,7 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
     if augmenter.use == "training":
         needed |= _spared(step, events, setting)
     if augmenter.makes:
-        needed |= {name for name in setting.weights if cols.has(events, name)}
+        needed |= {name for name in setting.zeroed if cols.has(events, name)}
     if alters(step, events) and cols.has(events, CHANGED):
         needed.add(CHANGED)
     return frozenset(needed)
@@ -176,7 +176,7 @@ def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.typ
         written[CHANGED] = "int64"
     types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}
     if step.augmenter.makes:
-        weights = {name: None for name in setting.weights if cols.has(events, name)}
+        weights = {name: None for name in setting.zeroed if cols.has(events, name)}
         types |= {name: kind for name, kind in forms.promised(events.layout, weights).items() if name not in types}
     return types
 

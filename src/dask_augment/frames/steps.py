@@ -16,7 +16,8 @@ class Setting:
 
     seed: of the random numbers; dataset: name of the data set, None where a column ``dataset`` names it;
     ids: columns that identify an event; weights: physics weights, 0 on made rows; split: the column that is 0 on
-    training rows, None for data without one.
+    training rows, None for data without one; generator: the weight that ``weight`` was made from, 0 on made rows too,
+    but never rescaled.
     """
 
     seed: int | None = None
@@ -24,6 +25,12 @@ class Setting:
     ids: Sequence[str] = IDS
     weights: Sequence[str] = ("weight",)
     split: str | None = "split"
+    generator: str | None = None
+
+    @property
+    def zeroed(self) -> tuple[str, ...]:
+        """Columns that are 0 on made rows, where the events have them."""
+        return tuple(dict.fromkeys([*self.weights, *([self.generator] if self.generator else [])]))
 
     def __post_init__(self) -> None:
         for name in ("ids", "weights"):

@@ -154,10 +154,9 @@ def _stage(plan: Plan, inputs: Inputs) -> Stage:
 
 
 def _weighted(stage: Stage, inputs: Inputs, reader: Reader) -> Stage:
-    """The stage with all physics weights: the one that ``weight`` is made from is one too where it is kept."""
-    kept = [inputs.weight] if inputs.weight in reader.columns else []
-    weights = tuple(dict.fromkeys(["weight", *kept, *inputs.weights]))
-    return replace(stage, setting=replace(stage.setting, weights=weights))
+    """The stage that knows of the generator weight where that is kept beside the ``weight`` made from it."""
+    generator = inputs.weight if inputs.weight in reader.columns else None
+    return replace(stage, setting=replace(stage.setting, generator=generator))
 
 
 def _check_collision_data(stage: Stage, metadata: Mapping[str, Mapping[str, Any]]) -> None:

@@ -29,7 +29,9 @@ class Result:
     def __repr__(self) -> str:
         lines = [f"{self.rows} rows in {self.path}, logical hash {self.manifest.logical_hash.hex()}"]
         for name, account in self.manifest.datasets.items():
-            dropped, made = (", ".join(f"{n} by {step}" for step, n in d.items()) for d in (account.dropped, account.made))
+            dropped, made = (
+                ", ".join(f"{n} by {step}" for step, n in d.items()) for d in (account.dropped, account.made)
+            )
             lines.append(
                 f"  {name}: {account.rows_in} in, dropped {dropped or 'none'}, made {made or 'none'}, {account.rows_out} out"
             )
