@@ -75,7 +75,7 @@ def test_same_rows_and_manifest_as_with_our_readers(asked: Plan, tmp_path: Path)
     accounts = [account_dict(result.manifest.account) for result in (ours, theirs)]
     assert accounts[0].keys() == accounts[1].keys()
     assert accounts[0]["made"] == accounts[1]["made"]
-    assert accounts[0]["weights_out"].keys() == accounts[1]["weights_out"].keys() == {"weight", "genWeight"}
+    assert accounts[0]["weights_out"].keys() == accounts[1]["weights_out"].keys() == {"weight"}
     assert {"learn", "write", "step fewer"} <= theirs.seconds.keys()
 
 
