@@ -165,7 +165,8 @@ def _show_dry_run(summary: dict[str, Any]) -> None:
     lines = [
         *(f"left out {lost['part']['input']['file']}: {lost['error']}" for lost in summary["quarantined"]),
         f"Columns written: {', '.join(summary['columns'])}",
-        f"Steps: {', '.join(summary['steps']) or 'none'}. Nothing was written; {summary['path']} would be.",
+        f"Steps: {', '.join(summary['steps']) or 'none'}. Some events of each data set went through them.",
+        f"Nothing was written; {summary['path']} would be, and is {summary['standing']}.",
     ]
     for line in lines:
         out.print(line, markup=False, highlight=False, soft_wrap=True)

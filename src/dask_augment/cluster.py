@@ -45,7 +45,7 @@ def connected(scheduler: str | None = None, *, workers: int | None = None, dashb
         address = "127.0.0.1:0" if dashboard else None
         with (
             LocalCluster(
-                n_workers=count, threads_per_worker=1, dashboard_address=address, silence_logs=logging.ERROR
+                n_workers=count, threads_per_worker=1, dashboard_address=address, silence_logs=logging.CRITICAL
             ) as cluster,
             Client(cluster) as client,
         ):

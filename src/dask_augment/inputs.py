@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import json
 import math
@@ -152,7 +153,14 @@ def _dataset(name: str, entry: Any) -> dict[str, Any]:
     return {"files": files, "metadata": metadata}
 
 
+_METADATA = ("is_mc", "xsec", "lumi")
+
+
 def _check_metadata(dataset: str, metadata: Mapping[str, Any]) -> None:
+    for key in metadata:
+        meant = difflib.get_close_matches(str(key).lower(), _METADATA, n=1, cutoff=0.75)
+        if key not in _METADATA and meant:
+            raise PlanError(f"data set {dataset!r} has metadata {key!r}, which says nothing here; write {meant[0]!r}")
     if not isinstance(metadata.get("is_mc", True), bool):
         raise PlanError(f"data set {dataset!r}: is_mc must be true or false, got {metadata['is_mc']!r}")
     for key in ("xsec", "lumi"):

@@ -74,6 +74,8 @@ class Plan:
         value = getattr(self, name)
         if isinstance(value, kind):
             return value
+        if name == "output" and isinstance(value, (str, Path)):
+            return Target(path=str(value))
         if not isinstance(value, Mapping):
             raise PlanError(f"{name} must be a dictionary, got {value!r}")
         known = {f.name for f in fields(kind)}

@@ -37,7 +37,12 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         return cols.assemble(events, new, like=augmenter.uses())
     acting = events if rows is None else events[rows]
     draw = draw_of(step.label, acting, setting) if augmenter.keyed else None
-    output = checked(step, augmenter.apply(only(acting, augmenter.uses(), setting), draw), types, count)
+    try:
+        given = augmenter.apply(only(acting, augmenter.uses(), setting), draw)
+    except Exception as error:
+        error.add_note(f"in step {step.label!r}, which sees the columns that it uses: {sorted(augmenter.uses())}")
+        raise
+    output = checked(step, given, types, count)
     if augmenter.keeps_rows:
         columns = {name: output.columns[name] for name in augmenter.produces()}
         if CHANGED in types:

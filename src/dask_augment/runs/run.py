@@ -13,8 +13,8 @@ from typing import Any
 from dask_augment.contract import Learner
 from dask_augment.dataset.commit import each_receipt, open_staging, publish
 from dask_augment.dataset.files import remove_folder
-from dask_augment.dataset.job import AlreadyCommitted
-from dask_augment.dataset.manifest import Manifest
+from dask_augment.dataset.job import AlreadyCommitted, Job
+from dask_augment.dataset.manifest import Manifest, NotADataset
 from dask_augment.dataset.receipt import Part
 from dask_augment.frames.steps import labelled
 from dask_augment.learned import Learned
@@ -25,10 +25,11 @@ from dask_augment.runs.result import Result
 from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import Finished, Progress, Segment, Silent, Tasks, Unreadable, Way, merged
 from dask_augment.runs.teaching import learned_of, taught
+from dask_augment.runs.trial import tried
 
 
 def run(
-    plan: Plan,
+    plan: Plan | str | Path,
     output: str | Path | None = None,
     *,
     client: Any = None,
@@ -48,7 +49,7 @@ def run(
     Parameters
     ----------
     plan
-        Inputs, steps, seed, output.
+        Inputs, steps, seed, output; or the path of its YAML file.
     output
         Folder of the data set, instead of the plan's.
     client, executor, scheduler, workers
@@ -72,6 +73,7 @@ def run(
 
     Errors: PlanError, RunFailed, and those of the steps. Nothing is visible in ``output`` unless all is well.
     """
+    plan = plan if isinstance(plan, Plan) else Plan.read(plan)
     path = _path(plan, output)
     show = progress or Silent()
     if runner is not None:
@@ -121,11 +123,15 @@ def dry_run(
     limit_files: int | None = None,
     max_bad_files: int = 0,
 ) -> dict[str, Any]:
-    """What a run would read and write: every file is opened and every promise checked, and nothing is written."""
+    """What a run would read and write: every file is opened, and some events of each data set are tried.
+
+    Nothing is written. Errors are those of :func:`run`, found now.
+    """
     path = _path(plan, output)
     how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
     with opened(executor, scheduler=scheduler, workers=workers) as pool:
         work = prepare(plan, path, pool, **how)
+    tried(work)
     datasets = {}
     for name, normalisation in work.normalisation.items():
         mine = [part.input for part in work.parts if part.dataset == name]
@@ -133,12 +139,24 @@ def dry_run(
         datasets[name] = {"files": len(files), "entries": entries, "parts": len(mine), **normalisation.to_dict()}
     return {
         "path": str(path),
+        "standing": _standing(work.job),
         "digest": work.job.digest,
         "datasets": datasets,
         "steps": [step.label for step in work.stage.steps],
         "columns": list(work.columns),
         "quarantined": [lost.to_dict() for lost in work.quarantined],
     }
+
+
+def _standing(job: Job) -> str:
+    """What is in the place where the data set would be published."""
+    if not job.path.exists():
+        return "free"
+    try:
+        same = Manifest.read(job.path).digest == job.digest
+    except NotADataset:
+        return "taken by something that is not a data set of ours"
+    return "published already" if same else "taken by the data set of another plan"
 
 
 def _whole(error: BadInput, parts: Sequence[Part]) -> BadInput:

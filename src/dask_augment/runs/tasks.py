@@ -220,8 +220,9 @@ def merged(job: Job, done: Finished, pool: Pool, show: Progress) -> list[Receipt
 def failed(what: str, part: Part, error: BaseException) -> RunFailed:
     """The error of a task, with where it happened and how to go on."""
     where = part.input
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return RunFailed(
         f"{what} {where['file']!r}, entries {where['start']} to {where['stop']}, failed: {type(error).__name__}: "
-        f"{error}\nNothing was published; what is done is kept: mend the cause and run the plan again with resume "
+        f"{error}{notes}\nNothing was published; what is done is kept: mend the cause and run the plan again with resume "
         "(--resume)"
     )

@@ -1,0 +1,45 @@
+"""Some events of each data set through the steps, before a run that takes hours."""
+
+from __future__ import annotations
+
+from dask_augment.contract import Learner
+from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.receipt import Part
+from dask_augment.dataset.schema import to_table
+from dask_augment.runs.prepare import Work, for_dataset
+from dask_augment.runs.sources import BadInput
+from dask_augment.runs.tasks import failed
+
+TRIED = 200
+"""Events of each data set that a dry run puts through the steps."""
+
+
+def tried(work: Work) -> None:
+    """Put the first events of each data set through the steps up to the first learner, and ask it its first question.
+
+    What steps break of their promises shows here and not after hours; RunFailed names the file and the step.
+    """
+    seen: set[str] = set()
+    for part in work.parts:
+        start, stop = part.input["start"], part.input["stop"]
+        if part.dataset in seen or start == stop:
+            continue
+        seen.add(part.dataset)
+        few = Part.of(part.dataset, {**part.input, "stop": min(stop, start + TRIED)})
+        try:
+            _try(work, few)
+        except BadInput as error:
+            raise RunFailed(str(error)) from error
+        except Exception as error:
+            raise failed("trying", few, error) from error
+
+
+def _try(work: Work, part: Part) -> None:
+    stage = for_dataset(work.stage, part.dataset)
+    events = work.reader(part)
+    for step in stage.steps:
+        if isinstance(step.augmenter, Learner) and step.augmenter.learned is None:
+            question = next(step.augmenter.learning())
+            stage.before(step.label).measure(events, question, step.label)
+            return
+    to_table(stage.run(events)[list(work.columns)], work.job.schema)
