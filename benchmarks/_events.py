@@ -13,7 +13,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 import dask_augment as da
-from dask_augment.columns import flatten
 
 ANGLES = ("Jet.phi", "Electron.phi", "Muon.phi", "MET.phi")
 _FIELDS = {
@@ -114,7 +113,5 @@ def leading_pair_mass(
 @da.augmenter(uses=["Jet.pt", "Jet.eta", "Jet.phi", "Jet.mass"], produces={"mjj": "float32"})
 def pair_mass(events: ak.Array) -> NDArray[np.float32]:
     """The mass of the two leading jets, as a user writes it over a kernel of their own."""
-    jets = events.Jet
-    return leading_pair_mass(
-        np.asarray(jets.layout.offsets), *(flatten(jets[name]) for name in ("pt", "eta", "phi", "mass"))
-    )
+    jets = events.Jet.layout
+    return leading_pair_mass(jets.offsets.data, *(jets.content[name].data for name in ("pt", "eta", "phi", "mass")))

@@ -44,7 +44,7 @@ def column(events: ak.Array, name: str) -> Content:
 
 def has(events: ak.Array, name: str) -> bool:
     """Whether the events have this column."""
-    return _found(events.layout, name) is not None
+    return name in events.layout.fields or _found(events.layout, name) is not None
 
 
 def lookup(layout: Content, name: str) -> Content:

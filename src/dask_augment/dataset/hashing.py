@@ -258,17 +258,24 @@ def _length_words(offsets: Any) -> Any:
     return words
 
 
+def _places(offsets: Words) -> NDArray[Any]:
+    """Each item's place in its list, from 1, in the fewest bytes: columns of one collection read it again and again."""
+    longest = int(np.max(offsets[1:] - offsets[:-1], initial=0))
+    places = np.ones(int(offsets[-1]) + 1, np.min_scalar_type(longest + 1))
+    _count_places(offsets, places)
+    return places
+
+
 @nb.njit(nogil=True, cache=True)
-def _places(offsets: Any) -> Any:
-    """What each item's place in its list adds to its word, (i + 1) times the step: without a loop for each list."""
-    places = np.zeros(offsets[-1] + np.uint64(1), np.uint64)
+def _count_places(offsets: Any, places: Any) -> None:
+    # Ones are added up, and what a list has come to is taken away where the next begins: no loop over its few items.
+    # Numbers wrap around, so that those of empty lists, which all begin at one item, add up as well.
     for i in range(len(offsets) - 1):
-        places[offsets[i + 1]] -= (offsets[i + 1] - offsets[i]) * _STEP
+        places[offsets[i + 1]] -= offsets[i + 1] - offsets[i]
     place = np.uint64(0)
     for j in range(len(places)):
-        place += places[j] + _STEP
+        place += places[j]
         places[j] = place
-    return places
 
 
 @nb.njit(nogil=True, cache=True)
@@ -285,7 +292,7 @@ def _list_words(offsets: Any, lengths: Any, places: Any, items: Any, mask: Any, 
             sums = np.empty(last - first + np.uint64(1), np.uint64)
         here, at = items[first:last], places[first:last]
         for j in range(len(here)):
-            sums[j] = _mix(_word(here[j], mask, infinity, nan) + at[j])
+            sums[j] = _mix(_word(here[j], mask, infinity, nan) + np.uint64(at[j]) * _STEP)
         total = np.uint64(0)
         for j in range(len(here)):
             sums[j], total = total, total + sums[j]

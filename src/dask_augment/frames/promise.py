@@ -7,6 +7,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+from awkward.contents import Content, ListOffsetArray, NumpyArray
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
@@ -41,10 +42,19 @@ def checked(step: Step, output: Any, types: Mapping[str, ak.types.Type], rows: i
         content = cols.as_content(output.columns[name])
         if content.length != length:
             raise PromiseBroken(f"step {label!r} returned {content.length} entries of {name!r} for {length} rows")
-        if content.form.type != types[name]:
+        if not _has_type(content, types[name]):
             raise PromiseBroken(f"step {label!r} promised {name!r} as {types[name]} and returned {content.form.type}")
         columns[name] = content
     return Output(columns, source, None if nth is None else np.asarray(nth))
+
+
+def _has_type(content: Content, kind: ak.types.Type) -> bool:
+    """Whether a column has this type; for numbers and lists of them, without making its form."""
+    if isinstance(kind, ak.types.ListType) and isinstance(content, ListOffsetArray) and not kind.parameters:
+        return not content.parameters and _has_type(content.content, kind.content)
+    if isinstance(kind, ak.types.NumpyType) and isinstance(content, NumpyArray) and not kind.parameters:
+        return not content.parameters and content.data.ndim == 1 and bool(content.dtype.name == kind.primitive)
+    return bool(content.form.type == kind)
 
 
 def _checked_source(label: str, source: Any, rows: int) -> NDArray[np.int64]:
