@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,13 @@ class Killer(threading.Thread):
     def run(self) -> None:
         while not self._stop_it.wait(self._random.uniform(0.2, 1.8) * self._seconds):
             # One that is still starting is spared: its nanny would give it up, and the cluster would stay smaller.
-            nannies = [n for n in list(self._client.cluster.workers.values()) if n.process is not None]
-            pids = [n.process.pid for n in nannies if n.status.name == n.process.status.name == "running"]
-            if pids and self.killed < 3:
-                pid = self._random.choice(pids)
-                os.kill(pid, self._random.choice([signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV]))
+            processes = [nanny.process for nanny in list(self._client.cluster.workers.values())]
+            pids = [p.pid for p in processes if p is not None and p.status.name == "running"]
+            if not pids or self.killed == 3:
+                continue
+            # A nanny may not know yet that its worker has died already.
+            with suppress(ProcessLookupError):
+                os.kill(self._random.choice(pids), self._random.choice([signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV]))
                 self.killed += 1
 
     def stop(self) -> None:
