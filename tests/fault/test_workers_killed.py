@@ -125,7 +125,8 @@ class Killer(threading.Thread):
                 continue
             # A nanny may not know yet that its worker has died already.
             with suppress(ProcessLookupError):
-                os.kill(self._random.choice(pids), self._random.choice([signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV]))
+                how = self._random.choice([signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
+                os.kill(self._random.choice(pids), how)
                 self.killed += 1
 
     def stop(self) -> None:
