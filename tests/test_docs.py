@@ -27,6 +27,8 @@ def blocks(page: str, language: str) -> list[str]:
 @pytest.mark.nano
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_python_blocks_run(page, nano, tmp_path, monkeypatch):
+    if "import dask_awkward" in (ROOT / page).read_text():
+        pytest.importorskip("dask_awkward", exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     shutil.copy(nano("nano_tt_v12"), tmp_path / "nano_tt_v12.root")
     for text in blocks(page, "yaml"):

@@ -223,7 +223,7 @@ ERRORS: dict[str, tuple[Any, str]] = {
         {**SMALL, "inputs": {"fileset": {"a": ["b"]}, "metadata": {"xsec": 1.0}}}, "says their metadata itself",
     ),
     "data set of a folder": ({**SMALL, "inputs": {"folder": "a", "dataset": "b"}}, "leave dataset out"),
-    "output that is no dictionary": ({**SMALL, "output": "out/"}, "output must be a dictionary, got 'out/'"),
+    "output that is no dictionary": ({**SMALL, "output": 5}, "output must be a dictionary, got 5"),
     "keep as text": ({**SMALL, "output": {"keep": "Jet.*"}}, "output: keep must be a list of names, got 'Jet"),
     "folders as text": ({**SMALL, "output": {"partition_by": "dataset"}}, "output: partition_by must be a list"),
 }  # fmt: skip
