@@ -120,7 +120,9 @@ class Killer(threading.Thread):
         while not self._stop_it.wait(self._random.uniform(0.2, 1.8) * self._seconds):
             # One that is still starting is spared: its nanny would give it up, and the cluster would stay smaller.
             processes = [nanny.process for nanny in list(self._client.cluster.workers.values())]
-            pids = [p.pid for p in processes if p is not None and p.status.name == "running"]
+            running = [p.pid for p in processes if p is not None and p.status.name == "running"]
+            # A process that ends at this moment has no number any more, whatever its status says.
+            pids = [pid for pid in running if pid is not None]
             if not pids or self.killed == 3:
                 continue
             # A nanny may not know yet that its worker has died already.
