@@ -79,6 +79,8 @@ class Augmenter(ABC):
     """Or "training": acts on training rows only, and runs neither in an analysis pass nor on collision data."""
     shorthand: ClassVar[str] = ""
     """The field that a plan may give alone: ``select: nJet >= 4``."""
+    files: ClassVar[tuple[str, ...]] = ()
+    """Fields that are paths of files; a plan file names them relative to itself."""
 
     @abstractmethod
     def uses(self) -> frozenset[str]:

@@ -15,6 +15,7 @@ from dask_augment import registry
 from dask_augment.augmenters.function import Function
 from dask_augment.contract import Augmenter, plain
 from dask_augment.inputs import Inputs, PlanError, names
+from dask_augment.models.files import SHIPPED
 
 __all__ = ["Inputs", "Plan", "PlanError", "Target"]
 
@@ -178,7 +179,7 @@ def step_from(entry: Any, position: int, folder: Path) -> Augmenter | tuple[str,
     if not isinstance(name, str):
         raise PlanError(f"step {position} must be a name, {{name: options}} or file.py:function, got {entry!r}")
     try:
-        augmenter = function_of(name, options, folder) if ":" in name else build(name, options)
+        augmenter = function_of(name, options, folder) if ":" in name else build(name, options, folder)
     except (ImportError, KeyError, TypeError, ValueError, OSError) as error:
         raise PlanError(
             f"step {position} ({name}): {error.args[0] if isinstance(error, KeyError) else error}"
@@ -201,8 +202,8 @@ def function_of(address: str, options: Any, folder: Path) -> Augmenter:
     return function
 
 
-def build(name: str, options: Any) -> Augmenter:
-    """An augmenter from its name and the options that a plan gives."""
+def build(name: str, options: Any, folder: Path) -> Augmenter:
+    """An augmenter from its name and the options that a plan gives; files of its options are looked for in ``folder``."""
     kind = registry.get(name)
     known = {f.name for f in fields(kind)} - {"learned"}
     if options is None:
@@ -217,7 +218,11 @@ def build(name: str, options: Any) -> Augmenter:
     lacking = [f.name for f in fields(kind) if _needed(f) and f.name not in options]
     if lacking:
         raise ValueError(f"the options {lacking} are needed; there are {sorted(known)}")
-    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in options.items()})
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    for key in kind.files:
+        if isinstance(values.get(key), str) and not values[key].startswith(SHIPPED):
+            values[key] = str(folder / values[key])
+    return kind(**values)
 
 
 def _needed(option: Any) -> bool:

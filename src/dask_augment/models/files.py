@@ -1,0 +1,64 @@
+"""Files that a configuration names: pinned by the sha256 of their contents, read once per process, never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHIPPED = "shipped:"
+"""What a name begins with that stands for a file of the package."""
+
+
+def located(name: str) -> Path:
+    """The file or folder that a configuration names: a path, or ``shipped:NAME`` for what comes with the package."""
+    if name.startswith(SHIPPED):
+        return Path(__file__).parent.parent / "data" / name.removeprefix(SHIPPED)
+    return Path(name)
+
+
+def contents(name: str, sha256: str = "") -> bytes:
+    """The bytes of a file, if they are those that ``sha256`` names (empty: any).
+
+    FileNotFoundError and ValueError name the file and what to do.
+    """
+    path = located(name)
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{name!r} cannot be read ({error.strerror}): workers must see the file at this path, on a shared file system"
+        ) from None
+    digest = hashlib.sha256(found).hexdigest()
+    if sha256 and digest != sha256:
+        raise ValueError(
+            f"{name!r} has changed: its sha256 is {digest}, the plan was made with {sha256}; take the old file, or the "
+            "sha256 out of the plan"
+        )
+    return found
+
+
+def sha256_of(name: str) -> str:
+    """sha256 of a file's contents."""
+    return hashlib.sha256(contents(name)).hexdigest()
+
+
+@lru_cache(maxsize=32)
+def tensors(name: str, sha256: str) -> Mapping[str, NDArray[Any]]:
+    """The arrays of a safetensors file, read-only, read once per process."""
+    from safetensors.numpy import load  # noqa: PLC0415 - only where a configuration names such a file
+
+    stored = contents(name, sha256)
+    try:
+        arrays: dict[str, NDArray[np.generic]] = load(stored)
+    except Exception as error:
+        raise ValueError(f"{name!r} is not a safetensors file: {error}") from None
+    for array in arrays.values():
+        array.setflags(write=False)
+    return MappingProxyType(arrays)

@@ -1,0 +1,43 @@
+"""Files that a configuration names: pinned by contents, read once, and refused with one clear sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from dask_augment.models import files
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> str:
+    path = tmp_path / "weights.safetensors"
+    save_file({"particles": np.arange(6.0).reshape(2, 3)}, path)
+    return str(path)
+
+
+def test_arrays_are_read_once_and_read_only(weights: str) -> None:
+    digest = files.sha256_of(weights)
+    arrays = files.tensors(weights, digest)
+    assert arrays is files.tensors(weights, digest)
+    np.testing.assert_array_equal(arrays["particles"], np.arange(6.0).reshape(2, 3))
+    with pytest.raises(ValueError, match="read-only"):
+        arrays["particles"][0, 0] = 7
+
+
+def test_other_contents_are_refused(weights: str) -> None:
+    digest = files.sha256_of(weights)
+    save_file({"particles": np.zeros(3)}, weights)
+    with pytest.raises(ValueError, match=r"weights\.safetensors' has changed: its sha256 is .* take the old file"):
+        files.tensors(weights, digest)
+
+
+def test_what_is_no_weights_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="none' cannot be read .* workers must see the file"):
+        files.sha256_of(str(tmp_path / "none"))
+    (tmp_path / "junk").write_bytes(b"\x00" * 40)
+    junk = str(tmp_path / "junk")
+    with pytest.raises(ValueError, match="junk' is not a safetensors file"):
+        files.tensors(junk, files.sha256_of(junk))
