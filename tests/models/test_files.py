@@ -35,7 +35,7 @@ def test_other_contents_are_refused(weights: str) -> None:
 
 
 def test_what_is_no_weights_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="none' cannot be read .* workers must see the file"):
+    with pytest.raises(FileNotFoundError, match=r"none' cannot be read .* workers must see the file"):
         files.sha256_of(str(tmp_path / "none"))
     (tmp_path / "junk").write_bytes(b"\x00" * 40)
     junk = str(tmp_path / "junk")

@@ -52,12 +52,13 @@ def sha256_of(name: str) -> str:
 @lru_cache(maxsize=32)
 def tensors(name: str, sha256: str) -> Mapping[str, NDArray[Any]]:
     """The arrays of a safetensors file, read-only, read once per process."""
-    from safetensors.numpy import load  # noqa: PLC0415 - only where a configuration names such a file
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     stored = contents(name, sha256)
     try:
         arrays: dict[str, NDArray[np.generic]] = load(stored)
-    except Exception as error:
+    except SafetensorError as error:
         raise ValueError(f"{name!r} is not a safetensors file: {error}") from None
     for array in arrays.values():
         array.setflags(write=False)
