@@ -220,9 +220,9 @@ def build(name: str, options: Any, folder: Path) -> Augmenter:
         raise ValueError(f"the options {lacking} are needed; there are {sorted(known)}")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     for key in kind.files:
-        name = values.get(key)
-        if isinstance(name, str) and not name.startswith(SHIPPED):
-            values[key] = str(folder / name)
+        file = values.get(key)
+        if isinstance(file, str) and not file.startswith(SHIPPED):
+            values[key] = str(folder / file)
     return kind(**values)
 
 
