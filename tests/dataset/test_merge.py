@@ -10,7 +10,7 @@ from dask_augment.dataset import files
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
 from dask_augment.dataset.job import Incomplete, Job
-from dask_augment.dataset.merge import SMALL_BYTES, merge, merge_groups
+from dask_augment.dataset.merge import FEW, LEAST_BYTES, SMALL_BYTES, merge, merge_groups
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Written
 from dask_augment.dataset.verify import verify
@@ -126,11 +126,21 @@ def test_attempts_with_the_same_content_are_the_same_to_a_merge(tmp_path: Path) 
     assert verify(work.path, deep=True).ok
 
 
-def test_merged_files_are_of_a_useful_size(tmp_path: Path) -> None:
-    """All but the last of a folder have 128 to 512 MB, however near to the limit the small ones are."""
-    work = job(tmp_path / "out", [part(2 * n) for n in range(100)])
-    size = SMALL_BYTES - 1
-    small = {each.id: (Written(each.id, "dataset=ttbar", ROWS, size, "", LogicalHash()),) for each in work.parts}
-    sizes = [sum(file.bytes for file in group.files) for group in merge_groups(work, small)]
+def sizes_merged(path: Path, number: int, size: int) -> list[int]:
+    work = job(path, [part(2 * n) for n in range(number)])
+    written = {each.id: (Written(each.id, "dataset=ttbar", ROWS, size, "", LogicalHash()),) for each in work.parts}
+    return [sum(file.bytes for file in group.files) for group in merge_groups(work, written)]
+
+
+@pytest.mark.parametrize("size", [SMALL_BYTES - 1, SMALL_BYTES, 100 << 20, LEAST_BYTES - 1])
+def test_merged_files_are_of_a_useful_size(tmp_path: Path, size: int) -> None:
+    """All but the last of a folder have 128 to 512 MB, however near to a limit the files are."""
+    sizes = sizes_merged(tmp_path / "out", 100, size)
     assert sum(sizes) == 100 * size
     assert all(128 << 20 <= merged <= 512 << 20 for merged in sizes[:-1])
+
+
+def test_what_is_not_worth_a_merge(tmp_path: Path) -> None:
+    assert sizes_merged(tmp_path / "few", FEW, SMALL_BYTES) == []
+    assert len(sizes_merged(tmp_path / "few small", FEW, SMALL_BYTES - 1)) == 1
+    assert sizes_merged(tmp_path / "large", 100, LEAST_BYTES) == []

@@ -7,6 +7,7 @@ receipt of its own, so whatever holds for parts (retries, late attempts, crashes
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,9 +24,14 @@ from dask_augment.dataset.sink import Sink
 from dask_augment.meters import Account
 
 TARGET_BYTES = 256 << 20
-"""No file is merged to more; as only small ones are merged, all but the last of a folder come near."""
+"""No file is merged to more; all but the last of a folder come near."""
+LEAST_BYTES = 128 << 20
+"""A file of this size is never merged."""
 SMALL_BYTES = 16 << 20
-"""A file of this size is not merged: it would be read and written again, which costs as much as making it."""
+"""Files of this size are merged only where there are many: they are read and written again, which is not for nothing,
+and a reader works well on a few of them, in parallel too."""
+FEW = 8
+"""Files of one folder that a reader opens gladly, if they are not small."""
 
 
 @dataclass(frozen=True)
@@ -43,17 +49,17 @@ class Group:
         return Part(f"merged-{digest}", hive_keys(self.folder).get("dataset", ""), {"members": members})
 
 
-def merge_groups(
-    job: Job, written: Mapping[str, Sequence[Written]], target: int = TARGET_BYTES, small: int = SMALL_BYTES
-) -> list[Group]:
-    """Which files to merge: those under ``small`` bytes, as many of one folder as stay within ``target`` bytes together.
+def merge_groups(job: Job, written: Mapping[str, Sequence[Written]], target: int = TARGET_BYTES) -> list[Group]:
+    """Which files to merge: as many of one folder as stay within ``target`` bytes together.
 
-    ``written`` are the files of the receipts, by the part's id; they are merged in the order of the plan.
-    Depends on the sizes of the files alone, so it is the same on every run. A file that stays alone is in no group.
-    ValueError for a target under 1 byte.
+    Those under ``SMALL_BYTES`` and, in a folder of more than ``FEW`` files, all under ``LEAST_BYTES``. ``written`` are
+    the files of the receipts, by the part's id; they are merged in the order of the plan. Depends on the sizes of the
+    files alone, so it is the same on every run. A file that stays alone is in no group. ValueError for a target under 1
+    byte.
     """
     if target < 1:
         raise ValueError(f"target is a number of bytes, 1 or more, got {target}")
+    number = Counter(file.folder for part in job.parts for file in written.get(part.id, ()))
     open_groups: dict[str, list[Written]] = {}
     groups: list[Group] = []
 
@@ -64,7 +70,7 @@ def merge_groups(
 
     for part in job.parts:
         for file in written.get(part.id, ()):
-            if file.bytes >= small:
+            if file.bytes >= (LEAST_BYTES if number[file.folder] > FEW else SMALL_BYTES):
                 continue
             if file.folder in open_groups and sum(m.bytes for m in open_groups[file.folder]) + file.bytes > target:
                 close(file.folder)
