@@ -7,7 +7,6 @@ receipt of its own, so whatever holds for parts (retries, late attempts, crashes
 from __future__ import annotations
 
 import errno
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -26,12 +25,9 @@ from dask_augment.meters import Account
 TARGET_BYTES = 256 << 20
 """No file is merged to more; all but the last of a folder come near."""
 LEAST_BYTES = 128 << 20
-"""A file of this size is never merged."""
-SMALL_BYTES = 16 << 20
-"""Files of this size are merged only where there are many: they are read and written again, which is not for nothing,
-and a reader works well on a few of them, in parallel too."""
-FEW = 8
-"""Files of one folder that a reader opens gladly, if they are not small."""
+"""A file of this size is not merged."""
+_FULL_ROWS, _FULL_BYTES = 50_000, 8 << 20
+"""Row groups with this many rows or bytes on average stay as they are; smaller ones are written anew, in larger ones."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +44,24 @@ class Group:
         digest = blake2b(to_json([self.folder, members]).encode(), digest_size=16).hexdigest()
         return Part(f"merged-{digest}", hive_keys(self.folder).get("dataset", ""), {"members": members})
 
+    @property
+    def full(self) -> bool:
+        """Whether the row groups are large enough for readers as they are."""
+        count = len(self.files)
+        return sum(file.rows for file in self.files) >= count * _FULL_ROWS or (
+            sum(file.bytes for file in self.files) >= count * _FULL_BYTES
+        )
+
 
 def merge_groups(job: Job, written: Mapping[str, Sequence[Written]], target: int = TARGET_BYTES) -> list[Group]:
-    """Which files to merge: as many of one folder as stay within ``target`` bytes together.
+    """Which files to merge: those under ``LEAST_BYTES``, as many of one folder as stay within ``target`` bytes together.
 
-    Those under ``SMALL_BYTES`` and, in a folder of more than ``FEW`` files, all under ``LEAST_BYTES``. ``written`` are
-    the files of the receipts, by the part's id; they are merged in the order of the plan. Depends on the sizes of the
-    files alone, so it is the same on every run. A file that stays alone is in no group. ValueError for a target under 1
-    byte.
+    ``written`` are the files of the receipts, by the part's id; they are merged in the order of the plan.
+    Depends on the sizes of the files alone, so it is the same on every run. A file that stays alone is in no group.
+    ValueError for a target under 1 byte.
     """
     if target < 1:
         raise ValueError(f"target is a number of bytes, 1 or more, got {target}")
-    number = Counter(file.folder for part in job.parts for file in written.get(part.id, ()))
     open_groups: dict[str, list[Written]] = {}
     groups: list[Group] = []
 
@@ -70,7 +72,7 @@ def merge_groups(job: Job, written: Mapping[str, Sequence[Written]], target: int
 
     for part in job.parts:
         for file in written.get(part.id, ()):
-            if file.bytes >= (LEAST_BYTES if number[file.folder] > FEW else SMALL_BYTES):
+            if file.bytes >= LEAST_BYTES:
                 continue
             if file.folder in open_groups and sum(m.bytes for m in open_groups[file.folder]) + file.bytes > target:
                 close(file.folder)
@@ -83,14 +85,20 @@ def merge_groups(job: Job, written: Mapping[str, Sequence[Written]], target: int
 def merge(sink: Sink, group: Group) -> Receipt:
     """Write the one file of a group and return its receipt, for :func:`~dask_augment.dataset.commit.publish`.
 
-    Pages are checked while they are read, and OSError is raised if what was read is not what the parts wrote. A merge
-    that is done already is not done again.
+    Row groups that are large enough are copied, not decoded. Whatever is read is checked, and OSError is raised if it is
+    not what the parts wrote. A merge that is done already is not done again.
     """
     known = sink.receipt(group.part.id)
     if known is not None and not all(files.has_size(sink.attempts / file.name, file.bytes) for file in known.files):
         files.remove(sink.receipt_path(group.part.id))
     rows = sum(file.rows for file in group.files)
-    receipt = sink.write_part(group.part, _pieces(sink, group), lambda: Account(rows_in=rows, rows_out=rows))
+
+    def account() -> Account:
+        return Account(rows_in=rows, rows_out=rows)
+
+    if group.full:
+        return sink.join_part(group.part, group.folder, group.files, account)
+    receipt = sink.write_part(group.part, _pieces(sink, group), account)
     if receipt.logical_hash != sum((file.logical_hash for file in group.files), LogicalHash()):
         files.remove(sink.receipt_path(group.part.id))
         raise OSError(errno.EIO, f"the files of {group.folder} read back with other values than were written")

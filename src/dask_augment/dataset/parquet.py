@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dask_augment.dataset import files
+from dask_augment.dataset.footer import joined
 from dask_augment.dataset.hashing import LogicalHash, logical_hash, primitive
 from dask_augment.dataset.layout import hive_keys
 from dask_augment.dataset.receipt import Written
 
 _ROW_GROUP_BYTES = 256 << 20
+_MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -118,14 +121,7 @@ class PartFile:
         self._file.flush()
         self._raw.sync()
         self._file.close()
-        with pq.ParquetFile(self.path) as file:
-            rows, schema = file.metadata.num_rows, file.schema_arrow
-        if rows != self._rows or not schema.equals(self._schema):
-            raise OSError(
-                errno.EIO,
-                f"wrote {self._rows} rows and read back {rows}, or other columns: the disk or the network lost them",
-                str(self.path),
-            )
+        check_footer(self.path, self._rows, self._schema)
 
     def written(self) -> Written:
         """What the receipt says about the file."""
@@ -145,6 +141,65 @@ class PartFile:
             # The file is thrown away; what its writer says now would hide the error that matters.
             with suppress(Exception):
                 close()
+
+
+class JoinedFile:
+    """A new Parquet file with the row groups of finished ones, copied as they are: nothing is decoded."""
+
+    def __init__(self, path: Path, folder: str, schema: pa.Schema, sources: Sequence[tuple[Path, Written]]) -> None:
+        self.path = path
+        self.not_finite: dict[str, int] = {}
+        """Empty: the receipts of the parts say it."""
+        self._folder = folder
+        self._schema = schema
+        self._sources = sources
+        self._rows = sum(source.rows for _, source in sources)
+        self._raw = files.NewFile(path)
+
+    def finish(self) -> None:
+        """Copy, wait for the disk, and read the footer back; OSError if a source is not what was written."""
+        self._raw.write(_MAGIC)
+        footers, offsets = [], []
+        for path, source in self._sources:
+            content = path.read_bytes()
+            if sha256(content).hexdigest() != source.sha256:
+                raise OSError(errno.EIO, "reads back with other values than were written", str(path))
+            start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+            offsets.append(self._raw.size - len(_MAGIC))
+            self._raw.write(memoryview(content)[len(_MAGIC) : start])
+            footers.append(content[start:-8])
+        footer = joined(footers, offsets)
+        self._raw.write(footer + len(footer).to_bytes(4, "little") + _MAGIC)
+        self._raw.sync()
+        self._raw.close()
+        check_footer(self.path, self._rows, self._schema)
+
+    def written(self) -> Written:
+        """What the receipt says about the file."""
+        return Written(
+            name=self.path.name,
+            folder=self._folder,
+            rows=self._rows,
+            bytes=self._raw.size,
+            sha256=self._raw.sha256.hexdigest(),
+            logical_hash=sum((source.logical_hash for _, source in self._sources), LogicalHash()),
+        )
+
+    def abandon(self) -> None:
+        """Close after an error."""
+        self._raw.close()
+
+
+def check_footer(path: Path, rows: int, schema: pa.Schema) -> None:
+    """OSError unless a finished file has these rows and columns."""
+    with pq.ParquetFile(path) as file:
+        found, columns = file.metadata.num_rows, file.schema_arrow
+    if found != rows or not columns.equals(schema):
+        raise OSError(
+            errno.EIO,
+            f"wrote {rows} rows and read back {found}, or other columns: the disk or the network lost them",
+            str(path),
+        )
 
 
 def not_finite(table: pa.Table) -> dict[str, int]:

@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +20,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from dask_augment.dataset import files
-from dask_augment.dataset.parquet import PartFile, Settings
-from dask_augment.dataset.receipt import Part, Receipt, check_account
+from dask_augment.dataset.parquet import JoinedFile, PartFile, Settings
+from dask_augment.dataset.receipt import Part, Receipt, Written, check_account
 from dask_augment.dataset.schema import SchemaError, fit, schema_digest, without
 from dask_augment.dataset.split import check_keys, split
 from dask_augment.meters import Account
@@ -80,10 +80,17 @@ class Sink:
         was published meanwhile; SchemaError for a piece that does not fit; ValueError for an account that does not
         add up; OSError as the system gives it, when nothing is published and what was written is removed.
         """
+        return self._attempted(part, lambda attempt: attempt.write(pieces), account)
+
+    def join_part(self, part: Part, folder: str, members: Sequence[Written], account: Callable[[], Account]) -> Receipt:
+        """As :meth:`write_part`, of one file that has the row groups of ``members``, copied as they are."""
+        return self._attempted(part, lambda attempt: attempt.join(folder, members), account)
+
+    def _attempted(self, part: Part, fill: Callable[[_Attempt], None], account: Callable[[], Account]) -> Receipt:
         try:
             os.stat(self.attempts)
             known = self.receipt(part.id)
-            return known if known is not None else _Attempt(self, part).run(pieces, account)
+            return known if known is not None else _Attempt(self, part).run(fill, account)
         except FileNotFoundError as error:
             if self.attempts.exists():
                 raise
@@ -101,17 +108,33 @@ class _Attempt:
         self._part = part
         self._id = uuid.uuid4().hex[:12]
         self._open: dict[str, PartFile] = {}
+        self._joined: list[JoinedFile] = []
         self._schema = without(sink.schema, sink.partition_by)
         self._started = time.perf_counter(), time.thread_time()
 
-    def run(self, pieces: Iterable[pa.Table], account: Callable[[], Account]) -> Receipt:
+    def write(self, pieces: Iterable[pa.Table]) -> None:
+        """Take the rows of all pieces."""
+        for piece in pieces:
+            self._add(piece)
+        if not self._open and set(self._sink.partition_by) <= {"dataset"}:
+            # Nothing came out, which is a fact: a file without rows keeps the schema for every reader.
+            self._add(self._sink.schema.empty_table())
+
+    def join(self, folder: str, members: Sequence[Written]) -> None:
+        """Take the row groups of finished files."""
+        sources = [(self._sink.attempts / member.name, member) for member in members]
+        path = self._sink.attempts / f"{self._part.id}.{self._id}"
+        self._joined.append(JoinedFile(path, folder, self._schema, sources))
+
+    @property
+    def _files(self) -> list[PartFile | JoinedFile]:
+        return [*self._open.values(), *self._joined]
+
+    def run(self, fill: Callable[[_Attempt], None], account: Callable[[], Account]) -> Receipt:
+        """Write what ``fill`` takes, and publish the receipt."""
         try:
-            for piece in pieces:
-                self._add(piece)
-            if not self._open and set(self._sink.partition_by) <= {"dataset"}:
-                # Nothing came out, which is a fact: a file without rows keeps the schema for every reader.
-                self._add(self._sink.schema.empty_table())
-            for file in self._open.values():
+            fill(self)
+            for file in self._files:
                 file.finish()
             receipt = self._receipt(account())
             files.write_new(self._draft, [receipt.to_json().encode()])
@@ -147,10 +170,10 @@ class _Attempt:
         return PartFile(self._sink.attempts / name, folder, self._schema, self._sink.settings)
 
     def _receipt(self, account: Account) -> Receipt:
-        written = tuple(file.written() for file in self._open.values())
+        written = tuple(file.written() for file in self._files)
         check_account(account, sum(file.rows for file in written), f"part {self._part.id}")
         not_finite: dict[str, int] = {}
-        for file in self._open.values():
+        for file in self._files:
             for column, count in file.not_finite.items():
                 not_finite[column] = not_finite.get(column, 0) + count
         wall, cpu = self._started
@@ -187,13 +210,13 @@ class _Attempt:
         return receipt
 
     def _abort(self) -> None:
-        for file in self._open.values():
+        for file in self._files:
             file.abandon()
         # The error that brought us here is the one to show.
         with suppress(OSError):
             self._remove()
 
     def _remove(self) -> None:
-        for file in self._open.values():
+        for file in self._files:
             files.remove(file.path)
         files.remove(self._draft)
