@@ -41,3 +41,8 @@ def test_what_is_no_weights_file(tmp_path: Path) -> None:
     junk = str(tmp_path / "junk")
     with pytest.raises(ValueError, match="junk' is not a safetensors file"):
         files.tensors(junk, files.sha256_of(junk))
+    header = b'{"w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    (tmp_path / "half").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    half = str(tmp_path / "half")
+    with pytest.raises(ValueError, match="half' holds numbers of the type BF16, which NumPy has not; store them as"):
+        files.tensors(half, files.sha256_of(half))

@@ -60,6 +60,10 @@ def tensors(name: str, sha256: str) -> Mapping[str, NDArray[Any]]:
         arrays: dict[str, NDArray[np.generic]] = load(stored)
     except SafetensorError as error:
         raise ValueError(f"{name!r} is not a safetensors file: {error}") from None
+    except KeyError as error:
+        raise ValueError(
+            f"{name!r} holds numbers of the type {error.args[0]}, which NumPy has not; store them as float32"
+        ) from None
     for array in arrays.values():
         array.setflags(write=False)
     return MappingProxyType(arrays)

@@ -1,0 +1,183 @@
+"""Reconstructed objects from generated ones, by a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import awkward as ak
+import numpy as np
+from awkward.contents import ListOffsetArray, NumpyArray
+from awkward.index import Index64
+from numpy.typing import NDArray
+
+from dask_augment.columns import column
+from dask_augment.contract import Augmenter, Output
+from dask_augment.draw import Draw
+from dask_augment.kernels.ordering import descending
+from dask_augment.models import bundle
+from dask_augment.models.inference import network, refuse_batch, sample
+
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FastSim(Augmenter):
+    r"""Make reconstructed objects of generated ones, as a detector would, by a model trained on pairs of both.
+
+    For each object of ``source`` with quantities g, the model gives the probability :math:`\varepsilon(g)` that it is
+    reconstructed, and the density of what it is reconstructed as:
+
+    .. math:: \text{found with probability } \varepsilon(g), \quad v \sim p(v \mid g)
+
+    A generated object gives one reconstructed object or none: there are no fakes and none of pile-up, and objects do
+    not know of each other. So this is for steps that need many events with a detector's resolution and efficiency, not
+    for the study of overlaps, fakes or rare tails beyond those of the sample that the model was trained on. Statistical
+    errors stay those of the generated events: copies of an event (``repeat``) draw anew and remain correlated.
+    Method: arXiv:2010.01835, arXiv:2402.13684.
+
+    Parameters
+    ----------
+    model
+        A bundle: a folder with manifest.json and weights.safetensors, or ``shipped:bundles/jets``. Its manifest says
+        what was trained, on what, with which columns, units and ranges.
+    sha256
+        Of the manifest, which pins the weights; empty: the one that is there now.
+    source
+        The collection of generated objects.
+    target
+        The new collection.
+    device
+        ``cpu`` or ``cuda``. On one kind of CPU the values are the same bits for any slicing. A GPU, or another kind of
+        CPU, rounds otherwise: values agree as float32 does, but for a rare object that lies just between two components
+        of a mixture, or at the border of its efficiency.
+    batch
+        Rows of one pass of the network, a multiple of 256; the last is filled up with zeros. A GPU wants larger ones.
+        Values may depend on it in their last bits.
+
+    Columns in: those of ``source`` that the manifest names. Columns out: ``target`` with the manifest's outputs (for
+    jets pt, eta, phi, mass [GeV, radians], float32), the index of the generated object in its event (``genJetIdx`` for
+    GenJet, int32), and ``in_range`` (bool). Objects are in the order of descending pT, those of equal pT in that of the
+    source. Rows are kept. Random numbers: for each object as many normal ones as outputs, and two uniform ones.
+
+    ``in_range`` is false where a quantity lies outside what the model was trained on. Such objects are kept, with the
+    response at the nearest values inside. Objects with a number that is not finite are kept, not in range, with NaN in
+    all outputs, after all others.
+    """
+
+    keyed: ClassVar[bool] = True
+    files: ClassVar[tuple[str, ...]] = ("model",)
+
+    model: str = "shipped:bundles/jets"
+    sha256: str = ""
+    source: str = "GenJet"
+    target: str = "FastJet"
+    device: str = "cpu"
+    batch: int = 1024
+
+    def __post_init__(self) -> None:
+        for name in ("source", "target"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.isalnum():
+                raise ValueError(f"{name} must be the name of a collection, such as 'GenJet', got {value!r}")
+        if self.source == self.target:
+            raise ValueError(f"target must be a new collection, got {self.target!r}, which is the source")
+        if self.device not in DEVICES:
+            raise ValueError(f"device must be 'cpu' or 'cuda', got {self.device!r}")
+        refuse_batch(self.batch)
+        object.__setattr__(self, "model", str(self.model))
+        if not self.sha256:
+            object.__setattr__(self, "sha256", bundle.sha256_of(self.model))
+        made = [entry.column for entry in self._about.outputs]
+        if "pt" not in made:
+            raise bundle.BundleError(
+                f"the bundle {self.model!r} makes {made} and no 'pt', by which objects are put in order"
+            )
+
+    @property
+    def _about(self) -> bundle.Manifest:
+        return bundle.manifest(self.model, self.sha256)
+
+    @property
+    def _index(self) -> str:
+        return f"{self.source[0].lower()}{self.source[1:]}Idx"
+
+    def uses(self) -> frozenset[str]:
+        """The columns of the source that the model needs."""
+        return frozenset(f"{self.source}.{name}" for name in self._about.columns)
+
+    def remedy(self, name: str) -> str:  # noqa: ARG002  all columns are needed for one reason
+        """The model decides about the columns."""
+        return (
+            f"the model {self.model!r} needs {', '.join(sorted(self._about.columns))} of the generated objects in source, "
+            f"{self.source}: simulated events have them, collision data do not"
+        )
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The new collection."""
+        types = {entry.column: entry.type for entry in self._about.outputs} | {self._index: "int32", "in_range": "bool"}
+        return {f"{self.target}.{name}": f"var * {kind}" for name, kind in types.items()}
+
+    def resources(self) -> Mapping[str, float]:
+        """One GPU, where the model runs on one."""
+        return {"GPU": 1} if self.device == "cuda" else {}
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        """Draw a reconstructed object of each generated one, and keep those that are found."""
+        assert draw is not None
+        generated, offsets = self._generated(events)
+        counts = np.diff(offsets)
+        values, found = self._reconstructed(generated, draw, counts)
+        values[self._index] = (np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)).astype(np.int32)
+        order, ends = descending(values["pt"], found, offsets)
+        return Output(
+            {
+                f"{self.target}.{name}": ListOffsetArray(Index64(ends), NumpyArray(array[order]))
+                for name, array in values.items()
+            }
+        )
+
+    def _generated(self, events: ak.Array) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.int64]]:
+        """The columns of the source, flat, and the offsets of its events."""
+        found = {}
+        offsets = np.zeros(1, np.int64)
+        for name in sorted(self._about.columns):
+            content = column(events, f"{self.source}.{name}")
+            if not (content.is_list and content.content.is_numpy):
+                raise TypeError(
+                    f"{self.source}.{name} has type {content.form.type} for each event; a list of numbers is needed"
+                )
+            lists = content.to_ListOffsetArray64(True)
+            found[name] = np.asarray(lists.content.data, np.float64)
+            offsets = np.asarray(lists.offsets.data)
+        return found, offsets
+
+    def _reconstructed(
+        self, generated: Mapping[str, NDArray[np.float64]], draw: Draw, counts: NDArray[np.int64]
+    ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
+        """The outputs of all objects with ``in_range``, and which of them are found."""
+        about = self._about
+        whole: NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(values) for values in generated.values()])
+        in_range: NDArray[np.bool_] = whole.copy()
+        for entry in about.inputs:
+            in_range &= entry.inside(generated[entry.column])
+        cond = np.stack([entry.standardised(generated[entry.column]) for entry in about.inputs], 1)
+        cond[~whole] = 0
+        normal = draw.normal(0, counts=counts, size=len(about.outputs))
+        uniform = draw.uniform(1, counts=counts, size=2)
+        x, efficiency = self._sampled(cond, normal, uniform[:, 0])
+        values: dict[str, NDArray[Any]] = {"in_range": in_range}
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i, output in enumerate(about.outputs):
+                values[output.column] = output.value(x[:, i], generated)
+                values[output.column][~whole] = np.nan
+        return values, (uniform[:, 1] < efficiency) | ~whole
+
+    def _sampled(
+        self, cond: NDArray[Any], normal: NDArray[Any], uniform: NDArray[Any]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if len(cond) == 0:
+            return np.zeros(normal.shape, np.float32), np.zeros(0, np.float32)
+        net = network(self.model, self.sha256, self.device)
+        return sample(net, cond, normal, uniform, batch=self.batch, device=self.device)
