@@ -85,13 +85,13 @@ def _peak() -> int:
 
 def measure_events(folder: Path, events: int) -> None:
     """One plan over so many events: select, define, split, balance by copies, rotate, write."""
+    from _toys import toy_plan
     from distributed import Client, LocalCluster
 
-    from dask_augment.demo import demo_plan
     from dask_augment.runs.run import run
 
     # Made in another process: the memory that making events takes is not the client's.
-    few, many = (demo_plan(child("sample", folder / f"{count}", count)) for count in (1000, events))
+    few, many = (toy_plan(child("sample", folder / f"{count}", count)) for count in (1000, events))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
         run(few, folder / "few", client=client)
         before = sum(client.run(_cpu).values())
@@ -115,7 +115,7 @@ def _cpu() -> float:
 
 def write_events(folder: Path, events: int) -> None:
     """NanoAOD-like files of so many events."""
-    from dask_augment.demo import write_sample
+    from _toys import write_sample
 
     folder.mkdir(parents=True)
     print(json.dumps(write_sample(folder, events)))

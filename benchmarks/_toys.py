@@ -1,8 +1,7 @@
-"""The main job on events made here: NanoAOD-like files, one plan, two worker processes, one published data set."""
+"""NanoAOD-like files of random events, as many as are wanted in little time, and a plan for them."""
 
 from __future__ import annotations
 
-import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,13 @@ import numpy as np
 import uproot
 
 from dask_augment.plan import Plan
-from dask_augment.runs.result import Result
-from dask_augment.runs.run import run
-from dask_augment.runs.tasks import Progress
 
 _FILES = 4
 _CLUSTER = 10_000
 
 
-def run_demo(output: Path, events: int, progress: Progress | None = None) -> Result:
-    """Make events, carry out the demo's plan on them and publish the result in ``output``; a rerun replaces it."""
-    with tempfile.TemporaryDirectory(prefix="dask-augment-demo-") as folder:
-        plan = demo_plan(write_sample(Path(folder), events))
-        return run(plan, output, executor="dask", workers=2, chunksize=10_000, replace=True, progress=progress)
-
-
-def demo_plan(fileset: dict[str, Any]) -> Plan:
-    """Select, define, split, copy and rotate, then balance the two processes in bins of HT."""
+def toy_plan(fileset: dict[str, Any]) -> Plan:
+    """Select, define, split, copy and rotate, then balance the two data sets in bins of HT."""
     return Plan.from_dict(
         {
             "inputs": {"fileset": fileset, "lumi": 1000.0},
