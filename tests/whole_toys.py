@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 import dask_augment as da
+from benchmarks._toys import write_sample
 from dask_augment.dataset.commit import each_receipt
 from dask_augment.dataset.receipt import Receipt
-from dask_augment.demo import write_sample
 from dask_augment.plan import Plan
 from dask_augment.runs import run as running
 from dask_augment.runs.run import Result, run

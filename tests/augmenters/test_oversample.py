@@ -17,6 +17,10 @@ LEARNERS = {
     "dictionary": da.Oversample(strata=["label"], sampling_strategy={"label=1": 1000, "label=2": 777}),
     "balance": da.Oversample(strata=STRATA, train_weight="balance"),
     "unit": da.Oversample(strata=[da.Bins("HT", [0, 200])], sampling_strategy=1.0, train_weight="unit"),
+    "bootstrap": da.Oversample(strata=STRATA, multiplicity="bootstrap"),
+    "bootstrap balance": da.Oversample(
+        strata=["label"], sampling_strategy={"label=2": 777}, multiplicity="bootstrap", train_weight="balance"
+    ),
 }
 
 
@@ -48,6 +52,20 @@ def test_exact_numbers_and_least_repetition() -> None:
         _, times = np.unique(column(result[result.label == label], "event"), return_counts=True)
         assert len(times) == counted(events, "label")[f"label={label}"], "each event stays"
         assert times.max() - times.min() <= 1
+
+
+def test_bootstrap_is_exact_in_all_and_random_for_each() -> None:
+    events = toy()
+    rows = counted(events, "label")["label=2"]
+    learner = da.Oversample(strata=["label"], sampling_strategy={"label=2": 6 * rows}, multiplicity="bootstrap")
+    result = applied(taught(learner, [events]), divided(events, 3))
+    few = result[result.label == 2]
+    assert len(few) == 6 * rows
+    assert len(result) == len(events) + 5 * rows
+    _, times = np.unique(column(few, "event"), return_counts=True)
+    assert len(times) == rows, "each event stays"
+    # Copies are binomial(5 rows, 1 / rows): the variance is 5, which 150 of them tell to about 0.6.
+    assert 3 < times.var() < 7
 
 
 def test_a_whole_multiple_has_no_remainder() -> None:
@@ -88,13 +106,14 @@ def test_copies_follow_their_original() -> None:
 
 
 @pytest.mark.parametrize("policy", ["conserve", "balance", "unit"])
-@pytest.mark.parametrize("weighted", [False, True])
-def test_train_weight(policy: str, weighted: bool) -> None:
+@pytest.mark.parametrize(("weighted", "multiplicity"), [(False, "even"), (True, "even"), (True, "bootstrap")])
+def test_train_weight(policy: str, weighted: bool, multiplicity: str) -> None:
     events = toy()
     had = np.random.default_rng(2).integers(0, 2**40, len(events)) * 2.0**-32 if weighted else np.ones(len(events))
     if weighted:
         events = ak.with_field(events, had, "train_weight")
-    result = applied(taught(da.Oversample(strata=["label"], train_weight=policy), [events]), divided(events, 5))
+    learner = da.Oversample(strata=["label"], train_weight=policy, multiplicity=multiplicity)
+    result = applied(taught(learner, [events]), divided(events, 5))
     values = column(result, "train_weight")
     assert np.all(values * 2.0**32 == np.rint(values * 2.0**32))
     before = [units(had[column(events, "label") == label], -32) for label in range(3)]
@@ -109,12 +128,13 @@ def test_train_weight(policy: str, weighted: bool) -> None:
         assert set(values.tolist()) == {1.0}
 
 
-def test_a_higher_target_keeps_all_copies() -> None:
+@pytest.mark.parametrize("multiplicity", ["even", "bootstrap"])
+def test_a_higher_target_keeps_all_copies(multiplicity: str) -> None:
     events = toy(600)
     rows = counted(events, "label")["label=2"]
     copies: set[tuple[int, int]] = set()
     for target in (rows, rows + 5, 2 * rows - 1, 2 * rows, 2 * rows + 1, 5 * rows + 3):
-        learner = da.Oversample(strata=["label"], sampling_strategy={"label=2": target})
+        learner = da.Oversample(strata=["label"], sampling_strategy={"label=2": target}, multiplicity=multiplicity)
         result = applied(taught(learner, [events]), [events])
         made = {row[:2] for row in table(result)}
         assert copies <= made
@@ -163,6 +183,8 @@ def test_errors() -> None:
         taught(da.Oversample(strata=["label"], sampling_strategy={"label=0": 1}), [events])
     with pytest.raises(ValueError, match="over-sampling must be one of"):
         da.Oversample(strata=["label"], sampling_strategy="majority")
+    with pytest.raises(ValueError, match="multiplicity must be one of"):
+        da.Oversample(strata=["label"], multiplicity="poisson")
     with pytest.raises(ValueError, match="train_weight must be one of"):
         da.Oversample(strata=["label"], train_weight="same")
     with pytest.raises(ValueError, match="nothing to learn from"):

@@ -178,7 +178,7 @@ def test_little_is_sent() -> None:
     groups = Groups(Strata(), ("weight",), train=False)
     census = driven(counted(groups), [events])
     (key,) = census
-    window = sampling._window(20_000, 5_000, 1.0)
+    window = sampling.key_window(20_000, 5_000, 1.0)
     total = asked(Window(groups=groups, windows={key: window}, exponents=exponents_of(census, 1)), [events])
     assert len(total.parts[key].keys) < 1500
 

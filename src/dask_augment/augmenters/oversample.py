@@ -12,6 +12,7 @@ import numpy as np
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.sampling.arrivals import last_draws, times_drawn
 from dask_augment.sampling.census import STREAM, TRAIN_UNIT, TRAIN_WEIGHT, Groups
 from dask_augment.sampling.quotas import (
     Quotas,
@@ -27,17 +28,22 @@ from dask_augment.sampling.quotas import (
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
 from dask_augment.strata import Strata
 
+_MULTIPLICITIES = ("even", "bootstrap")
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Oversample(Learner):
     r"""Copy events of some strata: exact numbers of the whole data set, however it is divided into partitions.
 
-    Of stratum h with :math:`N_h` events that is to have :math:`M_h`, each event is there
+    Stratum h has :math:`N_h` events and is to have :math:`M_h`. With ``multiplicity="even"`` each event is there
     :math:`\lfloor M_h / N_h \rfloor` times, and :math:`M_h \bmod N_h` events, drawn without replacement, once more:
-    no two events of a stratum differ by more than one copy, the least repetition there can be. A higher target keeps all
-    copies and adds some. Copies have physics weight 0, so that every histogram has the same sum of w and of w squared
-    as before. They draw random numbers of their own in later steps; by themselves they carry no information that the
-    originals do not have.
+    no two events of a stratum differ by more than one copy, the least repetition there can be. With ``"bootstrap"`` each
+    of the :math:`M_h - N_h` copies is of an event drawn with replacement, as in imbalanced-learn: numbers of copies have
+    the multinomial distribution, and some events have none. A higher target keeps all copies and adds some.
+
+    Copies have physics weight 0, so that every histogram has the same sum of w and of w squared as before. They draw
+    random numbers of their own in later steps; by themselves they carry no information that the originals do not have.
+    ``smooth`` after it makes a smoothed bootstrap of them.
 
     Parameters
     ----------
@@ -46,13 +52,16 @@ class Oversample(Learner):
     sampling_strategy
         As in imbalanced-learn: ``"auto"`` (all strata as large as the largest), ``"minority"``, ``"not minority"``,
         ``"not majority"``, ``"all"``, for two strata the ratio small / large, or ``{stratum: events}``.
+    multiplicity
+        ``"even"`` or ``"bootstrap"``: how copies are divided over the events of a stratum.
     train_weight
         What becomes of ``train_weight`` (1 for each event where there is none yet; multiples of 2**-32):
         ``"conserve"``: an event shares its own with its copies, and the sum in each stratum stays, exactly;
         ``"balance"``: all strata get the same sum; ``"unit"``: each event and copy gets 1.
 
     Columns out: ``train_weight`` float64; augment_kind 1 and augment_copy of copies. Each row is followed by its
-    copies. Random numbers: one 64-bit key for each row. Learns in at most three questions.
+    copies. Random numbers: one 64-bit key for each row; with "bootstrap" also a Poisson process, read until the last
+    draw of the stratum. Learns in two questions as a rule, three with "balance".
     """
 
     keeps_rows: ClassVar[bool] = False
@@ -62,10 +71,13 @@ class Oversample(Learner):
 
     strata: Any = ()
     sampling_strategy: Strategy = "auto"
+    multiplicity: str = "even"
     train_weight: str = "conserve"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
+        if self.multiplicity not in _MULTIPLICITIES:
+            raise ValueError(f"multiplicity must be one of {list(_MULTIPLICITIES)}, got {self.multiplicity!r}")
         check_policy(self.train_weight)
         check_strategy(self.sampling_strategy, "over")
 
@@ -82,19 +94,26 @@ class Oversample(Learner):
         return Groups(self.strata, (), self.train_weight != "unit")
 
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
-        """Count, and find the last key of each stratum that gets one copy more."""
+        """Count, and find the last copy of each stratum: the last key that gets one more, or the last draw."""
         groups = self._groups
         census = yield from counted(groups)
-        wanted = targets(rows_by_stratum(census), self.sampling_strategy, "over")
-        more = {key: wanted[key.stratum] % count.rows for key, count in census.items()}
+        rows = rows_by_stratum(census)
+        wanted = targets(rows, self.sampling_strategy, "over")
+        even = self.multiplicity == "even"
+        more = {key: wanted[key.stratum] % count.rows if even else 0 for key, count in census.items()}
         exponents = exponents_of(census, 0)
         found = yield from cuts(groups, census, more, exponents)
         weights = balanced(census, self.train_weight)
         sums = {key: ((weights[key],), (count.train,)) if groups.train else ((), ()) for key, count in census.items()}
         quotas = quotas_of(groups, census, more, found, exponents, sums)
         learned = yield from quotas.learned(drops=False)
-        times = [wanted[key.stratum] // count.rows for key, count in census.items()]
-        return Learned({**learned, "times": np.array(times, np.int64)})
+        if even:
+            times = [wanted[key.stratum] // count.rows for key, count in census.items()]
+            return Learned({**learned, "times": np.array(times, np.int64)})
+        draws = {stratum: wanted[stratum] - rows[stratum] for stratum in rows}
+        last = yield from last_draws(groups.strata, rows, draws)
+        units, places = zip(*(divmod(last[key.stratum], 2**64) for key in census), strict=True)
+        return Learned({**learned, "unit": np.array(units, np.int64), "place": np.array(places, np.uint64)})
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         """Each row, then its copies, which share its train_weight."""
@@ -102,7 +121,10 @@ class Oversample(Learner):
         assert self.learned is not None
         quotas = Quotas(self._groups, self.learned)
         which, bits = quotas.find(events), draw.bits(STREAM)
-        times = self.learned["times"][which] + quotas.taken(bits, which)
+        if self.multiplicity == "even":
+            times = self.learned["times"][which] + quotas.taken(bits, which)
+        else:
+            times = 1 + times_drawn(draw, self.learned["unit"][which], self.learned["place"][which])
         source = np.repeat(np.arange(len(events)), times)
         nth = np.arange(len(source)) - np.repeat(np.cumsum(times) - times, times)
         if quotas.groups.train:

@@ -71,12 +71,36 @@ class Ints:
         return Ints(tuple(a + b for a, b in zip(self.values, other.values, strict=True)))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowsOf(Measure[ByGroup[int]]):
+    """How many rows each stratum has."""
+
+    strata: Strata
+
+    def uses(self) -> frozenset[str]:
+        """Strata."""
+        return self.strata.uses()
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[int]:  # noqa: ARG002
+        """The rows of one slice."""
+        labels, which = self.strata.codes(events)
+        return ByGroup(dict(zip(labels, np.bincount(which, minlength=len(labels)).tolist(), strict=True)))
+
+
 def exact_sums(units: NDArray[np.int64], which: NDArray[np.int64], groups: int) -> list[int]:
     """The sum of each group's units (0 <= unit < 2**53), as Python's integers: nothing overflows."""
     high, low = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
     np.add.at(high, which, units >> _HALF)
     np.add.at(low, which, units & ((1 << _HALF) - 1))
     return [(int(h) << _HALF) + int(rest) for h, rest in zip(high, low, strict=True)]
+
+
+def number(events: ak.Array, name: str) -> NDArray[Any]:
+    """A column with one number for each event."""
+    content = plain(lookup(events.layout, name))
+    if not content.is_numpy or content.data.ndim != 1:
+        raise TypeError(f"column {name!r} must be one number for each event, it is {content.form.type}")
+    return np.asarray(content.data)
 
 
 @dataclass(frozen=True)
@@ -96,7 +120,7 @@ class Groups:
         labels, which = self.strata.codes(events)
         keys = [Key(label, "") for label in labels]
         for name in self.weights:
-            weight = self.weight(events, name)
+            weight = number(events, name)
             pairs, which = paired(which, (weight > 0).astype(np.int64) - (weight < 0) + 1)
             if len(pairs) > 3 * MOST:
                 raise too_many(len(pairs), self.strata)

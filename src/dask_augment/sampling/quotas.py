@@ -36,7 +36,7 @@ from dask_augment.sampling.census import (
     exact_sums,
     unit_exponent,
 )
-from dask_augment.strata import MOST, UnknownStratum, too_many
+from dask_augment.strata import MOST, too_many, unknown_stratum
 
 POLICIES = ("conserve", "balance", "unit")
 """What train_weight can be: its sum in each stratum as before, the same in all strata, or 1 for every row."""
@@ -60,7 +60,7 @@ def counted(groups: Groups) -> Generator[Measure[Any], Any, dict[Key, Count]]:
         raise too_many(len({key.stratum for key in census}), groups.strata)
     for key in sorted(census):
         if census[key].times > 1:
-            raise _equal_keys(key)
+            raise equal_keys(key.stratum)
     return {key: census[key] for key in sorted(census)}
 
 
@@ -100,7 +100,7 @@ def cuts(
     width = 1.0
     open_keys = [key for key, quota in quotas.items() if 0 < quota < census[key].rows]
     while open_keys:
-        windows = {key: _window(census[key].rows, quotas[key], width) for key in open_keys}
+        windows = {key: key_window(census[key].rows, quotas[key], width) for key in open_keys}
         question = Window(groups=groups, windows=windows, exponents=exponents)
         slices: Mapping[Key, Slice] = (yield from question.ask()).parts
         for key in open_keys:
@@ -112,7 +112,8 @@ def cuts(
     return found
 
 
-def _window(rows: int, quota: int, width: float) -> tuple[int, int]:
+def key_window(rows: int, quota: int, width: float) -> tuple[int, int]:
+    """Keys [low, high] among which the quota's last one is, as good as always at width 1."""
     spread = _SIGMAS * sqrt(quota * (rows - quota) / rows) + _SIGMAS**2
     centre, half = quota * _KEYS // rows, int(width * spread / rows * _KEYS)
     return max(centre - half, 0), min(centre + half, _KEYS - 1)
@@ -126,15 +127,16 @@ def _cut(key: Key, found: Slice, quota: int) -> Cut | None:
         return None
     threshold = found.keys[order[last]]
     if last + 1 < len(order) and found.keys[order[last + 1]] == threshold:
-        raise _equal_keys(key)
+        raise equal_keys(key.stratum)
     taken = found.units[:, order[: last + 1]]
     sums = [b + sum(int(u) for u in units) for b, units in zip(found.below_units.values, taken, strict=True)]
     return Cut(int(threshold), found.all_units.values, tuple(sums))
 
 
-def _equal_keys(key: Key) -> ValueError:
+def equal_keys(stratum: str) -> ValueError:
+    """The error that says that two rows have the same random key."""
     return ValueError(
-        f"two rows of stratum {key.stratum!r} have the same 64-bit random key, so that one cannot be told from the "
+        f"two rows of stratum {stratum!r} have the same 64-bit random key, so that one cannot be told from the "
         "other; change the seed"
     )
 
@@ -180,12 +182,9 @@ class Quotas:
         keys, which = self.groups.of(events)
         for key in keys:
             if key not in self._index:
-                known = sorted({known.stratum for known in self._index})
+                known = {known.stratum for known in self._index}
                 detail = f" with weights of sign {key.signs!r}" if key.stratum in known else ""
-                raise UnknownStratum(
-                    f"there are events in stratum {key.stratum!r}{detail}, and there were none while learning; there "
-                    f"were {len(known)} strata: {', '.join(known[:8])}. Learn from all the data again"
-                )
+                raise unknown_stratum(key.stratum, known, detail)
         return np.array([self._index[key] for key in keys], np.int64)[which]
 
     def taken(self, bits: NDArray[np.uint64], which: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -1,13 +1,15 @@
-"""How much a variable varies in each stratum, in integers: what the Neyman allocation needs."""
+"""How much variables vary in each stratum, in integers: what the Neyman allocation and kernel widths need."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
 from math import sqrt
+from typing import ClassVar
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
 from dask_augment.columns import lookup, plain
 from dask_augment.contract import Measure
@@ -30,30 +32,59 @@ class Spread(Measure[ByGroup[Ints]]):
     def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[Ints]:  # noqa: ARG002
         """The sums of one slice, in units of 2**-1130 and its square."""
         labels, which = self.strata.codes(events)
-        content = plain(lookup(events.layout, self.variable))
-        if not content.is_numpy or content.data.ndim != 1:
-            raise TypeError(f"variable {self.variable!r} must be one number for each event, it is {content.form.type}")
-        values = np.asarray(content.data, dtype=np.float64)
-        finite = np.isfinite(values)
-        fractions, exponents = np.frexp(np.where(finite, values, 0.0))
-        digits = np.rint(np.ldexp(fractions, 30)).astype(np.int64)
-        pairs, codes = paired(which, exponents.astype(np.int64) + SMALLEST)
-        negative = np.where(digits < 0, -digits, 0)
-        plus = exact_sums(digits + negative, codes, len(pairs))
-        minus = exact_sums(negative, codes, len(pairs))
-        # A square has up to 60 bits: its halves are added one by one.
-        high = exact_sums(digits**2 >> 30, codes, len(pairs))
-        low = exact_sums(digits**2 & (2**30 - 1), codes, len(pairs))
-        rows, broken = (np.bincount(which, mask, len(labels)) for mask in (np.ones(len(which)), ~finite))
-        sums = [[int(rows[g]), 0, 0, int(broken[g])] for g in range(len(labels))]
-        for i, (group, exponent) in enumerate(pairs):
-            sums[group][1] += (plus[i] - minus[i]) << exponent
-            sums[group][2] += ((high[i] << 30) + low[i]) << (2 * exponent)
-        return ByGroup({label: Ints(tuple(sums[g])) for g, label in enumerate(labels)})
+        return ByGroup(dict(zip(labels, _sums(_values(events, self.variable), which, len(labels)), strict=True)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpreadOfOriginals(Measure[ByGroup[ByGroup[Ints]]]):
+    """For each variable what :class:`Spread` says, without the rows that steps have made."""
+
+    keyed: ClassVar[bool] = True
+    strata: Strata
+    variables: tuple[str, ...]
+
+    def uses(self) -> frozenset[str]:
+        """Strata and the variables."""
+        return self.strata.uses() | set(self.variables)
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[ByGroup[Ints]]:
+        """The sums of one slice."""
+        assert draw is not None
+        labels, which = self.strata.codes(events)
+        rows = np.flatnonzero(draw.copies == 0)
+        sums = {name: _sums(_values(events, name)[rows], which[rows], len(labels)) for name in self.variables}
+        return ByGroup({name: ByGroup(dict(zip(labels, found, strict=True))) for name, found in sums.items()})
+
+
+def _values(events: ak.Array, variable: str) -> NDArray[np.float64]:
+    content = plain(lookup(events.layout, variable))
+    if not content.is_numpy or content.data.ndim != 1:
+        raise TypeError(f"variable {variable!r} must be one number for each event, it is {content.form.type}")
+    return np.asarray(content.data, dtype=np.float64)
+
+
+def _sums(values: NDArray[np.float64], which: NDArray[np.int64], groups: int) -> list[Ints]:
+    """Of each group rows, sum, sum of squares and broken rows."""
+    finite = np.isfinite(values)
+    fractions, exponents = np.frexp(np.where(finite, values, 0.0))
+    digits = np.rint(np.ldexp(fractions, 30)).astype(np.int64)
+    pairs, codes = paired(which, exponents.astype(np.int64) + SMALLEST)
+    negative = np.where(digits < 0, -digits, 0)
+    plus = exact_sums(digits + negative, codes, len(pairs))
+    minus = exact_sums(negative, codes, len(pairs))
+    # A square has up to 60 bits: its halves are added one by one.
+    high = exact_sums(digits**2 >> 30, codes, len(pairs))
+    low = exact_sums(digits**2 & (2**30 - 1), codes, len(pairs))
+    rows, broken = (np.bincount(which, mask, groups) for mask in (np.ones(len(which)), ~finite))
+    sums = [[int(rows[g]), 0, 0, int(broken[g])] for g in range(groups)]
+    for i, (group, exponent) in enumerate(pairs):
+        sums[group][1] += (plus[i] - minus[i]) << exponent
+        sums[group][2] += ((high[i] << 30) + low[i]) << (2 * exponent)
+    return [Ints(tuple(found)) for found in sums]
 
 
 def standard_deviations(spread: ByGroup[Ints], variable: str) -> dict[str, float]:
-    """The standard deviation of each stratum, rounded once: the same for any partitioning."""
+    """The standard deviation of each stratum, rounded once: the same for any partitioning; NaN where there are no rows."""
     if broken := sum(part.values[3] for part in spread.parts.values()):
         raise ValueError(
             f"variable {variable!r} is NaN or infinite in {broken} rows; choose another or select rows first"
@@ -62,5 +93,5 @@ def standard_deviations(spread: ByGroup[Ints], variable: str) -> dict[str, float
     for label, part in spread.parts.items():
         rows, first, second, _ = part.values
         scale = (rows << (SMALLEST + 30)) ** 2
-        sigmas[label] = sqrt(float(Fraction(rows * second - first**2, scale)))
+        sigmas[label] = sqrt(float(Fraction(rows * second - first**2, scale))) if rows else float("nan")
     return sigmas

@@ -44,7 +44,7 @@ def targets(
         wanted = _named(have, strategy, kind)
     elif len(have) < 2:
         raise ValueError(
-            f"sampling_strategy={strategy!r} balances strata against each other, and there is but one: {list(have)}; "
+            f"sampling_strategy: {strategy!r} balances strata against each other, and there is but one: {list(have)}; "
             "name more strata, or say how many rows it is to have: {stratum: rows}"
         )
     elif isinstance(strategy, str):
@@ -99,7 +99,7 @@ def _equal(have: Mapping[str, int], strategy: str, kind: str) -> dict[str, int]:
 def _ratio(have: Mapping[str, int], ratio: float, kind: str) -> dict[str, int]:
     if len(have) != 2:
         raise ValueError(
-            f"sampling_strategy={ratio} is the ratio of two strata, and there are {len(have)}; use a dictionary"
+            f"sampling_strategy: {ratio} is the ratio of two strata, and there are {len(have)}; use a dictionary"
         )
     smallest, largest = min(have, key=have.__getitem__), max(have, key=have.__getitem__)
     if kind == "under":
@@ -107,7 +107,7 @@ def _ratio(have: Mapping[str, int], ratio: float, kind: str) -> dict[str, int]:
         size = int(min(have[smallest] / ratio, 2.0**63))
         if size > have[label]:
             raise ValueError(
-                f"sampling_strategy={ratio} asks for {size} rows of {label!r}, which has {have[label]}: the ratio is "
+                f"sampling_strategy: {ratio} asks for {size} rows of {label!r}, which has {have[label]}: the ratio is "
                 "larger than that already; increase it"
             )
     else:
@@ -115,7 +115,7 @@ def _ratio(have: Mapping[str, int], ratio: float, kind: str) -> dict[str, int]:
         size = int(have[largest] * ratio)
         if size <= have[label]:
             raise ValueError(
-                f"sampling_strategy={ratio} asks for {size} rows of {label!r}, which has {have[label]}: there is "
+                f"sampling_strategy: {ratio} asks for {size} rows of {label!r}, which has {have[label]}: there is "
                 "nothing to make; increase the ratio"
             )
     return {label: size}

@@ -1,0 +1,85 @@
+"""Make events between neighbours, most where other classes are near (ADASYN)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.contract import Measure
+from dask_augment.sampling.interpolating import Around, Interpolator
+from dask_augment.sampling.nearest import foreign_neighbours
+from dask_augment.sampling.sharing import in_proportion
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Adasyn(Interpolator):
+    r"""Make events of the smaller classes of each stratum, most where events of other classes are near.
+
+    Of the G rows that a class is to get, each event i gets a share by how many of its k nearest events, of all classes of
+    its stratum, are of another class:
+
+    .. math:: r_i = \frac{\text{neighbours of another class}}{k}, \quad g_i = G \, \frac{r_i}{\sum_j r_j}
+
+    rounded by largest remainders, so that there are exactly G. Each lies between the event and one of its k nearest
+    neighbours of its own class and sign of the weight, as in ``smote``, which the rest is as in, too. Neighbours are
+    those of all the data; of equal distances the one with the smaller ids is nearer.
+
+    Parameters
+    ----------
+    label
+        Column of the classes: integers or strings.
+    features
+        Columns to interpolate: one float32 or float64 for each event. Distances are taken between these.
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: classes are balanced in each, and
+        neighbours sought within it.
+    sampling_strategy
+        As in imbalanced-learn: ``"auto"`` (all classes as large as the largest), ``"minority"``, ``"not minority"``,
+        ``"not majority"``, ``"all"``, for two classes the ratio small / large, or ``{stratum: events}``.
+    k_neighbors
+        Neighbours of each event, of all classes for the share, of its own to draw from.
+    scale
+        Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
+        number for each.
+    distinct
+        Leave out neighbours at distance 0, between which there are only copies.
+    weights
+        Columns whose signs both parents share; a sign with k_neighbors events or fewer is no source. ``()``: there are
+        no weights.
+    train_weight
+        ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``smote``.
+    carry
+        None: the result has features, strata, ids, weights, split and provenance. ``"parent"``: it keeps all columns,
+        and made rows have those of their parent.
+
+    Columns out: as of ``smote``. At most a million rows of each class that gets more.
+
+    Source: He et al., IEEE IJCNN (2008) 1322.
+    """
+
+    label: str | None = "label"
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            raise ValueError("label must name the column of the classes: which neighbours are of another one decides")
+        super().__post_init__()
+
+    def children(self, more: Mapping[str, int], around: Around) -> Generator[Measure[Any], Any, NDArray[np.int64]]:
+        """In proportion to the neighbours of other classes; asks for those beyond the table."""
+        foreign = yield from foreign_neighbours(
+            self._classes, self.features, around.table, around.points, self.k_neighbors, around.counts, around.scales
+        )
+        times = np.zeros(len(around.table), np.int64)
+        for stratum, number in more.items():
+            rows = around.of(stratum)
+            if not foreign[rows].any():
+                raise ValueError(
+                    f"no event of {stratum!r} has one of another class among its {self.k_neighbors} nearest: adasyn has "
+                    "nothing to go by; use smote"
+                )
+            times[rows] = in_proportion(number, foreign[rows])
+        return times

@@ -1,0 +1,100 @@
+"""Mark several balanced draws from the events at once, for an ensemble of classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import awkward as ak
+import numpy as np
+
+from dask_augment.contract import Learner, Measure, Output
+from dask_augment.draw import Draw
+from dask_augment.learned import Learned
+from dask_augment.sampling.census import RowsOf
+from dask_augment.sampling.members import last_members
+from dask_augment.sampling.strategy import Strategy, check_strategy, targets
+from dask_augment.strata import Strata
+
+_MOST = 64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BalancedEnsemble(Learner):
+    r"""Mark several balanced draws from the events at once, each for one classifier of an ensemble.
+
+    Each draw takes of every stratum exactly as many events as ``sampling_strategy`` says, without replacement, all
+    equally likely, and the draws are independent of each other. An event is in draw t if bit t of the mask is set:
+
+    ``events[events.ensemble >> np.uint64(t) & np.uint64(1) == 1]``
+
+    With "auto" every draw has all events of the smallest stratum and as many of each other one: where one under-sampled
+    set would throw most of a large stratum away, the draws together see much of it. These are the training sets of
+    EasyEnsemble (Liu, Wu, Zhou, IEEE Trans. SMC B 39 (2009) 539) and of balanced bagging without replacement. All rows
+    stay, with the weights they have. A further draw changes none of those before it; a higher quota keeps the events of
+    each draw and adds some.
+
+    Parameters
+    ----------
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
+    sampling_strategy
+        Of each draw, as in imbalanced-learn's under-sampling: ``"auto"`` (all strata as small as the smallest),
+        ``"majority"``, ``"not minority"``, ``"not majority"``, ``"all"``, for two strata the ratio small / large, or
+        ``{stratum: events}``.
+    draws
+        How many, at most 64.
+    column
+        The column of masks.
+
+    Columns out: the mask, uint64; 0 for events that are not for training. Rows are kept. Random numbers: a 64-bit key
+    for each row and draw. Learns in two questions as a rule: rows of each stratum; keys next to the quota.
+    """
+
+    keyed: ClassVar[bool] = True
+    use: ClassVar[str] = "training"
+
+    strata: Any = ()
+    sampling_strategy: Strategy = "auto"
+    draws: int = 10
+    column: str = "ensemble"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strata", Strata.of(self.strata))
+        check_strategy(self.sampling_strategy, "under")
+        if not isinstance(self.draws, int) or isinstance(self.draws, bool) or not 1 <= self.draws <= _MOST:
+            raise ValueError(f"draws must be a number from 1 to {_MOST}, the bits of a mask, got {self.draws!r}")
+
+    def uses(self) -> frozenset[str]:
+        """Strata."""
+        strata: frozenset[str] = self.strata.uses()
+        return strata
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The mask."""
+        return {self.column: "uint64"}
+
+    def learning(self) -> Generator[Measure[Any], Any, Learned]:
+        """Count, and find the last key of each stratum in each draw."""
+        rows = (yield from RowsOf(strata=self.strata).ask()).parts
+        quotas = targets(rows, self.sampling_strategy, "under")
+        last = yield from last_members(self.strata, self.draws, rows, quotas)
+        strata = sorted(rows)
+        return Learned({
+            "strata": np.array(strata),
+            "quota": np.array([quotas[stratum] for stratum in strata], np.int64),
+            "last": np.array([last[stratum] for stratum in strata], np.uint64).reshape(len(strata), self.draws),
+        })  # fmt: skip
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        """Set the bit of each draw whose last key is not below the row's."""
+        assert draw is not None
+        assert self.learned is not None
+        which = self.strata.index(events, self.learned["strata"])
+        mask = np.zeros(len(events), np.uint64)
+        some = self.learned["quota"][which] > 0
+        for number in range(self.draws):
+            taken = (draw.bits(number) <= self.learned["last"][which, number]) & some
+            mask |= taken.astype(np.uint64) << np.uint64(number)
+        return Output({self.column: mask})

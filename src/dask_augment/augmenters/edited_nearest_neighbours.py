@@ -1,0 +1,103 @@
+"""Drop events whose neighbours are of other classes (edited nearest neighbours)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.kernels.boxes import crowded, tree_of
+from dask_augment.kernels.neighbours import nearest
+from dask_augment.sampling.cleaning import Cleaner
+from dask_augment.sampling.sharing import check_count
+
+_KINDS = ("all", "mode")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EditedNearestNeighbours(Cleaner):
+    r"""Drop events of the larger classes that lie among those of another: exactly those of the whole data set.
+
+    An event stays if all of its k nearest events of the same stratum are of its own class (``kind_sel="all"``), or if its
+    class is the most frequent among them (``"mode"``; of equally frequent ones the first counts). What is dropped weighs
+    on the rest of its class and stratum, separately for each sign, as in ``undersample``: sums of weights stay, exactly.
+
+    That is not what was there: where classes overlap, the larger one is thinned out. So it is for training alone.
+
+    Parameters
+    ----------
+    label
+        Column of the classes: integers or strings.
+    features
+        Columns between which distances are taken: one float32 or float64 for each event.
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: neighbours are sought within each.
+    n_neighbors
+        Neighbours that are looked at.
+    kind_sel
+        ``"all"`` or ``"mode"``.
+    sampling_strategy
+        Classes to clean in each stratum, as in imbalanced-learn: ``"auto"`` or ``"not minority"``, ``"majority"``,
+        ``"not majority"``, ``"all"``, or a list of strata, ``["label=0"]``.
+    scale
+        Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
+        number for each.
+    weights
+        Physics weights (float64) that are rescaled: all that the events have. ``()``: there are no weights.
+    train_weight
+        ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``undersample``.
+
+    Columns out: the weights, ``train_weight`` float64. At most a million rows of each class of a stratum.
+
+    Source: Wilson, IEEE Trans. Syst. Man Cybern. 2 (1972) 408.
+    """
+
+    n_neighbors: int = 3
+    kind_sel: str = "all"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("n_neighbors", self.n_neighbors)
+        if self.kind_sel not in _KINDS:
+            raise ValueError(f"kind_sel must be one of {list(_KINDS)}, got {self.kind_sel!r}")
+
+    def dropped(
+        self, points: NDArray[np.float64], classes: NDArray[np.int64], cleaned: Sequence[int]
+    ) -> NDArray[np.bool_]:
+        """Rows with an event of another class among their nearest, or with most of them of another."""
+        if len(points) <= self.n_neighbors:
+            raise ValueError(
+                f"a stratum has {len(points)} rows; n_neighbors={self.n_neighbors} needs {self.n_neighbors + 1}: lower it, or "
+                "make coarser strata"
+            )
+        drop = np.zeros(len(points), np.bool_)
+        for number in cleaned:
+            rows = np.flatnonzero(classes == number)
+            if self.kind_sel == "all":
+                drop[rows] = ~self._surrounded(points, classes, rows, number)
+            else:
+                _, near = nearest(points, points[rows], self.n_neighbors, own=rows)
+                drop[rows] = _modes(classes[near], int(classes.max()) + 1) != number
+        return drop
+
+    def _surrounded(
+        self, points: NDArray[np.float64], classes: NDArray[np.int64], rows: NDArray[np.int64], number: int
+    ) -> NDArray[np.bool_]:
+        """Whether the k nearest rows of each row are of its class: whether k of its class are nearer than all others."""
+        others = np.flatnonzero(classes != number)
+        mine = points[rows]
+        distances, near = nearest(points[others], mine, 1)
+        before = np.searchsorted(rows, others[near[:, 0]])
+        surrounded: NDArray[np.bool_] = crowded(
+            *tree_of(mine), mine, np.arange(len(rows)), distances[:, 0], before, self.n_neighbors
+        )
+        return surrounded
+
+
+def _modes(classes: NDArray[np.int64], number: int) -> NDArray[np.int64]:
+    """The most frequent class of each row of neighbours, the first of equals."""
+    counts = np.stack([(classes == c).sum(axis=1) for c in range(number)], axis=1)
+    first: NDArray[np.int64] = counts.argmax(axis=1)
+    return first

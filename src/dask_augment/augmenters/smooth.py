@@ -1,0 +1,124 @@
+"""Move copies of events a little, as far as their stratum is wide: the smoothed bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from math import isfinite
+from typing import Any, ClassVar
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.columns import lookup, plain
+from dask_augment.contract import Learner, Measure, Output
+from dask_augment.draw import Draw
+from dask_augment.learned import Learned
+from dask_augment.sampling.spread import SpreadOfOriginals, standard_deviations
+from dask_augment.strata import Strata
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Smooth(Learner):
+    r"""Move copies of events by normal noise of the width of a kernel: with copies drawn before, the smoothed bootstrap.
+
+    Each feature :math:`x_j` of a copy in stratum h moves by its own standard normal number z:
+
+    .. math:: x_j' = x_j + s\, b_h\, \sigma_{hj}\, z_j, \qquad b_h = \left(\frac{4}{(d + 2)\, n_h}\right)^{1 / (d + 4)}
+
+    with the number d of features, the number :math:`n_h` of original events and their standard deviations
+    :math:`\sigma_{hj}`: Silverman's width of a normal kernel (Density Estimation, 1986, eq. 4.14). After
+    ``oversample(multiplicity="bootstrap")`` the copies are drawn from the density that this kernel estimates, as
+    imbalanced-learn's ``RandomOverSampler(shrinkage=...)`` does with the number of all rows in place of :math:`n_h`. The
+    variance of a copy's feature is :math:`1 + s^2 b_h^2` times that of the originals, and correlations are weaker by
+    that factor: the price of having no two rows alike. Originals stay as they are.
+
+    Values may end where none can be: smooth the logarithm of a pt, not the pt. Angles do not wrap around, and numbers
+    of objects are no features. What is computed from features belongs after it (``define``).
+
+    Parameters
+    ----------
+    features
+        Columns of one float for each event, in any units.
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: each has widths of its own.
+    shrinkage
+        The factor s; 0 moves nothing.
+    originals
+        Also move original rows where there are copies of them. As a rule only copies vary.
+
+    Columns in and out: the features, with the types they have. Rows are kept. Random numbers: one for each row and
+    feature. Learns in one question.
+    """
+
+    keyed: ClassVar[bool] = True
+    use: ClassVar[str] = "training"
+
+    features: Sequence[str]
+    strata: Any = ()
+    shrinkage: float = 1.0
+    originals: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strata", Strata.of(self.strata))
+        if isinstance(self.features, str) or not self.features:
+            raise TypeError(f"features must be a list of columns, at least one, got {self.features!r}")
+        object.__setattr__(self, "features", tuple(self.features))
+        if len(set(self.features)) < len(self.features):
+            raise ValueError(f"features name a column twice: {list(self.features)}")
+        number = isinstance(self.shrinkage, (int, float)) and not isinstance(self.shrinkage, bool)
+        if not number or not (isfinite(self.shrinkage) and self.shrinkage >= 0):
+            raise ValueError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}")
+
+    def uses(self) -> frozenset[str]:
+        """Strata and features."""
+        strata: frozenset[str] = self.strata.uses()
+        return strata | set(self.features)
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The features."""
+        return dict.fromkeys(self.features)
+
+    def learning(self) -> Generator[Measure[Any], Any, Learned]:
+        """The standard deviations of the originals, times the width of the kernel."""
+        features = tuple(self.features)
+        spread = (yield from SpreadOfOriginals(strata=self.strata, variables=features).ask()).parts
+        rows = {label: part.values[0] for label, part in spread[features[0]].parts.items()}
+        if empty := sorted(label for label, number in rows.items() if not number):
+            raise ValueError(
+                f"strata {empty[:8]} have copies and no original events, whose spread says how far to move; keep the "
+                "originals, or make fewer strata"
+            )
+        strata = sorted(rows)
+        sigmas = {name: standard_deviations(spread[name], name) for name in features}
+        widths = [[self._width(rows[label]) * sigmas[name][label] for name in features] for label in strata]
+        return Learned({"strata": np.array(strata), "widths": np.array(widths)})
+
+    def _width(self, rows: int) -> float:
+        """s times the width of the kernel in standard deviations; decimal powers are the same on every computer."""
+        d = len(self.features)
+        with localcontext(prec=30):
+            return float(Decimal(self.shrinkage) * (Decimal(4) / ((d + 2) * rows)) ** (Decimal(1) / (d + 4)))
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        """Add a normal number to each feature."""
+        assert draw is not None
+        assert self.learned is not None
+        widths = self.learned["widths"][self.strata.index(events, self.learned["strata"])]
+        columns = {}
+        for stream, name in enumerate(self.features):
+            values = _values(events, name)
+            columns[name] = (values + widths[:, stream] * draw.normal(stream)).astype(values.dtype)
+        return Output(columns)
+
+
+def _values(events: ak.Array, name: str) -> NDArray[Any]:
+    content = plain(lookup(events.layout, name))
+    if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind != "f":
+        raise TypeError(
+            f"feature {name!r} must be one float for each event, it has type {content.form.type}; leave it out, or "
+            "convert it where a fraction makes sense"
+        )
+    return np.asarray(content.data)

@@ -1,0 +1,90 @@
+"""Make events between neighbours, in strata that have few (SMOTE)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.contract import Measure
+from dask_augment.sampling.interpolating import Around, Interpolator
+from dask_augment.sampling.sharing import at_random, evenly
+
+_ALLOCATIONS = {"even": evenly, "iid": at_random}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Smote(Interpolator):
+    r"""Make events between neighbouring events of a stratum: exact numbers and exact neighbours of the whole data set.
+
+    A made row lies on the way from an event :math:`x` to one of its k nearest neighbours :math:`x'` of the same stratum
+    and sign of the weight:
+
+    .. math:: s = x + \lambda \, (x' - x), \quad \lambda \in [0, 1)
+
+    in float64, rounded once to the type of the column. Neighbours are those of all the data, by the Euclidean distance
+    of the features in units of ``scale``; of neighbours at one distance, the one with the smaller ids is nearer.
+
+    Made rows narrow the spread of a stratum: with x' a neighbour of x, the variance of s is
+    (Var x + Var x' + Cov(x, x')) / 3 + (mean x' - mean x)^2 / 12, as a rule some tenths below Var x. They hold no
+    information that the originals do not have, and their physics weight is 0.
+
+    Parameters
+    ----------
+    features
+        Columns to interpolate: one float32 or float64 for each event. Distances are taken between these. Angles have no
+        middle across the border at pi: use their sine and cosine.
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``. A column in bins is best a
+        feature too; otherwise made rows have their parent's value.
+    label
+        Column of the classes that are balanced within each stratum; without it, the strata are the classes.
+    sampling_strategy
+        As in imbalanced-learn: ``"auto"`` (all classes as large as the largest), ``"minority"``, ``"not minority"``,
+        ``"not majority"``, ``"all"``, for two classes the ratio small / large, or ``{stratum: events}``.
+    k_neighbors
+        Neighbours of each event that are drawn from.
+    scale
+        Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
+        number for each.
+    distinct
+        Leave out neighbours at distance 0, between which there are only copies.
+    allocation
+        ``"even"``: all events of a stratum are the source of as many made rows, or one more; ``"iid"``: each row has a
+        source drawn at random.
+    weights
+        Columns whose signs both parents share; a sign with k_neighbors events or fewer is no source. ``()``: there are
+        no weights.
+    train_weight
+        What becomes of ``train_weight`` (1 for each event where there is none yet; multiples of 2**-32):
+        ``"conserve"``: an event shares its own with the rows made of it, and the sum in each stratum stays, exactly;
+        ``"balance"``: all strata get the same sum; ``"unit"``: each row gets 1.
+    carry
+        None: the result has features, strata, ids, weights, split and provenance, which are true of made rows.
+        ``"parent"``: it keeps all columns, and made rows have those of their parent.
+
+    Columns out: features, ``train_weight`` float64; augment_kind 2 of made rows, and both parents: the ids of the first
+    are those of the row, with ``augment_base_copy``; ``augment_other_run`` and so on are those of the second,
+    ``augment_share`` is :math:`\lambda`. Each row is followed by those made of it. At most a million rows of a stratum.
+
+    Source: Chawla et al., J. Artif. Intell. Res. 16 (2002) 321, arXiv:1106.1813.
+    """
+
+    allocation: str = "even"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.allocation not in _ALLOCATIONS:
+            raise ValueError(f"allocation must be one of {list(_ALLOCATIONS)}, got {self.allocation!r}")
+
+    def children(self, more: Mapping[str, int], around: Around) -> Generator[Measure[Any], Any, NDArray[np.int64]]:
+        """As many of each row, or of rows at random; no question is needed."""
+        yield from ()
+        times = np.zeros(len(around.table), np.int64)
+        for stratum, number in more.items():
+            rows = around.of(stratum)
+            times[rows] = _ALLOCATIONS[self.allocation](number, rows, around.table.keys)
+        return times

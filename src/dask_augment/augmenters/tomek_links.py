@@ -1,0 +1,64 @@
+"""Drop events that are nearest to one of another class, and it to them (Tomek links)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.kernels.neighbours import nearest
+from dask_augment.sampling.cleaning import Cleaner
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TomekLinks(Cleaner):
+    r"""Drop events of the larger classes that form a Tomek link: exactly those of the whole data set.
+
+    Two events of different classes form a link if each is the nearest event of the same stratum to the other. Those of
+    them that are of a class to clean are dropped. What is dropped weighs on the rest of its class and stratum,
+    separately for each sign, as in ``undersample``: sums of weights stay, exactly.
+
+    Parameters
+    ----------
+    label
+        Column of the classes: integers or strings.
+    features
+        Columns between which distances are taken: one float32 or float64 for each event.
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: links are sought within each.
+    sampling_strategy
+        Classes to clean in each stratum, as in imbalanced-learn: ``"auto"`` or ``"not minority"``, ``"majority"``,
+        ``"not majority"``, ``"all"``, or a list of strata, ``["label=0"]``.
+    scale
+        Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
+        number for each.
+    weights
+        Physics weights (float64) that are rescaled: all that the events have. ``()``: there are no weights.
+    train_weight
+        ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``undersample``.
+
+    Columns out: the weights, ``train_weight`` float64. At most a million rows of each class of a stratum.
+
+    Source: Tomek, IEEE Trans. Syst. Man Cybern. 6 (1976) 769.
+    """
+
+    def dropped(
+        self, points: NDArray[np.float64], classes: NDArray[np.int64], cleaned: Sequence[int]
+    ) -> NDArray[np.bool_]:
+        """Rows of both ends of links that are of a class to clean.
+
+        One end at least is not of the largest class, so that the nearest row of all is sought for the others alone, and
+        for those that are found.
+        """
+        rest = np.flatnonzero(classes != np.argmax(np.bincount(classes)))
+        near = nearest(points, points[rest], 1, own=rest)[1][:, 0]
+        mixed = (near >= 0) & (classes[near] != classes[rest])
+        first, second = rest[mixed], near[mixed]
+        asked, at = np.unique(second, return_inverse=True)
+        back = nearest(points, points[asked], 1, own=asked)[1][:, 0][at.reshape(-1)]
+        linked = np.zeros(len(points), np.bool_)
+        linked[first[back == first]] = True
+        linked[second[back == first]] = True
+        return linked & np.isin(classes, cleaned)

@@ -1,0 +1,148 @@
+"""Give events the same weight: keep each with a probability in proportion to the weight that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, isfinite
+from typing import Any, ClassVar
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.columns import lookup, plain
+from dask_augment.contract import Learner, Measure, Output
+from dask_augment.draw import Draw
+from dask_augment.learned import Learned
+from dask_augment.sampling.census import RowsOf
+from dask_augment.sampling.ranks import Order, ascending, last_keys, number
+from dask_augment.strata import Strata
+
+_STREAM = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unweight(Learner):
+    r"""Unweight events by hit or miss: rows with large weights stay, of those with small ones a fair part.
+
+    With the largest weight :math:`w_{max}` of its stratum and a uniform number u, an event stays if
+
+    .. math:: u < |w| / w_{max} \quad \text{and then weighs} \quad w' = \operatorname{sign}(w) \max(|w|, w_{max})
+
+    so all that stay weigh :math:`\pm w_{max}`, but for those that were larger (overweight), which keep their weight.
+    The expectation of every sum of weights is what it was, of any histogram. The sums themselves are not: each changes
+    at random by about :math:`w_{max}` times the root of the number of events in it, which sums of :math:`w'^2` tell.
+    Where the sum of each stratum shall stay exactly, use ``undersample``. A smaller :math:`w_{max}` keeps the same
+    events and more. Negative weights stay negative: cancellation costs what it did before.
+
+    Parameters
+    ----------
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: each has its own largest weight.
+    quantile
+        The largest weight of a stratum is the smallest \|w\| that this part of its events does not exceed: 1.0, the
+        largest of all, so that none is overweight; with 0.999 one event in a thousand may be, and far more events stay.
+    max_weight
+        Instead of a quantile, the largest weight itself, the same for all events (then ``strata`` are not needed, and
+        there is nothing to learn).
+    weights
+        Physics weights: the first decides, and the others (its systematic variations) are multiplied by the same factor.
+
+    Columns out: the weights, with the types they have. Rows are dropped, of training events only; those of weight 0
+    always, so put steps that make copies after it. ``train_weight`` stays as it is. Random numbers: one for each row.
+    Learns in five questions: the number of rows, and the weight at the quantile in four digits of 16 bits.
+    """
+
+    keeps_rows: ClassVar[bool] = False
+    keyed: ClassVar[bool] = True
+    use: ClassVar[str] = "training"
+    sums: ClassVar[str] = "on average"
+
+    strata: Any = ()
+    quantile: float = 1.0
+    max_weight: float | None = None
+    weights: Sequence[str] = ("weight",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strata", Strata.of(self.strata))
+        if isinstance(self.weights, str) or not self.weights:
+            raise TypeError(f'weights must be a list of columns, the first decides: ["weight"], got {self.weights!r}')
+        object.__setattr__(self, "weights", tuple(self.weights))
+        if not _is_number(self.quantile) or not 0 < self.quantile <= 1:
+            raise ValueError(f"quantile must lie in (0, 1], got {self.quantile!r}")
+        if self.max_weight is None:
+            return
+        if not _is_number(self.max_weight) or not (isfinite(self.max_weight) and self.max_weight > 0):
+            raise ValueError(f"max_weight must be a positive number, got {self.max_weight!r}")
+        if self.quantile != 1.0 or self.strata.entries:
+            raise ValueError("max_weight is one number for all events: leave quantile and strata out")
+
+    def uses(self) -> frozenset[str]:
+        """Strata and weights."""
+        strata: frozenset[str] = self.strata.uses()
+        return strata | set(self.weights)
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The weights."""
+        return dict.fromkeys(self.weights)
+
+    def learning(self) -> Generator[Measure[Any], Any, Learned]:
+        """Find the largest weight of each stratum."""
+        if self.max_weight is not None:
+            return Learned({"strata": np.array(["all"]), "max_weight": np.array([float(self.max_weight)])})
+        rows = (yield from RowsOf(strata=self.strata).ask()).parts
+        # The decimal number that was written: 0.999 of 1000 events are 999.
+        part = Fraction(str(self.quantile))
+        ranks = {stratum: ceil(part * rows[stratum]) for stratum in sorted(rows)}
+        last = yield from last_keys(_BySize(strata=self.strata, weight=self.weights[0]), ranks, whole=True)
+        largest = [number(last[stratum][0]) for stratum in ranks]
+        return Learned({"strata": np.array(list(ranks)), "max_weight": np.array(largest)})
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        """Keep an event with probability \\|w\\| / w_max, and divide its weights by it."""
+        assert draw is not None
+        assert self.learned is not None
+        which = self.strata.index(events, self.learned["strata"])
+        largest = self.learned["max_weight"][which]
+        sizes = _sizes(events, self.weights[0])
+        # The second condition is the rounding's: u w_max never reaches w_max, but it may be rounded to it.
+        source = np.flatnonzero((draw.uniform(_STREAM) * largest < sizes) | ((sizes >= largest) & (sizes > 0)))
+        factors = np.maximum(largest[source] / sizes[source], 1.0)
+        columns = {}
+        for name in self.weights:
+            values = np.asarray(plain(lookup(events.layout, name)).data)[source]
+            columns[name] = (values * factors).astype(values.dtype)
+        first = columns[self.weights[0]]
+        hit = sizes[source] <= largest[source]
+        columns[self.weights[0]] = np.where(hit, np.copysign(largest[source], first), first).astype(first.dtype)
+        return Output(columns, source)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _BySize(Order):
+    """Rows in the order of \\|w\\|."""
+
+    weight: str
+
+    def uses(self) -> frozenset[str]:
+        return frozenset({self.weight})
+
+    def keys(self, events: ak.Array, draw: Draw) -> list[NDArray[np.uint64]]:  # noqa: ARG002
+        return [ascending(_sizes(events, self.weight))]
+
+
+def _sizes(events: ak.Array, name: str) -> NDArray[np.float64]:
+    """The sizes of the weights, which must be finite."""
+    content = plain(lookup(events.layout, name))
+    if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind != "f":
+        raise TypeError(f"weight column {name!r} must be one float for each event, it has type {content.form.type}")
+    sizes: NDArray[np.float64] = np.abs(np.asarray(content.data, dtype=np.float64))
+    if broken := int(np.sum(~np.isfinite(sizes))):
+        raise ValueError(f"weight column {name!r} is NaN or infinite in {broken} rows; repair or drop them first")
+    return sizes
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,40 @@
+"""Which columns are left after a step that narrows the events to what is true of the rows that it made."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from dask_augment.columns import dotted
+from dask_augment.contract import Augmenter
+
+
+def left_by(augmenter: Augmenter, always: Iterable[str]) -> frozenset[str] | None:
+    """Columns, dotted, that are left after this step, with those that ``always`` are; None: all."""
+    carried = augmenter.carries()
+    if carried is None:
+        return None
+    return frozenset(map(dotted, {*carried, *augmenter.produces(), *always, "dataset"}))
+
+
+def is_left(name: str, left: Collection[str]) -> bool:
+    """Whether a column is among those that are left, tells of training and provenance, or is a frame's own."""
+    return dotted(name) in left or name == "train_weight" or name.startswith(("augment_", "augment.", "\x00"))
+
+
+def refuse_gone(steps: Iterable[tuple[str, Augmenter]], always: Collection[str]) -> None:
+    """Raise ValueError for a step that uses a column which a step before it did not leave."""
+    left: frozenset[str] | None = None
+    by = ""
+    for label, augmenter in steps:
+        gone = [] if left is None else sorted(name for name in augmenter.uses() if not is_left(name, left))
+        if gone:
+            raise ValueError(
+                f"step {label!r} uses {gone[0]!r}, which is not there after step {by!r}: that leaves what is true of the "
+                f"rows it makes. Put {label!r} before it, make {gone[0]!r} one of its features, or say carry: parent, "
+                "with which its rows have their parent's values"
+            )
+        now = left_by(augmenter, always)
+        if now is not None:
+            left, by = now, label
+        elif left is not None:
+            left |= frozenset(map(dotted, augmenter.produces()))

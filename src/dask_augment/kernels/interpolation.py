@@ -1,0 +1,76 @@
+"""Rows between two rows, and rows found by what they are told apart by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@njit(nogil=True, cache=True)
+def interpolated(
+    values: NDArray[Any], table: NDArray[Any], source: NDArray[np.int64], other: NDArray[np.int64],
+    share: NDArray[np.float64], out: NDArray[Any],
+) -> None:  # fmt: skip
+    """out[i] = x + share[i] * (y - x) with x = values[source[i]], y = table[other[i]]; x where other[i] is negative.
+
+    In float64, no further than x and y, and rounded once to the type of ``out``.
+    """
+    for i in range(len(source)):
+        x = np.float64(values[source[i]])
+        if other[i] < 0:
+            out[i] = values[source[i]]
+            continue
+        y = np.float64(table[other[i]])
+        between = x + share[i] * (y - x)
+        out[i] = min(max(between, min(x, y)), max(x, y))
+
+
+@njit(nogil=True, cache=True)
+def positions(table: NDArray[np.uint64], rows: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Where each row (n, w) stands in a table (m, w) whose rows are in order and differ; -1 where it does not."""
+    found = np.full(len(rows), -1, np.int64)
+    words = rows.shape[1]
+    for i in range(len(rows)):
+        low, high = 0, len(table)
+        while low < high:
+            middle = (low + high) // 2
+            smaller = False
+            for j in range(words):
+                if table[middle, j] != rows[i, j]:
+                    smaller = table[middle, j] < rows[i, j]
+                    break
+            if smaller:
+                low = middle + 1
+            else:
+                high = middle
+        if low < len(table):
+            same = True
+            for j in range(words):
+                same = same and table[low, j] == rows[i, j]
+            if same:
+                found[i] = low
+    return found
+
+
+@njit(nogil=True, cache=True)
+def modes(
+    codes: NDArray[np.int64], neighbours: NDArray[np.int32], found: NDArray[np.int32], bases: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The most frequent codes (m, k) among the neighbours of each base, ascending, and how many there are (m,)."""
+    values = np.zeros((len(bases), neighbours.shape[1]), np.int64)
+    number = np.zeros(len(bases), np.int64)
+    for i in range(len(bases)):
+        near = np.sort(codes[neighbours[bases[i], : found[bases[i]]]])
+        most = run = 0
+        for j in range(len(near)):
+            run = run + 1 if j > 0 and near[j] == near[j - 1] else 1
+            if run > most:
+                most = run
+                number[i] = 0
+            if run == most:
+                values[i, number[i]] = near[j]
+                number[i] += 1
+    return values, number

@@ -1,0 +1,254 @@
+"""What samplers share that drop events by who their neighbours are, and hand on what these weigh."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.contract import Learner, Measure, Output
+from dask_augment.draw import Draw
+from dask_augment.learned import Learned
+from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, ByGroup, Count, Groups, Ints, Key, exact_sums
+from dask_augment.sampling.gathering import Table, check_scale, gathered, scales_of
+from dask_augment.sampling.quotas import (
+    Quotas,
+    balanced,
+    check_policy,
+    counted,
+    equal_keys,
+    exponents_of,
+    quotas_of,
+    rows_by_stratum,
+    train_weights,
+)
+from dask_augment.sampling.sharing import by_outer
+from dask_augment.strata import Strata
+
+_STRATEGIES = ("auto", "majority", "not minority", "not majority", "all")
+
+
+@dataclass(frozen=True, eq=False)
+class Kept(Quotas):
+    """Quotas that name the rows that are dropped, by their random keys (D,), ascending, in groups that are cleaned."""
+
+    def taken(self, bits: NDArray[np.uint64], which: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each row stays."""
+        dropped = self.arrays["dropped"]
+        at = np.minimum(np.searchsorted(dropped, bits), max(len(dropped) - 1, 0))
+        among = dropped[at] == bits if len(dropped) else np.zeros(len(bits), np.bool_)
+        stays: NDArray[np.bool_] = ~(among & self.arrays["cleaned"][which])
+        return stays
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sums(Measure[ByGroup[Ints]]):
+    """The sums of weights of each group, of all rows and then of those that stay, in units."""
+
+    keyed: ClassVar[bool] = True
+    quotas: Kept
+
+    def uses(self) -> frozenset[str]:
+        """Strata and weights."""
+        return self.quotas.groups.uses()
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[Ints]:
+        """The sums of one slice."""
+        assert draw is not None
+        which, bits = self.quotas.find(events), draw.bits(STREAM)
+        units = self.quotas.groups.units(events, which, self.quotas.arrays["exponents"])
+        stays = self.quotas.taken(bits, which)
+        keys = list(self.quotas._index)
+        sums = [exact_sums(unit[rows], which[rows], len(keys)) for rows in (slice(None), stays) for unit in units]
+        return ByGroup({keys[int(g)]: Ints(tuple(s[g] for s in sums)) for g in np.unique(which)})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cleaner(Learner):
+    """Base of samplers that drop events of some classes because of their neighbours in the same stratum."""
+
+    keeps_rows: ClassVar[bool] = False
+    keyed: ClassVar[bool] = True
+    use: ClassVar[str] = "training"
+
+    strata: Any = ()
+    label: str = "label"
+    features: Sequence[str] = ()
+    sampling_strategy: str | Sequence[str] = "auto"
+    scale: Any = "std"
+    weights: Sequence[str] = ("weight",)
+    train_weight: str = "conserve"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strata", Strata.of(self.strata))
+        for name in ("features", "weights"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise TypeError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")
+            object.__setattr__(self, name, tuple(value))
+        if not self.features or len(set(self.features)) < len(self.features):
+            raise ValueError(f"features must name at least one column, and none twice, got {list(self.features)}")
+        if not isinstance(self.label, str) or not self.label:
+            raise ValueError(f"label must name the column of the classes, got {self.label!r}")
+        if isinstance(self.scale, list):
+            object.__setattr__(self, "scale", tuple(self.scale))
+        check_scale(self.scale, self.features)
+        check_policy(self.train_weight)
+        if isinstance(self.sampling_strategy, str):
+            if self.sampling_strategy not in _STRATEGIES:
+                raise ValueError(
+                    f"sampling_strategy must be one of {list(_STRATEGIES)} or a list of strata, got "
+                    f"{self.sampling_strategy!r}"
+                )
+        else:
+            object.__setattr__(self, "sampling_strategy", tuple(self.sampling_strategy))
+        self._classes  # noqa: B018  a label that is in strata too is told now
+
+    @property
+    def _classes(self) -> Strata:
+        return Strata.of([*self.strata.entries, self.label])
+
+    @property
+    def _groups(self) -> Groups:
+        return Groups(self._classes, tuple(self.weights), self.train_weight != "unit")
+
+    def uses(self) -> frozenset[str]:
+        """Strata, label, weights, and train_weight unless it becomes 1."""
+        return self._groups.uses()
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The weights, rescaled."""
+        return {**dict.fromkeys(self.weights), TRAIN_WEIGHT: "float64"}
+
+    @abstractmethod
+    def dropped(
+        self, points: NDArray[np.float64], classes: NDArray[np.int64], cleaned: Sequence[int]
+    ) -> NDArray[np.bool_]:
+        """Which rows of one stratum are dropped, of the classes ``cleaned``.
+
+        ``points`` (n, d) are features in units of their scales, in the order of ids; ``classes`` (n,) are numbers in the
+        order of the labels.
+        """
+
+    def cleaned(self, counts: Mapping[str, int]) -> dict[str, list[str]]:
+        """Of each stratum with several classes and one to clean, the classes to clean."""
+        strategy = self.sampling_strategy
+        if unknown := sorted(set(() if isinstance(strategy, str) else strategy) - set(counts)):
+            raise ValueError(
+                f"sampling_strategy names {unknown[0]!r}, which is not there; there are {sorted(counts)[:8]}"
+            )
+        if all(len(inside) < 2 for inside in by_outer(counts).values()):
+            raise ValueError(f"column {self.label!r} has but one class in each stratum: {sorted(counts)[:8]}")
+        found = {}
+        for outer, inside in by_outer(counts).items():
+            smallest, largest = min(inside, key=counts.__getitem__), max(inside, key=counts.__getitem__)
+            chosen = {
+                "majority": [largest],
+                "not minority": [name for name in inside if name != smallest],
+                "not majority": [name for name in inside if name != largest],
+                "all": inside,
+            }.get({"auto": "not minority"}.get(strategy, strategy) if isinstance(strategy, str) else "")
+            if chosen is None:
+                chosen = [name for name in inside if name in strategy]
+            if len(inside) > 1 and chosen:
+                found[outer] = chosen
+        return found
+
+    def learning(self) -> Generator[Measure[Any], Any, Learned]:
+        """Count; bring the strata together; find who is dropped, and what the others are to weigh."""
+        groups = self._groups
+        census = yield from counted(groups)
+        counts = dict(sorted(rows_by_stratum(census).items()))
+        cleaned = self.cleaned(counts)
+        scales = yield from scales_of(self.scale, self.features)
+        outer = by_outer(counts)
+        wanted = {name: counts[name] for key in cleaned for name in outer[key]}
+        table = yield from gathered(replace(groups, train=False), wanted, self.features)
+        drop = self._drop(table, scales, {key: outer[key] for key in cleaned}, cleaned)
+        quotas = self._kept(groups, census, table, drop, {name for names in cleaned.values() for name in names})
+        sums = (yield from Sums(quotas=quotas).ask()).parts
+        return (yield from self._weighed(quotas, census, sums).learned(drops=True))
+
+    def _drop(
+        self, table: Table, scales: NDArray[np.float64], outer: Mapping[str, Sequence[str]],
+        cleaned: Mapping[str, Sequence[str]],
+    ) -> NDArray[np.bool_]:  # fmt: skip
+        points = table.points(scales) if len(table) else np.zeros((0, len(scales)))
+        drop = np.zeros(len(table), np.bool_)
+        for key, inside in outer.items():
+            number = {name: i for i, name in enumerate(inside)}
+            classes = np.array([number.get(group.stratum, -1) for group in table.groups], np.int64)[table.which]
+            rows = np.flatnonzero(classes >= 0)
+            drop[rows] = self.dropped(points[rows], classes[rows], [number[name] for name in cleaned[key]])
+        return drop
+
+    def _kept(
+        self, groups: Groups, census: Mapping[Key, Count], table: Table, drop: NDArray[np.bool_], cleaned: set[str]
+    ) -> Kept:
+        """The rows that are dropped, and of each group the smallest key that stays, whose row takes the remainder."""
+        keys = list(census)
+        if len(np.unique(table.keys)) < len(table):
+            raise equal_keys(next(iter(cleaned)))
+        first = {key: count.first for key, count in census.items()}
+        for g, key in enumerate(table.groups):
+            stays = table.keys[(table.which == g) & ~drop]
+            if not len(stays) and (self.weights or groups.train):
+                raise ValueError(
+                    f"all {census[key].rows} rows of stratum {key.stratum!r} (signs of weights {key.signs!r}) are dropped, "
+                    "and nobody is left to carry their weight: take more or other neighbours, coarser strata, or say "
+                    "weights=(), train_weight='unit' if no sum of weights is to be kept"
+                )
+            first[key] = int(stays.min()) if len(stays) else first[key]
+        units = ((0,) * (len(groups.weights) + groups.train),) * 2
+        quotas = quotas_of(
+            groups,
+            census,
+            dict.fromkeys(census, 0),
+            {},
+            exponents_of(census, len(groups.weights)),
+            dict.fromkeys(census, units),
+        )
+        arrays = {
+            "first": np.array([first[key] for key in keys], np.uint64),
+            "dropped": np.sort(table.keys[drop]),
+            "cleaned": np.array([key.stratum in cleaned for key in keys]),
+        }
+        return Kept(groups, {**quotas.arrays, **arrays})
+
+    def _weighed(self, quotas: Kept, census: Mapping[Key, Count], sums: Mapping[Key, Ints]) -> Kept:
+        """The quotas with the sums that groups are to have, and those of the rows that stay."""
+        wanted_train = balanced(census, self.train_weight)
+        columns = len(quotas.groups.weights) + quotas.groups.train
+        wanted, present = [], []
+        for key in census:
+            every, stays = sums[key].values[:columns], sums[key].values[columns:]
+            if quotas.groups.train:
+                every = (*every[:-1], wanted_train[key])
+            wanted.append(every)
+            present.append(stays)
+        shape = (len(census), columns)
+        arrays = {
+            "wanted": np.array(wanted, np.int64).reshape(shape), "present": np.array(present, np.int64).reshape(shape),
+        }  # fmt: skip
+        return Kept(quotas.groups, {**quotas.arrays, **arrays})
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        """The rows that stay, with the weight of those that do not."""
+        assert draw is not None
+        assert self.learned is not None
+        quotas = Kept(self._groups, self.learned)
+        which, bits = quotas.find(events), draw.bits(STREAM)
+        source = np.flatnonzero(quotas.taken(bits, which))
+        events, which, bits = events[source], which[source], bits[source]
+        units = quotas.rescaled(events, which, bits)
+        groups = quotas.groups
+        columns: dict[str, Any] = {
+            name: quotas.weight(i, groups.weight(events, name), units[i], which) for i, name in enumerate(self.weights)
+        }
+        columns[TRAIN_WEIGHT] = train_weights(units[-1]) if groups.train else np.ones(len(source))
+        return Output(columns, source)

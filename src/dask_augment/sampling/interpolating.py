@@ -1,0 +1,311 @@
+"""What all samplers share that make events between an event and one of its neighbours."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.contract import Learner, Measure, Other, Output
+from dask_augment.draw import Draw
+from dask_augment.kernels.interpolation import interpolated, modes, positions
+from dask_augment.kernels.neighbours import nearest
+from dask_augment.learned import Learned
+from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
+from dask_augment.sampling.gathering import (
+    Spreads,
+    Table,
+    category,
+    check_scale,
+    gathered,
+    measured,
+    scales_of,
+    words_of,
+)
+from dask_augment.sampling.quotas import (
+    Quotas,
+    balanced,
+    check_policy,
+    counted,
+    exponents_of,
+    quotas_of,
+    rows_by_stratum,
+    train_weights,
+)
+from dask_augment.sampling.sharing import by_outer, check_count
+from dask_augment.sampling.spread import standard_deviations
+from dask_augment.sampling.strategy import Strategy, check_strategy, targets
+from dask_augment.strata import Strata
+
+NEIGHBOUR, SHARE, CATEGORY = 1, 2, 3
+"""Streams of a made row: which neighbour, how far towards it, which of categories that are equally frequent."""
+CARRY = (None, "parent")
+
+
+class Around(NamedTuple):
+    """What decides how many rows are made of each."""
+
+    table: Table
+    points: NDArray[np.float64]
+    """The features of the table in units of their scales (n, d)."""
+    bases: NDArray[np.bool_]
+    """Rows of the table that have neighbours to make rows with."""
+    counts: Mapping[str, int]
+    """Rows of all strata, those too that are not in the table."""
+    scales: NDArray[np.float64]
+
+    def of(self, stratum: str) -> NDArray[np.int64]:
+        """The bases of a stratum."""
+        rows = self.table.of(stratum)
+        return rows[self.bases[rows]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Interpolator(Learner):
+    """Base of samplers that make events on the way from an event to one of its nearest neighbours.
+
+    A subclass says how many are made of each event, :meth:`children`.
+    """
+
+    keeps_rows: ClassVar[bool] = False
+    makes: ClassVar[str] = "interpolated"
+    keyed: ClassVar[bool] = True
+    use: ClassVar[str] = "training"
+
+    strata: Any = ()
+    label: str | None = None
+    features: Sequence[str] = ()
+    sampling_strategy: Strategy = "auto"
+    k_neighbors: int = 5
+    scale: Any = "std"
+    distinct: bool = False
+    weights: Sequence[str] = ("weight",)
+    train_weight: str = "conserve"
+    carry: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "strata", Strata.of(self.strata))
+        for name in ("features", "weights"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise TypeError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")
+            object.__setattr__(self, name, tuple(value))
+        if not self.features or len(set(self.features)) < len(self.features):
+            raise ValueError(f"features must name at least one column, and none twice, got {list(self.features)}")
+        if isinstance(self.scale, list):
+            object.__setattr__(self, "scale", tuple(self.scale))
+        check_scale(self.scale, self.features)
+        check_count("k_neighbors", self.k_neighbors)
+        check_policy(self.train_weight)
+        check_strategy(self.sampling_strategy, "over")
+        if self.carry not in CARRY:
+            raise ValueError(f"carry must be one of {list(CARRY)}, got {self.carry!r}")
+        self._classes  # noqa: B018  a label that is in strata too is told now
+
+    @property
+    def _classes(self) -> Strata:
+        return Strata.of([*self.strata.entries, *([self.label] if self.label else [])])
+
+    @property
+    def _groups(self) -> Groups:
+        return Groups(self._classes, (), self.train_weight != "unit")
+
+    @property
+    def _categorical(self) -> tuple[str, ...]:
+        return ()
+
+    def uses(self) -> frozenset[str]:
+        """Strata, label, features, and train_weight unless it becomes 1."""
+        return self._groups.uses() | set(self.features) | set(self._categorical)
+
+    def produces(self) -> Mapping[str, str | None]:
+        """The features, and the weight for training."""
+        return {**dict.fromkeys((*self.features, *self._categorical)), TRAIN_WEIGHT: "float64"}
+
+    def carries(self) -> frozenset[str] | None:
+        """Strata and label, which are those of the source; all columns with ``carry="parent"``."""
+        return None if self.carry == "parent" else self._classes.uses()
+
+    @abstractmethod
+    def children(self, more: Mapping[str, int], around: Around) -> Generator[Measure[Any], Any, NDArray[np.int64]]:
+        """How many rows to make of each row of the table: ``more`` of each stratum, of its bases alone."""
+
+    def _penalties(
+        self, more: Mapping[str, int], scales: NDArray[np.float64]
+    ) -> Generator[Measure[Any], Any, dict[str, float]]:
+        """What a category that differs adds to a squared distance in each stratum.
+
+        It is the squared median of the features' standard deviations, in units of their scales.
+        """
+        if not more or not self._categorical:
+            return dict.fromkeys(more, 0.0)
+        spreads = (yield from Spreads(features=tuple(self.features), strata=self._classes).ask()).parts
+        sigmas = [standard_deviations(spreads[name], name) for name in self.features]
+        each = {name: [sigma[name] / unit for sigma, unit in zip(sigmas, scales, strict=True)] for name in more}
+        return {name: float(np.median(found)) ** 2 for name, found in each.items()}
+
+    def learning(self) -> Generator[Measure[Any], Any, Learned]:
+        """Count; bring the rows of the strata together that get more; find their neighbours."""
+        groups = self._groups
+        census = yield from counted(groups)
+        counts = rows_by_stratum(census)
+        more = self.more(counts)
+        scales = yield from scales_of(self.scale, self.features)
+        signed = Groups(groups.strata, tuple(self.weights), False)
+        wanted = {stratum: counts[stratum] for stratum in more}
+        table = yield from gathered(signed, wanted, self.features, self._categorical)
+        points = table.points(scales)
+        neighbours = self._neighbours(table, points, (yield from self._penalties(more, scales)))
+        found = (neighbours >= 0).sum(axis=1)
+        self._refuse_few(table, more, found)
+        children = np.zeros(0, np.int64)
+        if more:
+            children = yield from self.children(more, Around(table, points, found > 0, counts, scales))
+        quotas = yield from self._quotas(groups, census).learned(drops=False)
+        arrays: dict[str, Any] = {
+            "words": table.words, "features": table.features, "categories": table.categories,
+            "neighbours": neighbours.astype(np.int32), "found": found.astype(np.int32), "children": children,
+            "gathered": np.array([key.stratum in more for key in census]),
+        }  # fmt: skip
+        return Learned({**quotas, **arrays})
+
+    def more(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Rows to make in each stratum that gets any; with a label, classes are balanced within each stratum."""
+        wanted: dict[str, int] = {}
+        if self.label is None or isinstance(self.sampling_strategy, Mapping):
+            wanted = targets(counts, self.sampling_strategy, "over")
+        else:
+            for outer, inside in by_outer(counts).items():
+                if len(inside) < 2:
+                    raise ValueError(
+                        f"stratum {outer!r} has but one class, {inside[0]!r}: there is nothing to balance it against; "
+                        "make coarser strata, or name the rows to make: sampling_strategy={stratum: rows}"
+                    )
+                wanted |= targets({name: counts[name] for name in inside}, self.sampling_strategy, "over")
+        return {name: wanted[name] - counts[name] for name in sorted(wanted) if wanted[name] > counts[name]}
+
+    def _neighbours(
+        self, table: Table, points: NDArray[np.float64], penalties: Mapping[str, float]
+    ) -> NDArray[np.int64]:
+        """Rows of the table (n, k) that are next to each, of its own group; -1 fills up."""
+        neighbours = np.full((len(table), self.k_neighbors), -1, np.int64)
+        for g, key in enumerate(table.groups):
+            rows = np.flatnonzero(table.which == g)
+            if len(rows) <= self.k_neighbors:
+                continue
+            mine, codes = points[rows], np.ascontiguousarray(table.categories[:, rows].T)
+            _, local = nearest(
+                mine, mine, self.k_neighbors, own=np.arange(len(rows)), distinct=self.distinct,
+                categories=(codes, codes, penalties[key.stratum]) if len(table.categories) else None,
+            )  # fmt: skip
+            neighbours[rows] = np.where(local >= 0, rows[local], -1)
+        return neighbours
+
+    def _refuse_few(self, table: Table, more: Mapping[str, int], found: NDArray[np.int64]) -> None:
+        for stratum in more:
+            if found[table.of(stratum)].any():
+                continue
+            rows = {
+                key.signs: int((table.which == g).sum()) for g, key in enumerate(table.groups) if key.stratum == stratum
+            }
+            if max(rows.values(), default=0) > self.k_neighbors:
+                raise ValueError(
+                    f"all rows of stratum {stratum!r} have the same features, so there is nothing between them: say "
+                    "distinct=False to copy them"
+                )
+            signs = f" (by sign of the weight: {rows})" if self.weights else ""
+            raise ValueError(
+                f"stratum {stratum!r} has {sum(rows.values())} rows{signs}; k_neighbors={self.k_neighbors} needs "
+                f"{self.k_neighbors + 1} of one sign: lower k_neighbors, make coarser strata, or copy them with oversample"
+            )
+
+    def _quotas(self, groups: Groups, census: Mapping[Key, Count]) -> Quotas:
+        """Of each stratum the train_weight that it has and is to have; no quota drops any row."""
+        weights = balanced(census, self.train_weight)
+        sums = {key: ((weights[key],), (count.train,)) if groups.train else ((), ()) for key, count in census.items()}
+        return quotas_of(groups, census, dict.fromkeys(census, 0), {}, exponents_of(census, 0), sums)
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        """Each row, then those that are made of it, which share its train_weight."""
+        assert draw is not None
+        assert self.learned is not None
+        learned = self.learned
+        quotas = Quotas(self._groups, learned)
+        which, bits = quotas.find(events), draw.bits(STREAM)
+        at = self._found(words_of(draw), which)
+        times = np.ones(len(events), np.int64)
+        times[at >= 0] += learned["children"][at[at >= 0]]
+        source = np.repeat(np.arange(len(events)), times)
+        nth = np.arange(len(source)) - np.repeat(np.cumsum(times) - times, times)
+        made = np.flatnonzero(nth)
+        children = draw.at(source[made], nth[made])
+        base, other, share = at[source], np.full(len(source), -1), np.zeros(len(source))
+        if len(made):
+            chosen = children.integers(NEIGHBOUR, learned["found"][base[made]])
+            other[made] = learned["neighbours"][base[made], chosen]
+            share[made] = children.uniform(SHARE)
+        columns: dict[str, Any] = {}
+        for name, values, table in zip(
+            self.features, measured(events, self.features), learned["features"], strict=True
+        ):
+            columns[name] = np.empty(len(source), values.dtype)
+            interpolated(values, table, source, other, share, columns[name])
+        columns |= self._chosen(events, source, made, base[made], children)
+        columns[TRAIN_WEIGHT] = self._shared(quotas, events, which, bits, times, source, nth)
+        return Output(columns, source, nth.astype(np.int32), self._other(draw, other, share))
+
+    def _chosen(
+        self, events: ak.Array, source: NDArray[np.int64], made: NDArray[np.int64], base: NDArray[np.int64],
+        children: Draw,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Each category, of a made row the most frequent one of its source's neighbours, rows ``base`` of the table."""
+        assert self.learned is not None
+        columns = {}
+        for c, name in enumerate(self._categorical):
+            column = category(events, name)[source]
+            if len(made):
+                codes = np.ascontiguousarray(self.learned["categories"][c])
+                values, several = modes(codes, self.learned["neighbours"], self.learned["found"], base)
+                column[made] = values[np.arange(len(made)), children.integers(CATEGORY + c, several)]
+            columns[name] = column
+        return columns
+
+    def _found(self, words: NDArray[np.uint64], which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where each row stands in the table; -1 in strata that get no more."""
+        assert self.learned is not None
+        table = self.learned["words"]
+        if not len(table):
+            return np.full(len(words), -1)
+        if table.shape[1] != words.shape[1]:
+            raise ValueError("the step learned from events with other ids; learn again")
+        at = positions(table, words)
+        lost = np.flatnonzero((at < 0) & self.learned["gathered"][which])
+        if len(lost):
+            raise ValueError(
+                f"{len(lost)} rows, the first of stratum {str(self.learned['strata'][which[lost[0]]])!r}, were not there "
+                "while learning, so that nobody knows what to make of them: learn from all the data again"
+            )
+        found: NDArray[np.int64] = at
+        return found
+
+    def _shared(
+        self, quotas: Quotas, events: ak.Array, which: NDArray[np.int64], bits: NDArray[np.uint64],
+        times: NDArray[np.int64], source: NDArray[np.int64], nth: NDArray[np.int64],
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """train_weight of each row, divided between it and the rows made of it."""
+        if not quotas.groups.train:
+            return np.ones(len(source))
+        share, rest = np.divmod(quotas.rescaled(events, which, bits)[-1], times)
+        return train_weights(share[source] + (nth < rest[source]))
+
+    def _other(self, draw: Draw, other: NDArray[np.int64], share: NDArray[np.float64]) -> Other:
+        assert self.learned is not None
+        table = self.learned["words"]
+        words = table[np.maximum(other, 0)] if len(table) else np.zeros((len(other), len(draw.ids) + 2), np.uint64)
+        ids = {name: words[:, 1 + i] for i, name in enumerate(draw.ids)}
+        return Other(ids, words[:, 0], words[:, -1].astype(np.int64), share)

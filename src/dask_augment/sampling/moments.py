@@ -1,0 +1,45 @@
+"""Sums of weights and of their squares of each group, as integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import awkward as ak
+import numpy as np
+
+from dask_augment.contract import Measure
+from dask_augment.draw import Draw
+from dask_augment.sampling.census import ByGroup, Groups, Ints, exact_sums
+
+_HALF = 26
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Moments(Measure[ByGroup[Ints]]):
+    """For each group, of each weight in turn: the sum of \\|w\\| in units of 2**exponent, and of w**2 in its squares."""
+
+    keyed: ClassVar[bool] = True
+    groups: Groups
+    exponents: Mapping[str, tuple[int, ...]]
+    """Of each stratum, the power of two that each weight is counted in: as ``quotas.exponents_of`` gives it."""
+
+    def uses(self) -> frozenset[str]:
+        """Strata and weights."""
+        return self.groups.uses()
+
+    def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[Ints]:  # noqa: ARG002
+        """The sums of one slice."""
+        keys, which = self.groups.of(events)
+        exponents = np.array([self.exponents[key.stratum] for key in keys], np.int64).reshape(len(keys), -1)
+        sums: list[list[int]] = [[] for _ in keys]
+        for units in self.groups.units(events, which, exponents):
+            # A square has up to 104 bits: (2**26 a + b)**2, term by term.
+            a, b = units >> _HALF, units & ((1 << _HALF) - 1)
+            first = exact_sums(units, which, len(keys))
+            parts = [exact_sums(term, which, len(keys)) for term in (a * a, a * b, b * b)]
+            for g, found in enumerate(sums):
+                high, middle, low = (part[g] for part in parts)
+                found += [first[g], (high << 2 * _HALF) + (middle << _HALF + 1) + low]
+        return ByGroup({key: Ints(tuple(found)) for key, found in zip(keys, sums, strict=True)})

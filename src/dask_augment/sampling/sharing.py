@@ -1,0 +1,47 @@
+"""Rows to make, shared out over the rows of a class; and which classes belong to one stratum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.draw import Draw
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise for what is no number of neighbours."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def by_outer(names: Sequence[str] | Mapping[str, int]) -> dict[str, list[str]]:
+    """Strata with a label last, by what stands before it: those are the classes of one stratum."""
+    outer: dict[str, list[str]] = {}
+    for name in names:
+        outer.setdefault(name.rpartition("|")[0] or "all", []).append(name)
+    return outer
+
+
+def evenly(number: int, rows: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """``number`` shared out over rows, all as equal as can be; those with the smallest keys get one more."""
+    times = np.full(len(rows), number // len(rows))
+    times[np.argsort(keys[rows], kind="stable")[: number % len(rows)]] += 1
+    return times
+
+
+def at_random(number: int, rows: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """``number`` shared out over rows, each time to any of them: the keys of all are the seed."""
+    seed = int(np.bitwise_xor.reduce(keys[rows]))
+    draws = Draw(seed, "iid", [""], {"number": np.arange(number, dtype=np.uint64)}, np.zeros(number, np.int64))
+    return np.bincount(draws.integers(0, len(rows)), minlength=len(rows))
+
+
+def in_proportion(number: int, shares: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``number`` shared out in proportion to shares, exactly: largest remainders, the first of equals first."""
+    whole, rest = np.divmod(number * shares, int(shares.sum()))
+    left = number - int(whole.sum())
+    whole[np.argsort(-rest, kind="stable")[:left]] += 1
+    return whole
