@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,13 +23,31 @@ STEPS: tuple[Any, ...] = (
     da.Split(train=0.7),
     da.Select("nJet >= 2"),
     da.Define(HT="sum(Jet.pt)"),
+    da.LBN(inputs=["Jet[:3]", "Muon[:1]", "MET"], weights={"random": 3, "seed": 1}, features=("E", "m", "pair_cos")),
     ("fewer", da.Undersample(strata=[da.Bins("HT", [0, 200])], allocation="proportional", size=120)),
     da.Repeat(n=2),
     ("more", da.Oversample(strata=["dataset"])),
-    da.PhiRotate(originals=True, columns=("Jet.phi", "Electron.phi", "Muon.phi", "MET.phi")),
+    da.PhiRotate(originals=True, columns=("Jet.phi", "GenJet.phi", "Electron.phi", "Muon.phi", "MET.phi")),
+    da.FastSim(source="GenJet", target="FastJet"),
 )
-COLLECTIONS = ("Jet", "Electron", "Muon", "GenPart", "MET")
-FIELDS = {"pt", "eta", "phi", "mass", "charge", "jetId", "jetIdx", "pdgId", "isPFcand", "significance"}
+"""Over real events."""
+MAIN_JOB: tuple[Any, ...] = (
+    da.Define(lead_pt="FatJet.pt[0]"),
+    da.Select("nFatJet >= 1"),
+    da.Split(train=0.7),
+    da.JetZoom(jets="FatJet"),
+    da.LBN(inputs=["FatJet[:1]", "Jet[:3]", "MET"], weights={"random": 3, "seed": 1}, features=("E", "m", "pair_cos")),
+    da.Repeat(n=1),
+    da.PhiRotate(columns=("GenJet.phi", "Jet.phi", "FatJet.phi", "MET.phi")),
+    da.FastSim(source="GenJet", target="FastJet"),
+    ("fewer", da.Undersample(strata=["dataset", da.Bins("lead_pt", [0, 300])], sampling_strategy="majority")),
+)
+"""Over generated events with the constituents of jets."""
+COLLECTIONS = ("Jet", "FatJet", "FatJetPFCand", "PFCand", "GenJet", "Electron", "Muon", "GenPart", "MET")
+FIELDS = {
+    *("pt", "eta", "phi", "mass", "charge", "jetId", "jetIdx", "pdgId", "isPFcand", "significance"),
+    *("pfCandIdx", "partonFlavour"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +102,9 @@ def read(path: str) -> ak.Array:
         return file["Events"].arrays(names)
 
 
-def published(nano: Callable[[str], str], folder: Path) -> Truth:
+def published(files: dict[str, str], steps: tuple[Any, ...], folder: Path) -> Truth:
     """Run the plan, quietly, in this process."""
-    files = {"dy": nano("nano_dy"), "tt": nano("nano_tt_v12")}
-    plan = whole_toys.plan({name: {path: "Events"} for name, path in files.items()}, STEPS, keep=tuple(common(files)))
+    plan = whole_toys.plan({name: {path: "Events"} for name, path in files.items()}, steps, keep=tuple(common(files)))
     out = folder / "out"
     result = run(plan, out)
     assert verify(out, deep=True).ok

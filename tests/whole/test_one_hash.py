@@ -18,9 +18,14 @@ import whole_toys
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
 from dask_augment.dataset.schema import to_table
 from dask_augment.runs.run import published_plan, run
-from truth import COLLECTIONS, STEPS, Truth
+from truth import COLLECTIONS, Truth
 
 CHUNKS = (1000, 33, 17)
+
+
+@pytest.fixture(params=["real events", "main job"])
+def truth(truth: Truth, main_job: Truth, request: pytest.FixtureRequest) -> Truth:
+    return truth if request.param == "real events" else main_job
 
 
 # A run, anywhere ------------------------------------------------------------------------------------------------------
@@ -103,7 +108,7 @@ def test_learned_eagerly(truth: Truth) -> None:
     """Learners asked over an array of both data sets learn what they learn in a run."""
     events = truth.together()
     known: list[Any] = []
-    for (label, expected), step in zip(truth.steps, STEPS, strict=True):
+    for (label, expected), step in zip(truth.steps, truth.plan.steps, strict=True):
         learner = step[1] if isinstance(step, tuple) else step
         if hasattr(learner, "learned"):
             learner = da.learn(events, (label, learner), *known, seed=7)
@@ -137,10 +142,7 @@ def test_dask_awkward(truth: Truth, kind: str, partitions: int) -> None:
             events = nano_events(path, "dask", steps=steps)
         events = truth.weighted(events)
         lazy = da.augment(events, *truth.steps, seed=7, dataset=name)
-        names = {
-            n.partition("_")[0] if kind == "nano" and n.partition("_")[0] in COLLECTIONS else n
-            for n in truth.schema.names
-        }
+        names = {name if name in lazy.fields else name.partition("_")[0] for name in truth.schema.names}
         results[name] = lazy[sorted(names & set(lazy.fields))].compute()
     assert truth.of(results) == truth.hash
 
@@ -213,7 +215,7 @@ def test_coffea(truth: Truth, tmp_path: Path, request: pytest.FixtureRequest, ex
         labels = [label for label, _ in truth.steps]
         at = labels.index("fewer")
         chunks = Chunks(runner, fileset, weight="genWeight")
-        taught = da.learn(chunks, ("fewer", STEPS[at][1]), *truth.steps[:at], seed=7)
+        taught = da.learn(chunks, ("fewer", truth.plan.steps[at][1]), *truth.steps[:at], seed=7)
         assert taught.learned == truth.steps[at][1].learned
     sink = toys.sink_at(tmp_path, truth.schema)
     out = runner(fileset, AugmentProcessor(*truth.steps, purpose="training", sink=sink, seed=7, weight="genWeight"))

@@ -8,10 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import whole_toys
 from dask_augment.dataset.verify import verify
 from dask_augment.runs.run import run
-from truth import STEPS, Truth
+from truth import Truth
+
+
+@pytest.fixture(params=["real events", "main job"])
+def truth(truth: Truth, main_job: Truth, request: pytest.FixtureRequest) -> Truth:
+    return truth if request.param == "real events" else main_job
 
 
 def test_a_worker_is_killed(truth: Truth, tmp_path: Path) -> None:
@@ -19,7 +26,7 @@ def test_a_worker_is_killed(truth: Truth, tmp_path: Path) -> None:
     from distributed import Client, LocalCluster
 
     (tmp_path / "tokens").mkdir()
-    steps = (*STEPS, whole_toys.deadly(tmp_path / "tokens", "kill"))
+    steps = (*truth.plan.steps, whole_toys.deadly(tmp_path / "tokens", "kill"))
     plan = whole_toys.plan(truth.plan.inputs.fileset, steps, keep=truth.plan.output.keep)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
