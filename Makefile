@@ -17,6 +17,14 @@ export DASK_AUGMENT_DATA := $(CURDIR)/.cache/samples
 SAMPLES := .cache/samples/.complete
 endif
 
+# A demo of more events than are shipped generates them with Pythia 8, which is under the GPL and installed only then.
+SHIPPED := 6500
+ifneq ($(filter demo,$(MAKECMDGOALS)),)
+ifneq ($(shell n=$$(echo '$(ARGS)' | sed -n 's/.*--events[ =]*\([0-9][0-9]*\).*/\1/p'); test "$${n:-0}" -gt $(SHIPPED) && echo more),)
+DEMO_NEEDS := $(VENV)/.pythia
+endif
+endif
+
 # BLAS threads beside the worker processes of a local cluster only make two cores slower.
 test test-slow test-newest: export OMP_NUM_THREADS := 1
 test test-slow test-newest: export OPENBLAS_NUM_THREADS := 1
@@ -33,7 +41,7 @@ env: $(VENV)/.dev ## make .venv with everything needed to work on the project
 
 samples: $(SAMPLES) ## fetch the real events the tests read, unless DASK_AUGMENT_DATA names a folder
 
-demo: $(VENV)/.light ## show in a minute what the package does (installs the light stack only)
+demo: $(VENV)/.light $(DEMO_NEEDS) ## the main job on shipped events in a minute or two; ARGS="--events 20000" makes more
 	$(VENV)/bin/dask-augment demo $(ARGS)
 
 test: $(VENV)/.dev $(SAMPLES) ## run the tests, without the slow ones
@@ -62,7 +70,7 @@ bench: $(VENV)/.dev ## run the benchmarks, one after the other
 	@set -e; for file in $(wildcard benchmarks/[a-z]*.py); do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS); done
 
 clean: ## remove the environments, the samples and all that the tools left behind
-	rm -rf $(VENV) $(NEWEST) demo-out .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(NEWEST) demo demo.yaml demo.png demo-events .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment is made anew when its pins change, and brought up to date when pyproject.toml changes.
@@ -76,6 +84,10 @@ $(NEWEST)/.base: $(NEWEST_PINS)
 
 $(VENV)/.light: $(VENV)/.base pyproject.toml
 	$(VENV)/bin/python $(PIP_INSTALL) -c $(PINS) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.pythia: $(VENV)/.base $(VENV)/.light
+	$(VENV)/bin/python $(PIP_INSTALL) -c $(PINS) --only-binary=:all: 'pythia8mc<8.318'
 	@touch $@
 
 # The full environment contains the light one, hence both stamps.

@@ -76,6 +76,7 @@ def test_json_is_one_object(planned: Path, program: Any) -> None:
     assert (code, err) == (0, "")
     assert said["path"] == str(planned.parent / "other")
     assert said["datasets"]["tt[bar]"]["rows_in"] == 21
+    assert said["warnings"] == []
     assert said["rows"] == 21 + said["datasets"]["tt[bar]"]["made"]["repeat"]
     dry = json.loads(program("run", planned, *FAST, "--json", "--dry-run")[1])
     assert dry["digest"] == said["digest"]
@@ -83,6 +84,15 @@ def test_json_is_one_object(planned: Path, program: Any) -> None:
     assert report["ok"]
     assert report["rows"] == said["rows"]
     assert {row["name"] for row in json.loads(program("list", "--json")[1])} >= set(TABLE)
+
+
+def test_no_rows_left(planned: Path, program: Any) -> None:
+    write_plan(planned.parent, steps=[{"select": "nJet > 1", "as": "two"}, {"select": "nJet > 99"}])
+    code, out, err = program("run", planned, *FAST)
+    assert (code, err) == (0, "")
+    warning = "data set 'tt[bar]' has no rows left of 21: two dropped 11 rows, select dropped 10 rows"
+    assert f"warning {warning}\n" in out
+    assert json.loads(program("run", planned, *FAST, "--json")[1])["warnings"] == [warning]
 
 
 def test_dry_run_writes_nothing(planned: Path, program: Any) -> None:
@@ -119,7 +129,7 @@ def test_unfinished_run_goes_on_with_resume(planned: Path, program: Any, monkeyp
     assert not (planned.parent / "out").exists()
     code, _, err = program("run", planned, *FAST)
     assert code == 1
-    assert "an earlier run of this plan was not finished (2 of 2 parts are done)" in err
+    assert "an earlier run of this plan was not finished (2 of 2 parts done)" in err
     assert program("run", planned, *FAST, "--resume")[0] == 0
 
 
@@ -143,6 +153,9 @@ ERRORS = {
     "file that is not there": (["run", "plan.yaml", *FAST], {"inputs": {"tt": ["gone.root"]}}, "input file 'gone.root'"),
     "folder that cannot be made": (["run", "plan.yaml", *FAST, "--output", "a.root/out"], {}, "a.root"),
     "executor": (["run", "plan.yaml", "--executor", "spark"], {}, "executor must be iterative, futures or dask"),
+    "executor without a use for a scheduler": (
+        ["run", "plan.yaml", *FAST, "--scheduler", "tcp://a:1"], {}, "the scheduler 'tcp://a:1' is asked for, and executor",
+    ),
     "no output": (["run", "plan.yaml", *FAST], {"output": {}}, "the plan does not say where its output goes"),
     "augmenter": (["show", "phi"], {}, "no augmenter is named 'phi'"),
 }  # fmt: skip
@@ -168,7 +181,7 @@ def test_wrong_usage(arguments: list[str], program: Any) -> None:
     assert "Usage" in err
 
 
-@pytest.mark.parametrize("command", ["run", "list", "show", "verify", "clean", "demo"])
+@pytest.mark.parametrize("command", ["run", "list", "show", "verify", "clean", "demo", "generate"])
 def test_help_explains_every_option(command: str) -> None:
     from typer.main import get_command
 
@@ -231,8 +244,9 @@ def test_list_and_show(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _, out, _ = program("list")
     assert all(name in out for name in TABLE)
     _, out, _ = program("show", "phi_rotate")
-    assert "Sequence[str]" in out
-    assert "'Jet.phi'" in out
+    assert "    φ → φ + α, α ~ U[0, 2π), the same for all objects of an event\n" in out
+    assert re.search(r"columns .* \[Jet.phi, Electron.phi, Muon.phi, MET.phi\] .* The azimuthal angles to rotate", out)
+    assert "Reads Electron.phi, Jet.phi, MET.phi, Muon.phi; makes Jet.phi (of the type it has), " in out
     assert "use: training; event ids are read." in out
     for name in TABLE:
         assert program("show", name)[0] == 0
@@ -253,30 +267,51 @@ def test_bars_are_for_terminals(
 
 def start(*arguments: Any, folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "dask_augment", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def test_program_by_itself(tmp_path: Path) -> None:
-    """The demo on two worker processes; nothing but its tables is printed."""
-    process = start("demo", "--events", 400, "--output", "demo", folder=tmp_path)
+    """A plan on two worker processes; nothing but its tables is printed."""
+    process = start("run", write_plan(tmp_path), folder=tmp_path)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
-    assert "background" in out
     assert "Read it:" in out
-    assert os.listdir(tmp_path) == ["demo"]
+    assert sorted(os.listdir(tmp_path)) == ["a.root", "b.root", "out", "plan.yaml"]
 
 
-def test_key_that_stops_it(tmp_path: Path) -> None:
+def test_generate_writes_a_fileset(program: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("pythia8mc")
+    monkeypatch.chdir(tmp_path)
+    asked = ("generate", "qcd", "--events", 4, "--output", "made", "--workers", 1)
+    code, out, err = program(*asked)
+    assert (code, err) == (0, "")
+    assert "In a plan:  inputs: {fileset: made/fileset.json}" in out
+    fileset = json.loads((tmp_path / "made" / "fileset.json").read_text())
+    assert fileset["qcd"]["files"] == {str(tmp_path / "made" / "qcd_0000.root"): "Events"}
+    assert f"{fileset['qcd']['metadata']['xsec']:.6g}" in out
+    with monkeypatch.context() as patched:
+        patched.setattr("dask_augment.generator.generate.generate", lambda *_, **__: fileset)
+        assert json.loads(program(*asked, "--json")[1]) == fileset
+    code, out, err = program("generate", "ttbar", "--output", "made")
+    assert (code, out) == (1, "")
+    assert err.startswith("error no process is named 'ttbar'; there are wz")
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures"])
+def test_key_that_stops_it(executor: str, tmp_path: Path) -> None:
+    """It reaches every process of a terminal, and only one of them speaks."""
     slow = "import time\nfrom dask_augment import augmenter\n@augmenter(uses=['MET.pt'], produces={'x': 'float32'})\n"
     slow += "def slow(events):\n    open('started', 'w').close()\n    time.sleep(100)\n"
     (tmp_path / "slow.py").write_text(slow)
     plan = write_plan(tmp_path, steps=["slow.py:slow"])
-    process = start("run", plan, *FAST, folder=tmp_path)
+    process = start("run", plan, "--executor", executor, "--workers", 1, folder=tmp_path)
     while not (tmp_path / "started").exists() and process.poll() is None:
         time.sleep(0.05)
     while process.poll() is None:
         # Python loses an interrupt that comes while a finaliser runs; a person would press the key again.
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=20)
     _, err = process.communicate(timeout=60)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from dask_augment.cluster import connected
+from dask_augment import cluster
+from dask_augment.cluster import connected, interrupts_held
 
 
 def test_scheduler_that_runs(client: Any) -> None:
@@ -16,20 +22,62 @@ def test_scheduler_that_runs(client: Any) -> None:
     assert client.status == "running"
 
 
-def test_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    import distributed
+@pytest.mark.parametrize(
+    ("listening", "why"), [(False, "Timed out trying to connect to .* after 0.5 s"), (True, "no answer in 0.5 s")]
+)
+def test_scheduler_that_does_not_answer(listening: bool, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is there, or something else: the port of a page, which would let a client wait for ever."""
+    monkeypatch.setattr(cluster, "PATIENCE", 0.5)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        if listening:
+            other.listen()
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        with (
+            pytest.raises(ConnectionError, match=rf"no Dask scheduler answers at '{address}' \({why}\); start one"),
+            connected(address),
+        ):
+            pass
 
-    def refused(address: str, timeout: float) -> None:
-        raise OSError("timed out")
 
-    monkeypatch.setattr(distributed, "Client", refused)
-    with (
-        pytest.raises(
-            ConnectionError, match=r"no Dask scheduler answers at 'tcp://nowhere:1' \(timed out\); start one"
-        ),
-        connected("tcp://nowhere:1"),
-    ):
+@pytest.mark.parametrize(
+    ("address", "why"), [("nonsense", "missing port number"), ("foo://a:1", "unknown address scheme 'foo'")]
+)
+def test_address_that_is_none(address: str, why: str) -> None:
+    with pytest.raises(ConnectionError, match=f"no Dask scheduler answers at '{address}' .{why}"), connected(address):
         pass
+
+
+def test_interrupts_wait_for_what_starts() -> None:
+    """And processes that are started meanwhile never hear of the key."""
+    reached = []
+    code = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+
+    def start() -> None:
+        with interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            reached.append(child.stdout)
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert reached == ["True\n"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with interrupts_held():
+        pass
+
+
+def test_interrupts_elsewhere_than_in_the_main_thread() -> None:
+    """Only the main thread may set handlers."""
+
+    def held() -> bool:
+        with interrupts_held():
+            return True
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(held).result()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_workers_of_this_machine() -> None:

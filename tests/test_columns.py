@@ -55,7 +55,7 @@ def test_a_name_as_it_stands_comes_first() -> None:
 def test_missing(events: ak.Array) -> None:
     with pytest.raises(cols.MissingColumn, match=r"no column 'Jet.ptt' among the events; the nearest are Jet\.pt"):
         cols.column(events, "Jet.ptt")
-    with pytest.raises(cols.MissingColumn, match=r"there are \d+ columns"):
+    with pytest.raises(cols.MissingColumn, match=r"; the columns are Electron.* and \d+ more"):
         cols.column(events, "qqqqqqqq")
 
 
@@ -193,3 +193,17 @@ def test_nano_events(nano: Callable[[str], str]) -> None:
     out = cols.assemble(events, {"Jet.twice": cols.as_content(taken.Jet.pt * 2)})
     assert ak.all(out.Jet.twice == events.Jet.pt * 2)
     assert type(out.Jet) is type(events.Jet)
+
+
+def test_nullable_columns_that_miss_nothing_are_plain() -> None:
+    lists = ak.contents.UnmaskedArray(ak.Array([[1.0, 2.0], []]).layout)
+    events = ak.Array(ak.contents.RecordArray([lists], ["Jet_pt"]))
+    assert str(cols.only(events, ["Jet.pt"]).Jet.pt.type) == "2 * var * float64"
+    out = cols.assemble(events, {"Jet.eta": ak.Array([[0.0, 0.0], []]).layout}, like=["Jet.pt"])
+    assert out.Jet_eta.to_list() == [[0.0, 0.0], []]
+
+
+def test_lists_that_are_missing() -> None:
+    events = ak.Array({"Jet_pt": [[1.0], None]})
+    with pytest.raises(TypeError, match=r"Jet_pt has type option\[var \* float64\] for each event: fill missing lists"):
+        cols.assemble(events, {"Jet.eta": ak.Array([[0.0], []]).layout}, like=["Jet.pt"])

@@ -97,6 +97,25 @@ def test_convention_augment_changed(events):
     assert set(out.augment_changed.to_list()) == {1 << 1}
 
 
+def test_convention_random_numbers(events):
+    def numbers(events=events, seed=1, dataset="ttbar", label="noise", ids=IDS):
+        @da.augmenter(uses=[], produces={"x": "float64"}, keyed=True, name="noise")
+        def noise(events, draw):
+            return draw.uniform(0)
+
+        return da.augment(events, (label, noise), seed=seed, dataset=dataset, ids=ids, split=None).x.to_numpy()
+
+    first = numbers()
+    assert np.all((first >= 0) & (first < 1))
+    assert np.all(numbers(events[::-1]) == first[::-1])
+    renamed = events[["run", "luminosityBlock", "event"]]
+    renamed["augment_copy"] = np.full(6, 1)
+    for other in (
+        numbers(seed=2), numbers(dataset="dy"), numbers(label="other"), numbers(ids=("run", "event")), numbers(renamed),
+    ):  # fmt: skip
+        assert len(np.intersect1d(first, other)) == 0
+
+
 def test_convention_lists_in_parquet(events):
     table = to_table(events, schema_of(events))
     assert table.column_names == sorted(table.column_names)

@@ -175,6 +175,7 @@ def test_for_analysis_keeps_labels() -> None:
 STEP_ERRORS = {
     "unknown name": ("phi_rotat", r"step 0 \(phi_rotat\): no augmenter is named 'phi_rotat'; did you mean 'phi_rotate'"),
     "unknown option": ({"repeat": {"m": 2}}, r"step 0 \(repeat\): unknown options \['m'\]; there are \['keep_original', 'n'\]"),
+    "misspelt option": ({"undersample": {"strate": []}}, r"unknown options \['strate'\]; did you mean 'strata'\? There are \['"),
     "option that is needed": ("repeat", r"step 0 \(repeat\): the options \['n'\] are needed; there are"),
     "wrong value": ({"repeat": {"n": 0}}, r"step 0 \(repeat\): n must be a whole number of copies"),
     "options that are no dictionary": ({"repeat": 2}, r"step 0 \(repeat\): options must be a dictionary, got 2"),
@@ -199,7 +200,7 @@ def test_step_that_is_refused(case: str, folder: Path) -> None:
 
 ERRORS: dict[str, tuple[Any, str]] = {
     "no dictionary": ([], "a plan is a dictionary with inputs, seed, steps and output, got list"),
-    "unknown key": ({**SMALL, "step": []}, r"the plan has unknown keys \['step'\]; there are \['inputs', 'output'"),
+    "unknown key": ({**SMALL, "step": []}, r"the plan has unknown keys \['step'\]; did you mean 'steps'\? There are \['inputs', 'output'"),
     "key that is no name": ({**SMALL, 1: []}, r"the plan has unknown keys \['1'\]"),
     "missing keys": ({"inputs": {}}, "the plan does not say its seed and steps"),
     "steps that are no list": ({**SMALL, "steps": "phi_rotate"}, "steps must be a list, got 'phi_rotate'"),
@@ -208,8 +209,10 @@ ERRORS: dict[str, tuple[Any, str]] = {
     "split that is no name": ({**SMALL, "split": False}, "split must name the column .* got False"),
     "inputs that are no dictionary": ({**SMALL, "inputs": "a.json"}, "inputs must be a dictionary, got 'a.json'"),
     "unknown input key": (
-        {**SMALL, "inputs": {"files": "a", "dataset": "b", "tre": "c"}}, r"inputs has unknown keys \['tre'\]; there are",
+        {**SMALL, "inputs": {"files": "a", "dataset": "b", "tre": "c"}}, r"inputs has unknown keys \['tre'\]; did you mean 'tree'\? There are",
     ),
+    "misspelt shorthand": ({**SMALL, "inputs": {"flies": "a.root", "datset": "b"}}, "inputs has the key 'flies'; did you mean 'files'"),
+    "misspelt output": ({**SMALL, "output": {"kep": []}}, r"output has unknown keys \['kep'\]; did you mean 'keep'\? There"),
     "two kinds of inputs": (
         {**SMALL, "inputs": {"files": "a", "folder": "b", "dataset": "c"}}, "exactly one of fileset, files, folder; got",
     ),

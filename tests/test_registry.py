@@ -31,7 +31,7 @@ def test_name_of_an_augmenter() -> None:
     ("name", "hint"),
     [
         ("phirotate", "did you mean 'phi_rotate'?"),
-        ("qqqq", "there are define, "),
+        ("qqqq", f"there are {registry.names()[0]}, "),
         ("oversmple", "did you mean 'oversample'"),
     ],
 )

@@ -1,13 +1,12 @@
-"""The command line: ``dask-augment demo | run | list | show | verify | clean``."""
+"""The command line: ``dask-augment demo | generate | run | list | show | verify | clean``."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect as inspection
 import json
+import logging
 import sys
-from collections.abc import Iterator
-from dataclasses import MISSING, fields
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dask_augment import __version__, registry
+from dask_augment import __version__
+from dask_augment.bars import showing
+from dask_augment.words import counted
 
 if TYPE_CHECKING:
     from dask_augment.runs.result import Result
@@ -32,57 +33,6 @@ err = Console(stderr=True)
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, which only a terminal gets anyway.")]
-
-
-_INTERRUPTED = 130
-"""The exit code that typer gives where a key stopped the program."""
-
-
-class _Bars:
-    """Progress as bars in a terminal."""
-
-    def __init__(self, progress: Any) -> None:
-        self._progress = progress
-        self._task: Any = None
-
-    def start(self, title: str, total: int | None) -> None:
-        """A phase begins."""
-        self._end()
-        self._task = self._progress.add_task(title, total=total)
-
-    def advance(self, units: int) -> None:
-        """So many units are done."""
-        self._progress.advance(self._task, units)
-
-    def _end(self) -> None:
-        if self._task is not None:
-            task = self._progress.tasks[self._task]
-            self._progress.update(self._task, total=max(task.completed, 1), completed=max(task.completed, 1))
-
-
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Any]:
-    if quiet or not err.is_terminal:
-        yield None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err) as progress:
-        yield _Bars(progress)
 
 
 def _version(asked: bool) -> None:
@@ -137,14 +87,19 @@ def run(
     from dask_augment.runs import run as running
 
     asked = Plan.read(plan)
-    where: dict[str, Any] = {"executor": "dask" if scheduler else executor, "scheduler": scheduler, "workers": workers}
+    where: dict[str, Any] = {"executor": executor, "scheduler": scheduler, "workers": workers}
     how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
     if dry_run:
-        summary = running.dry_run(asked, output, **where, **how)
+        with showing(err, quiet=quiet or as_json) as shown:
+            summary = running.dry_run(asked, output, **where, **how, progress=shown)
         _print_json(summary) if as_json else _show_dry_run(summary)
         return
-    with _progress(quiet or as_json) as bars:
-        result = running.run(asked, output, **where, **how, resume=resume, replace=replace, progress=bars)
+    try:
+        with showing(err, quiet=quiet or as_json) as shown:
+            result = running.run(asked, output, **where, **how, resume=resume, replace=replace, progress=shown)
+    except KeyboardInterrupt:
+        err.print("stopped; what is done is kept: run the plan again with --resume", highlight=False)
+        raise
     _print_json(result.to_dict()) if as_json else show_result(result)
 
 
@@ -186,11 +141,13 @@ def show_result(result: Result) -> None:
     out.print(table)
     for lost in manifest.quarantined:
         out.print(f"[red]left out[/red] {escape(lost.part.input['file'])}: {escape(lost.error)}", highlight=False)
+    for text in result.warnings:
+        out.print(f"[yellow]warning[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
     if result.already:
         out.print("This plan was published before; nothing was done.")
     elif result.seconds:
         phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05)
-        out.print(f"Time: {phases}.", highlight=False)
+        out.print(f"Time: {phases or 'less than 0.05 s'}.", highlight=False)
     text = f"Read it:  pandas.read_parquet({str(result.path)!r})   logical hash {manifest.logical_hash.hex()}"
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -198,7 +155,10 @@ def show_result(result: Result) -> None:
 @app.command("list")
 def list_names(as_json: JSON = False) -> None:
     """List the augmenters that a plan can name."""
-    rows = [(name, *_kind(name)) for name in registry.names()]
+    from dask_augment import registry
+    from dask_augment.manual import summary
+
+    rows = [(name, *summary(registry.get(name))) for name in registry.names()]
     if as_json:
         _print_json([dict(zip(("name", "rows", "use", "summary"), row, strict=True)) for row in rows])
         return
@@ -208,38 +168,30 @@ def list_names(as_json: JSON = False) -> None:
     out.print(table)
 
 
-def _kind(name: str) -> tuple[str, str, str]:
-    kind = registry.get(name)
-    rows = "kept" if kind.keeps_rows else f"made ({kind.makes})" if kind.makes else "dropped"
-    return rows, kind.use, (kind.__doc__ or "").strip().splitlines()[0]
-
-
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="An augmenter, as `dask-augment list` names it.")]) -> None:
     """Show what an augmenter does, its options, and its columns in and out."""
+    from dask_augment import registry
+    from dask_augment.manual import page, summary
+
     try:
         kind = registry.get(name)
     except KeyError as error:
         raise ValueError(error.args[0]) from None
-    out.print(f"[bold]{name}[/bold]  ({kind.__module__}.{kind.__qualname__})", highlight=False)
-    out.print(inspection.getdoc(kind) or "", highlight=False, markup=False)
-    table = Table("option", "type", "default", title="Options in a plan")
-    for entry in fields(kind):
-        if entry.name != "learned":
-            table.add_row(entry.name, escape(str(entry.type)), escape(_default(entry)))
+    manual = page(kind)
+    out.print(f"[bold]{name}[/bold]  ({kind.__module__}.{kind.__qualname__})\n", highlight=False)
+    out.print(manual.text, highlight=False, markup=False)
+    table = Table("option", "default", "meaning", title="Options in a plan", show_lines=True)
+    for row in manual.options:
+        table.add_row(*map(escape, row))
     out.print(table)
     with contextlib.suppress(TypeError, ValueError):
         example = kind()
-        text = f"Reads {sorted(example.uses()) or 'no column'}, makes {dict(example.produces()) or 'no column'}"
+        makes = (f"{column} ({said or 'of the type it has'})" for column, said in example.produces().items())
+        text = f"Reads {', '.join(sorted(example.uses())) or 'no column'}; makes {', '.join(makes) or 'no column'}."
         out.print(text, markup=False, soft_wrap=True)
-    rows, use, _ = _kind(name)
+    rows, use, _ = summary(kind)
     out.print(f"Rows {rows}; use: {use}; event ids {'are' if kind.keyed else 'are not'} read.")
-
-
-def _default(entry: Any) -> str:
-    if entry.default is not MISSING:
-        return repr(entry.default)
-    return "needed" if entry.default_factory is MISSING else repr(entry.default_factory())
 
 
 @app.command()
@@ -260,9 +212,8 @@ def verify(
     else:
         for fault in report.faults:
             err.print(f"[red]fault[/red] {escape(fault)}", highlight=False, soft_wrap=True)
-        count = len(report.faults)
-        state = "as published" if report.ok else f"{count} fault{'' if count == 1 else 's'}"
-        text = f"{folder}: {report.rows:,} rows, logical hash {report.logical_hash}: {state}"
+        state = "as published" if report.ok else counted(len(report.faults), "fault")
+        text = f"{folder}: {counted(report.rows, 'row')}, logical hash {report.logical_hash}: {state}"
         out.print(text, markup=False, highlight=False, soft_wrap=True)
     if not report.ok:
         raise typer.Exit(1)
@@ -292,39 +243,96 @@ def clean(
     if as_json:
         _print_json({"removed": [str(path) for path in removed]})
     else:
-        count = len(removed)
-        text = f"{count} unfinished run{'' if count == 1 else 's'} removed; nothing else is older than {older_than:g} days."
+        days = f"{older_than:g} day{'' if older_than == 1 else 's'}"
+        text = f"{counted(len(removed), 'unfinished run')} removed; nothing else is older than {days}."
         out.print(text, highlight=False, soft_wrap=True)
 
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder of the data set.")] = Path("demo-out"),
-    events: Annotated[int, typer.Option(min=100, help="Events that are made.")] = 20_000,
+    output: Annotated[Path, typer.Option(help="Folder of the data set; plan, picture and events go beside it.")] = Path(
+        "demo"
+    ),
+    events: Annotated[
+        int | None,
+        typer.Option(
+            min=100, help="Events to read: all that are shipped unless given; more are generated with Pythia 8."
+        ),
+    ] = None,
     quiet: QUIET = False,
 ) -> None:
-    """Make NanoAOD-like events, augment them on two worker processes, and publish the result."""
-    from dask_augment.demo import run_demo
+    """Carry out the main job: zoom, simulate, rotate and balance shipped events on two worker processes, and publish.
 
-    with _progress(quiet) as bars:
-        result = run_demo(output, events, bars)
-    show_result(result)
+    The plan is written beside the data set, and a picture of what became of the events. A demo before it is replaced.
+    """
+    from dask_augment.demo import job
+    from dask_augment.demo.events import source
+    from dask_augment.demo.report import show as report
+
+    begun = time.perf_counter()
+    out.print(source(events, job.beside(output, "-events")), markup=False, highlight=False, soft_wrap=True)
+    with showing(err, quiet=quiet) as shown:
+        plan = job.prepare(output, events, shown)
+    out.print(plan.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
+    with showing(err, quiet=quiet) as shown:
+        done = job.carry_out(plan, output, shown)
+    report(out, done, plan, time.perf_counter() - begun)
+
+
+@app.command()
+def generate(
+    processes: Annotated[
+        list[str],
+        typer.Argument(metavar="PROCESS...", help="wz (W' -> W Z with a hadronic W), qcd (two jets), or both."),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of the files and their fileset.json.")],
+    events: Annotated[int, typer.Option(min=1, help="Events of each process.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; two unless given.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler whose workers see the folder, instead.")
+    ] = None,
+    quiet: QUIET = False,
+    as_json: JSON = False,
+) -> None:
+    """Generate events with Pythia 8 and a parametric detector, as NanoAOD-like files and a fileset for plans.
+
+    Files that are there already are not made again. Pythia 8 is not installed with this package, as it is under the
+    GPL.
+    """
+    from dask_augment.generator.generate import FILESET, generate
+
+    with showing(err, quiet=quiet or as_json) as shown:
+        found = generate(
+            processes, output, events=events, seed=seed, workers=workers, scheduler=scheduler, progress=shown
+        )
+    if as_json:
+        _print_json(found)
+        return
+    table = Table("process", "files", "cross-section [pb]")
+    for name, entry in found.items():
+        table.add_row(name, f"{len(entry['files']):,}", f"{entry['metadata']['xsec']:.6g}")
+    out.print(table)
+    out.print(f"In a plan:  inputs: {{fileset: {output / FILESET}}}", markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
     """Run the command line; an error of ours is one sentence, without a traceback."""
+    # What the log would say stands on the screen already.
+    logging.getLogger("dask_augment").addHandler(logging.NullHandler())
+    try:
+        app()
+    except Exception as error:
+        if not isinstance(error, _told_in_a_sentence()):
+            raise
+        err.print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+def _told_in_a_sentence() -> tuple[type[Exception], ...]:
     from dask_augment.columns import MissingColumn
     from dask_augment.dataset.job import Incomplete, RunFailed
     from dask_augment.dataset.sink import StagingGone
 
     # Plans, schemas and folders that are not as they should be are ValueErrors.
-    known = (RunFailed, Incomplete, StagingGone, MissingColumn, ValueError, OSError, ImportError)
-    try:
-        app()
-    except known as error:
-        err.print(f"[red]error[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            err.print("stopped; what is done is kept: run the plan again with --resume", highlight=False)
-        raise
+    return RunFailed, Incomplete, StagingGone, MissingColumn, ValueError, OSError, ImportError

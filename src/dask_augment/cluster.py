@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -21,6 +26,31 @@ _ROUTES = [
 ]
 
 
+PATIENCE = 10.0
+"""Seconds that a scheduler has to answer; it may only just have been started."""
+
+
+def _refuse_silent(address: str) -> None:
+    """ConnectionError where no scheduler answers in time: a client would wait for ever for what is no scheduler."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def ask() -> None:
+        comm = await connect(address, timeout=PATIENCE, **Security().get_connection_args("client"))
+        await comm.close()
+
+    try:
+        # In a thread of its own: a notebook's has an event loop that runs.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(asyncio.wait_for(ask(), PATIENCE + 1))).result()
+    except Exception as error:  # noqa: BLE001  whatever it is, that is no scheduler
+        why = str(error) or f"no answer in {PATIENCE:g} s"
+        raise ConnectionError(
+            f"no Dask scheduler answers at {address!r} ({why}); start one with `dask scheduler`, or leave the scheduler "
+            "out to use this machine"
+        ) from None
+
+
 @contextmanager
 def connected(scheduler: str | None = None, *, workers: int | None = None, dashboard: bool = True) -> Iterator[Any]:
     """A client of the scheduler at this address, or of worker processes on this machine (two unless told).
@@ -30,23 +60,40 @@ def connected(scheduler: str | None = None, *, workers: int | None = None, dashb
     from distributed import Client, LocalCluster
 
     if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=30)
-        except OSError as error:
-            raise ConnectionError(
-                f"no Dask scheduler answers at {scheduler!r} ({error}); start one with `dask scheduler`, or leave "
-                "--scheduler out to use this machine"
-            ) from None
-        with client:
+        _refuse_silent(scheduler)
+        with Client(scheduler) as client:
             yield client
         return
     count = workers or min(2, os.cpu_count() or 1)
     with dask.config.set({"distributed.scheduler.http.routes": _ROUTES}):
         address = "127.0.0.1:0" if dashboard else None
-        with (
-            LocalCluster(
-                n_workers=count, threads_per_worker=1, dashboard_address=address, silence_logs=logging.CRITICAL
-            ) as cluster,
-            Client(cluster) as client,
-        ):
+        with ExitStack() as opened:
+            with interrupts_held():
+                cluster = LocalCluster(
+                    n_workers=count, threads_per_worker=1, dashboard_address=address, silence_logs=logging.CRITICAL
+                )
+                client = opened.enter_context(Client(opened.enter_context(cluster)))
             yield client
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """The key that stops a program is heard at the end of this only, and by no process that is started meanwhile.
+
+    What is stopped while it starts processes cannot end them in order, and each of them would print a traceback.
+    """
+    # Started later, it would let interrupts through again.
+    resource_tracker.ensure_running()
+    pressed: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Other threads of this process may take the signal; Python gives it to the main one all the same.
+    handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number)) if in_main else None
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)

@@ -7,8 +7,7 @@ plain layouts without names, behaviours or parameters.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import awkward as ak
@@ -16,6 +15,8 @@ import numpy as np
 from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
 from awkward.index import Index
 from numpy.typing import NDArray
+
+from dask_augment.words import nearest
 
 _STRINGS = ("string", "bytestring")
 
@@ -94,10 +95,8 @@ def _is_list(content: Content) -> bool:
 
 
 def _missing(layout: Content, name: str) -> str:
-    known = sorted({*map(dotted, layout.fields), *(f"{f}.{g}" for f in layout.fields for g in layout[f].fields)})
-    near = difflib.get_close_matches(dotted(name), known, n=3, cutoff=0.5)
-    hint = f"the nearest are {', '.join(near)}" if near else f"there are {len(known)} columns: {', '.join(known[:8])}"
-    return f"no column {name!r} among the events; {hint}"
+    known = {*map(dotted, layout.fields), *(f"{f}.{g}" for f in layout.fields for g in layout[f].fields)}
+    return f"no column {name!r} among the events; {nearest(dotted(name), known)}"
 
 
 def plain(content: Content) -> Content:
@@ -106,6 +105,8 @@ def plain(content: Content) -> Content:
     What is virtual is read.
     """
     if content.is_option:
+        if isinstance(content, ak.contents.UnmaskedArray):
+            return plain(content.content)  # nullable in Parquet, and nothing is missing
         options = content.to_IndexedOptionArray64()
         return IndexedOptionArray(options.index, plain(options.content))
     if content.is_indexed:
@@ -248,6 +249,24 @@ def assemble(
     return ak.Array(record, behavior=taken.behavior, attrs=taken.attrs)
 
 
+def narrowed(events: ak.Array, left: Callable[[str], bool]) -> ak.Array:
+    """The events with those columns alone that ``left`` says to by their names; of collections, those fields."""
+    layout = events.layout
+    contents: dict[str, Content] = {}
+    for field in layout.fields:
+        content = _field(layout, field)
+        kept = [name for name in content.fields if left(f"{field}.{name}")]
+        if left(field):
+            contents[field] = content
+        elif kept:
+            contents[field] = content[kept]
+    parameters = _record_parameters(layout)
+    record = RecordArray(
+        list(contents.values()), list(contents), length=layout.length, parameters=parameters, backend=layout.backend
+    )
+    return ak.Array(record, behavior=events.behavior, attrs=events.attrs)
+
+
 def _contents(layout: Content) -> dict[str, Content]:
     """The columns by name; those of a record as long as itself are taken all at once, without a look at each."""
     if layout.is_record and layout.backend.nplike.known_data:
@@ -315,6 +334,10 @@ def _with_field(collection: Content, head: str, tail: str, new: Content) -> Cont
 
 
 def _check_counts(lists: Content, new: Content, name: str, like: str) -> None:
+    if not isinstance(lists, ListOffsetArray):
+        raise TypeError(
+            f"{like} has type {lists.form.type} for each event: fill missing lists, ak.fill_none(..., [], axis=0)"
+        )
     if not isinstance(new, ListOffsetArray):
         raise ValueError(  # noqa: TRY004  it is the shape that is wrong
             f"{name} has type {new.form.type} for each event; a field of {like} has one entry for each object"

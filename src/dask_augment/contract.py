@@ -28,17 +28,32 @@ KINDS = {"": 0, "copies": 1, "interpolated": 2, "generated": 3}
 """What ``augment_kind`` says of a row made by a step that ``makes`` this; 0 is an original row."""
 
 
+class Other(NamedTuple):
+    """The second parent of each output row that was interpolated; what stands at other rows does not count."""
+
+    ids: Mapping[str, NDArray[np.uint64]]
+    """Its ids, under the names and in the order that ``draw.ids`` has."""
+    dataset: NDArray[np.uint64]
+    """The word of its data set, :func:`dask_augment.identity.file_word` of the name."""
+    copy: NDArray[np.int64]
+    """Its copy number."""
+    share: NDArray[np.float64]
+    """How far the row lies on the way from the source row to it: 0 at the source row, 1 there."""
+
+
 class Output(NamedTuple):
     """New columns, for each output row the input row it came from, and which of its children it is.
 
     source: int64 (n_out,); None says one row out for each row in, in order.
     nth: int32 (n_out,); 0 is the source row itself, n > 0 the n-th row made from it; None: all 0.
+    other: of a step that interpolates, the second parents.
     Columns not in ``columns`` are carried over from the source row.
     """
 
     columns: Mapping[str, Any]
     source: NDArray[np.int64] | None = None
     nth: NDArray[np.int32] | None = None
+    other: Other | None = None
 
 
 def plain(value: Any) -> Any:
@@ -77,6 +92,8 @@ class Augmenter(ABC):
     """True: event ids are read and ``draw`` is given."""
     use: ClassVar[str] = "always"
     """Or "training": acts on training rows only, and runs neither in an analysis pass nor on collision data."""
+    sums: ClassVar[str] = "exactly"
+    """How a training step that drops rows keeps sums of physics weights: "exactly", or "on average"."""
     shorthand: ClassVar[str] = ""
     """The field that a plan may give alone: ``select: nJet >= 4``."""
     files: ClassVar[tuple[str, ...]] = ()
@@ -93,6 +110,18 @@ class Augmenter(ABC):
         An entry is one event, or for a field of a collection that the events already have (``"Jet.zoom": "float32"``)
         one object. None stands for the type that the column has.
         """
+
+    def remedy(self, name: str) -> str:  # noqa: ARG002
+        """What to do where the events have no column of this name, one of ``uses``; the error says it."""
+        return ""
+
+    def carries(self) -> frozenset[str] | None:
+        """Columns that the result has beside those that the step produces, ids, weights, split and provenance.
+
+        None: all that the events have. A step whose made rows differ from their source names those that are true of
+        them.
+        """
+        return None
 
     def resources(self) -> Mapping[str, float]:
         """What a worker must have free to run ``apply`` on one partition: ``{"GPU": 1}``."""

@@ -41,7 +41,7 @@ def refuse_keyless(events: ak.Array, names: Sequence[str], dataset: str | None) 
         if not has(events, name):
             raise MissingColumn(
                 f"no column {name!r} among the events. Random and resampling steps need the ids of events: name the "
-                f'columns that identify an event with ids=[...] (now {list(names)}), or use ids="position" in a plan'
+                f"columns that identify an event as ids (now {list(names)}), or say ids: position in a plan"
             )
     if dataset is None and not has(events, "dataset"):
         raise MissingColumn(
@@ -84,6 +84,12 @@ def dataset_codes(events: ak.Array, dataset: str | None) -> tuple[list[str], NDA
     strings = ak.str.to_categorical(ak.Array(plain(lookup(events.layout, "dataset"))))
     names = [str(name) for name in ak.categories(strings)]
     return names, np.asarray(strings.layout.index.data).astype(np.int64)
+
+
+def repeats(values: NDArray[Any]) -> bool:
+    """Whether a value stands twice; sorting tells it ten times as fast as ``np.unique``, which hashes integers."""
+    ordered = np.sort(values)
+    return bool(np.any(ordered[1:] == ordered[:-1]))
 
 
 @dataclass
@@ -130,7 +136,7 @@ def _refuse_repeats(rows: NDArray[np.uint64], key: tuple[Any, ...], names: Seque
         raise RepeatedIds(
             f"data set {key[0]!r} has {int(counts[at])} events with {ids}: events are told apart by these ids, and random "
             "numbers and quotas would go wrong. Remove the file that is listed twice, name columns that do identify an "
-            'event with ids=[...], or use ids="position" in a plan'
+            "event as ids, or say ids: position in a plan"
         )
 
 
@@ -155,7 +161,7 @@ class IdSpans(Measure[Spans]):
         for key, start, stop in zip(keys, borders, borders[1:], strict=False):
             rows = order[start:stop]
             events_here = last[rows]
-            if len(np.unique(events_here)) != len(rows):
+            if repeats(events_here):
                 _refuse_repeats(np.stack([events_here, draw.copies[rows].astype(np.uint64)], 1), key, list(draw.ids))
             spans[key] = [(int(events_here.min()), int(events_here.max()))]
         return Spans(spans)

@@ -6,7 +6,7 @@ import difflib
 import gzip
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,17 @@ def _as_text(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_as_text(key): _as_text(entry) for key, entry in value.items()}
     return [_as_text(entry) for entry in value] if isinstance(value, (list, tuple)) else value
+
+
+def refuse_misspelt(fileset: Mapping[Any, Any], known: Collection[str]) -> None:
+    """Refuse the names of data sets, given without ``fileset:``, that are more likely keys of the inputs misspelt."""
+    for name in map(str, fileset):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        if near:
+            raise PlanError(
+                f"inputs has the key {name!r}; did you mean {near[0]!r}? A data set of that name is written as "
+                f"inputs: {{fileset: {{{name}: ...}}}}"
+            )
 
 
 def read_fileset(path: str | Path) -> Any:

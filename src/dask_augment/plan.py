@@ -13,9 +13,12 @@ import yaml
 
 from dask_augment import registry
 from dask_augment.augmenters.function import Function
+from dask_augment.carrying import refuse_gone
 from dask_augment.contract import Augmenter, plain
-from dask_augment.inputs import Inputs, PlanError, names
+from dask_augment.identity import POSITION
+from dask_augment.inputs import Inputs, PlanError, names, refuse_misspelt
 from dask_augment.models.files import SHIPPED
+from dask_augment.words import unknown
 
 __all__ = ["Inputs", "Plan", "PlanError", "Target"]
 
@@ -70,6 +73,13 @@ class Plan:
             augmenter = step[1] if isinstance(step, tuple) else step
             if not isinstance(augmenter, Augmenter):
                 raise PlanError(f"step {position} is {augmenter!r}, not an augmenter")
+        assert isinstance(self.inputs, Inputs)
+        ids = POSITION if self.inputs.ids == "position" else self.inputs.ids
+        weights = ("weight", self.inputs.weight, *self.inputs.weights)
+        try:
+            refuse_gone(registry.with_labels(self.steps), (*ids, *weights, *([split] if split else [])))
+        except ValueError as error:
+            raise PlanError(str(error)) from None
 
     def _section(self, name: str, kind: type) -> Any:
         value = getattr(self, name)
@@ -81,10 +91,11 @@ class Plan:
             raise PlanError(f"{name} must be a dictionary, got {value!r}")
         known = {f.name for f in fields(kind)}
         if name == "inputs" and not known & set(value):
+            refuse_misspelt(value, known)
             value = {"fileset": value}
-        unknown = sorted(map(str, set(value) - known))
-        if unknown:
-            raise PlanError(f"{name} has unknown keys {unknown}; there are {sorted(known)}")
+        strange = set(value) - known
+        if strange:
+            raise PlanError(f"{name} has unknown keys {unknown(strange, known)}")
         return kind(**value)
 
     @classmethod
@@ -93,9 +104,9 @@ class Plan:
         if not isinstance(values, Mapping):
             raise PlanError(f"a plan is a dictionary with inputs, seed, steps and output, got {type(values).__name__}")
         known = {f.name for f in fields(cls)}
-        unknown = sorted(map(str, set(values) - known))
-        if unknown:
-            raise PlanError(f"the plan has unknown keys {unknown}; there are {sorted(known)}")
+        strange = set(values) - known
+        if strange:
+            raise PlanError(f"the plan has unknown keys {unknown(strange, known)}")
         missing = sorted({"inputs", "steps", "seed"} - set(values))
         if missing:
             raise PlanError(f"the plan does not say its {' and '.join(missing)}")
@@ -212,9 +223,9 @@ def build(name: str, options: Any, folder: Path) -> Augmenter:
         return kind(options)  # type: ignore[call-arg]  # the one field that may be given by position
     if not isinstance(options, Mapping):
         raise TypeError(f"options must be a dictionary, got {options!r}")
-    unknown = sorted(map(str, set(options) - known))
-    if unknown:
-        raise ValueError(f"unknown options {unknown}; there are {sorted(known) or 'none'}")
+    strange = set(options) - known
+    if strange:
+        raise ValueError(f"unknown options {unknown(strange, known)}")
     lacking = [f.name for f in fields(kind) if _needed(f) and f.name not in options]
     if lacking:
         raise ValueError(f"the options {lacking} are needed; there are {sorted(known)}")

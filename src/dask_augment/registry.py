@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -11,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from dask_augment.augmenters import TABLE
 from dask_augment.contract import Augmenter
+from dask_augment.words import meant
 
 GROUP = "dask_augment.augmenters"
 """Entry point group in which other packages name theirs: ``my_name = "package.module:Class"``."""
@@ -39,8 +39,7 @@ def get(name: str) -> type[Augmenter]:
             package = point.dist.name if point.dist else point.value
             raise ImportError(f"augmenter {name!r} of {package} cannot be imported: {error}") from error
     else:
-        near = difflib.get_close_matches(name, names(), n=3) or [known for known in names() if name and name in known]
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(names())}"
+        hint = meant([name], names()) or f"there are {', '.join(names())}."
         raise KeyError(f"no augmenter is named {name!r}; {hint} A function of your own is 'my_file.py:function'")
     if not (isinstance(found, type) and issubclass(found, Augmenter)):
         raise TypeError(f"augmenter {name!r} is {found!r}, not a class derived from Augmenter")

@@ -131,6 +131,24 @@ class Strata:
         rank[order] = np.arange(len(labels))
         return [labels[i] for i in order], rank[which]
 
+    def index(self, events: ak.Array, known: NDArray[np.str_]) -> NDArray[np.int64]:
+        """Which of the ``known`` labels each event has; :class:`UnknownStratum` where one has none of them."""
+        places = {str(label): place for place, label in enumerate(known)}
+        labels, which = self.codes(events)
+        for label in labels:
+            if label not in places:
+                raise unknown_stratum(label, places)
+        return np.array([places[label] for label in labels], np.int64)[which]
+
+
+def unknown_stratum(label: str, known: Iterable[str], detail: str = "") -> UnknownStratum:
+    """The error that says that events are in a stratum (``detail``: in which part of it) that was not there before."""
+    names = sorted(known)
+    return UnknownStratum(
+        f"there are events in stratum {label!r}{detail}, and there were none while learning; there were {len(names)} "
+        f"strata: {', '.join(names[:8])}. Learn from all the data again"
+    )
+
 
 def paired(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
     """The pairs of two codes that occur, sorted, and which of them each row has."""

@@ -76,7 +76,7 @@ def test_a_part_twice_and_no_parts(tmp_path: Path) -> None:
 def test_missing_parts_are_named(tmp_path: Path) -> None:
     work = job(tmp_path / "out")
     write(open_staging(work), part(0))
-    with pytest.raises(Incomplete, match=r"3 of 4 parts are not written, the first is 'dy'"):
+    with pytest.raises(Incomplete, match=r"3 of 4 parts not written, the first is 'dy'"):
         publish(work)
     assert not work.path.exists()
     assert finish(work).rows == 4 * ROWS
@@ -96,7 +96,7 @@ def test_resume_keeps_what_is_done(tmp_path: Path) -> None:
 def test_an_unfinished_run_is_gone_on_with_only_on_request(tmp_path: Path) -> None:
     work = job(tmp_path / "out")
     write(open_staging(work, resume=False), part(0))
-    with pytest.raises(RunFailed, match=rf"not finished \(1 of 4 parts are done\).*, or remove {work.staging}$"):
+    with pytest.raises(RunFailed, match=rf"not finished \(1 of 4 parts done\).*, or remove {work.staging}$"):
         open_staging(work, resume=False)
     assert receipts(work).keys() == {part(0).id}
 
@@ -324,7 +324,7 @@ def test_quarantine(tmp_path: Path) -> None:
     assert json.loads((work.path / "_quarantine.json").read_text()) == [lost.to_dict()]
     assert verify(work.path, deep=True).ok
     (work.path / "_quarantine.json").write_text("[]")
-    assert verify(work.path).faults == ["_quarantine.json does not list the 1 parts in quarantine of the manifest"]
+    assert verify(work.path).faults == ["_quarantine.json does not list the parts in quarantine of the manifest"]
 
 
 def test_quarantine_of_what_is_there_or_unknown(tmp_path: Path) -> None:

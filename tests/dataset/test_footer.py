@@ -77,6 +77,8 @@ def test_readers_find_the_rows_of_all_files(tmp_path: Path, options: dict) -> No
         groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
         assert [group.num_rows for group in groups] == [300, 300, 300, 100, 50, 300, 300, 100]
         assert groups[5].column(0).statistics.min == 1050
+        # The places in an index of pages would be those of the old files.
+        assert not any(group.column(0).has_offset_index or group.column(0).has_column_index for group in groups)
     assert duckdb.sql(f"select * from '{path}' order by event").to_arrow_table().cast(whole.schema).equals(whole)
     picked = duckdb.sql(f"select count(*), sum(x0) from '{path}' where event >= 1040").fetchall()
     assert picked == [(710, sum(n * 0.5 for n in range(1040, 1750)))]

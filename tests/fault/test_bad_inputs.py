@@ -51,7 +51,7 @@ def check_quarantine(inputs: dict[str, Any], tmp_path: Path, lost: int | None) -
     """By default the run fails and says which file; where one may be bad, it is listed with what is lost."""
     plan = whole_toys.plan(inputs, STEPS)
     bad = spoilt(inputs)
-    with pytest.raises(RunFailed, match=r"1 input files cannot be read \(none may be: max_bad_files\)") as caught:
+    with pytest.raises(RunFailed, match=r"1 input file cannot be read \(none may be: max_bad_files\)") as caught:
         run(plan, tmp_path / "out", chunksize=20)
     assert str(bad) in str(caught.value)
     assert not (tmp_path / "out").exists()

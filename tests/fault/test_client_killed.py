@@ -70,7 +70,7 @@ def killed_at(plan: Path, out: Path, executor: str, receipts: int) -> dict[str, 
 
 
 def resumed(plan: Path, out: Path, before: dict[str, str], quiet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RunFailed, match=r"not finished \(\d+ of \d+ parts are done\): go on with it with resume"):
+    with pytest.raises(RunFailed, match=r"not finished \(\d+ of \d+ parts done\): go on with it with resume"):
         run(Plan.read(plan), out, chunksize=25)
     result, done = whole_toys.run_watched(monkeypatch, Plan.read(plan), out, chunksize=25, resume=True)
     assert len(done) == result.manifest.parts == PARTS

@@ -50,8 +50,9 @@ def test_no_room_at_five_places(
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr(files, "os", whole_toys.FullDisk(int(share * written)))
-        with pytest.raises((RunFailed, OSError), match=r"\[Errno 28\] No space left on device"):
+        with pytest.raises(RunFailed, match=r"\[Errno 28\] No space left on device") as caught:
             run(whole_toys.plan(inputs), out, chunksize=50)
+    assert "with resume (--resume)" in str(caught.value)
     check_resumed(inputs, out, quiet)
 
 
@@ -70,6 +71,33 @@ def test_file_size_limit(inputs: dict[str, Any], quiet: Result, tmp_path: Path) 
     check_resumed(inputs, tmp_path / "out", quiet)
 
 
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_disk_that_fails_while_publishing(
+    inputs: dict[str, Any], quiet: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """It says what is kept, and where."""
+
+    def fails(*_: Any) -> None:
+        raise OSError(error, os.strerror(error))
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync_tree", fails)
+        with pytest.raises(RunFailed) as caught:
+            run(whole_toys.plan(inputs), out, chunksize=50)
+    assert str(caught.value) == (
+        f"{out} could not be published: OSError: [Errno {error}] {os.strerror(error)}\n20 of 20 parts done, and kept in "
+        f"{whole_toys.staging(out)}: mend the cause (a full disk needs room) and run the plan again with resume (--resume)"
+    )
+    check_resumed(inputs, out, quiet)
+
+
+def test_folder_that_cannot_be_made(inputs: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFailed, match=r"file/out could not be made: NotADirectoryError: .*\nNothing is kept: mend"):
+        run(whole_toys.plan(inputs), tmp_path / "file" / "out")
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 kB, where one may be mounted."""
@@ -86,7 +114,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("executor", ["iterative", "futures"])
 def test_a_small_disk(inputs: dict[str, Any], quiet: Result, small_disk: Path, executor: str) -> None:
     """A real file system fills up; with more room the same call goes on."""
-    with pytest.raises((RunFailed, OSError), match=r"\[Errno 28\] No space left on device"):
+    with pytest.raises(RunFailed, match=r"\[Errno 28\] No space left on device"):
         run(whole_toys.plan(inputs), small_disk / "out", executor=executor, workers=2, chunksize=50)
     assert os.statvfs(small_disk).f_bavail > 0, "what was half written is removed"
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)

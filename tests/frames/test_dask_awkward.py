@@ -128,7 +128,7 @@ def test_reads_only_what_is_used_of_parquet(toy: Path, tmp_path: Path, monkeypat
 def test_errors_come_before_any_data_are_read(events: Any) -> None:
     with pytest.raises(RuntimeError, match="has not learned yet"):
         augment(events, Standardise())
-    with pytest.raises(MissingColumn, match="ids="):
+    with pytest.raises(MissingColumn, match="as ids "):
         augment(events, ROTATE, ids=("nothing",), split=None)
     with pytest.raises(MissingColumn, match="dataset="):
         augment(events, ROTATE, dataset=None, split=None)

@@ -54,9 +54,9 @@ def test_columns_without_any_use_may_be_anything(frame: pd.DataFrame) -> None:
 
 
 def test_buffers_are_shared(frame: pd.DataFrame) -> None:
-    from dask_augment.frames.pandas import _events
+    from dask_augment.frames.pandas import events_of
 
-    events = _events(frame, ["MET_pt", "Jet_pt"])
+    events = events_of(frame, ["MET_pt", "Jet_pt"])
     assert np.shares_memory(events.layout["MET_pt"].data, frame["MET_pt"].to_numpy())
     items = np.asarray(frame["Jet_pt"].array.__arrow_array__().chunk(0).values)
     assert np.shares_memory(events.layout["Jet_pt"].content.data, items)

@@ -161,6 +161,19 @@ class DropsWeight(Thin):
         return Output({}, np.flatnonzero(np.asarray(events.weight) > 0))
 
 
+class KeepsAFewAsTheyAre(Thin):
+    """Says that sums of weights stay on average, and does not hand on the weight of the rows that go."""
+
+    sums: ClassVar[str] = "on average"
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        return Output({}, np.flatnonzero(np.arange(len(events)) % 8 == 0))
+
+
+class KeepsSumsRoughly(Thin):
+    sums: ClassVar[str] = "roughly"
+
+
 class MovesOriginals(Generate):
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         output = super().apply(events, draw)
@@ -179,7 +192,7 @@ class CopiesIntoTraining(Repeat):
         return {"split": None}
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
-        _, source, nth = super().apply(events, draw)
+        _, source, nth, _ = super().apply(events, draw)
         assert source is not None
         assert nth is not None
         return Output({"split": np.where(nth == 0, np.asarray(events.split)[source], np.int8(0))}, source, nth)
@@ -226,6 +239,7 @@ class Mutant(NamedTuple):
 MUTANTS = [
     Mutant("says_what_it_is", "use is 'train'", Misspelled()),
     Mutant("says_what_it_is", "says keeps_rows = True", KeepsAndMakes()),
+    Mutant("says_what_it_is", "sums is 'roughly'", KeepsSumsRoughly()),
     Mutant("says_what_it_is", 'does not say use = "training"', CopiesTestEvents(n=1)),
     Mutant("says_what_it_is", "which the frame writes", WritesProvenance()),
     Mutant("says_what_it_is", "positive amounts", WantsNothing()),
@@ -250,6 +264,7 @@ MUTANTS = [
     Mutant("copies_vary", "all copies have the same values", SameForCopies()),
     Mutant("copies_vary", "all copies have the same values", SameForChildren()),
     Mutant("weight_is_not_lost", "the sum of 'weight' was", DropsWeight()),
+    Mutant("weight_is_not_lost", "the sum of 'weight' was", KeepsAFewAsTheyAre()),
     Mutant("made_rows_add_no_yield", r"histogram of MET.pt weighted by 'weight'\*\*1 changes", MovesOriginals()),
     Mutant("learns_the_same_from_any_partitions", "from 3 partitions", FloatSums()),
     Mutant("learns_the_same_from_any_partitions", "from 3 partitions", FirstPartition()),

@@ -17,6 +17,7 @@ from laws.examples import EXAMPLES
 from laws.mutants import FRAME_MUTANTS, MUTANTS, FrameMutant, Mutant
 from laws.toys import HONEST, Feature, Thin
 
+CONSTITUENTS = ("FatJet", "FatJetPFCand", "PFCand")
 ELSEWHERE = "same_in_another_process"
 BY_NAME = {law.__name__: law for law in LAWS}
 HERE = [law for law in LAWS if law.__name__ != ELSEWHERE]
@@ -53,7 +54,8 @@ def test_in_another_process() -> None:
 @cache
 def real_events(path: str) -> ak.Array:
     """Nested real events with the columns of random ones."""
-    branches = [name.replace(".", "_") for name in wanted() if name not in ("HT", "label", "weight", "split")]
+    made = ("HT", "label", "weight", "split")
+    branches = [n.replace(".", "_") for n in wanted() if n not in made and n.partition(".")[0] not in CONSTITUENTS]
     with uproot.open(path) as file:
         flat = file["Events"].arrays([*branches, "genWeight"])
     nested = columns.only(flat, {name for name in wanted() if columns.has(flat, name)})
@@ -61,6 +63,9 @@ def real_events(path: str) -> ak.Array:
     nested["label"] = ak.values_astype(ak.num(nested.Jet) > np.median(ak.num(nested.Jet)), np.int8)
     nested["weight"] = ak.values_astype(flat.genWeight, np.float64)
     nested["split"] = np.array([0, 0, 1, 0, 2], np.int8)[np.arange(len(flat)) % 5]
+    for name in CONSTITUENTS:
+        # Files of these versions have no constituents of large jets, or have them under other names.
+        nested[name] = sample_events(len(flat))[name]
     return nested
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from dask_augment.runs import pools
 from dask_augment.runs.pools import ATTEMPTS, PAUSES, Cluster, Futures, Iterative, opened
 
 
@@ -87,6 +92,136 @@ def test_tasks_can_be_given_up(client: Any, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) < 1000
 
 
+@pytest.fixture
+def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of a cluster without workers."""
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr(pools, "PATIENCE", 0.2)
+    options = {"n_workers": 0, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        yield client
+
+
+def test_no_workers_yet(empty: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It says so once, and goes on when there are some."""
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        # So that it waits some more, and has nothing new to say.
+        threading.Timer(0.6, empty.cluster.scale, [1]).start()
+
+    with opened("dask", client=empty, tell=tell) as pool:
+        assert pool.workers == 1
+        assert len(list(pool.map(Task(tmp_path), ITEMS[4:9]))) == 5
+    assert told == [f"waiting for workers of {empty.scheduler.address}: there are none"]
+    assert [record.message for record in caplog.records if record.name == pools.__name__] == told
+
+
+def test_all_workers_lost(empty: Any, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        empty.cluster.scale(1)
+
+    empty.cluster.scale(1)
+    empty.wait_for_workers(1)
+    outcomes = Cluster(empty, tell).map(slow, range(20))
+    done = [next(outcomes)]
+    empty.cluster.scale(0)
+    done += outcomes
+    assert sorted(done) == [(n, n) for n in range(20)]
+    assert told == [f"waiting for workers of {empty.scheduler.address}: all that there were are lost"]
+
+
+def test_scheduler_lost(empty: Any) -> None:
+    """Every task ends with an error that says so."""
+    address = empty.scheduler.address
+    empty.cluster.scale(1)
+    outcomes = Cluster(empty).map(slow, range(20))
+    next(outcomes)
+    empty.cluster.close()
+    lost = [outcome for _, outcome in outcomes if isinstance(outcome, ConnectionError)]
+    assert lost
+    assert {str(error) for error in lost} == {f"the Dask scheduler at {address} is gone, with what it was to do"}
+
+
+def slow(item: int) -> int:
+    time.sleep(0.1)
+    return item
+
+
+def test_the_rest_is_given_up(client: Any, tmp_path: Path) -> None:
+    """A client lives on after a run that failed; its workers need not do what nobody waits for."""
+    outcomes = Cluster(client).map(slow, range(1000))
+    next(outcomes)
+    assert client.futures
+    outcomes.close()  # type: ignore[attr-defined]
+    end = time.monotonic() + 30
+    while client.futures and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not client.futures
+
+
+@pytest.mark.parametrize("executor", ["iterative", "futures"])
+def test_scheduler_for_another_executor(executor: str) -> None:
+    with (
+        pytest.raises(
+            ValueError, match=f"the scheduler 'tcp://a:1' is asked for, and executor '{executor}', which has"
+        ),
+        opened(executor, scheduler="tcp://a:1"),
+    ):
+        pass
+
+
 def test_unknown_executor() -> None:
     with pytest.raises(ValueError, match="executor must be iterative, futures or dask, got 'spark'"), opened("spark"):
         pass
+
+
+class Placed:
+    """Says in which process it was done; needs a GPU, by its label."""
+
+    name = "augment-placed"
+    resources: ClassVar[dict[str, float]] = {"GPU": 1}
+
+    def __call__(self, item: int) -> int:
+        return os.getpid()
+
+
+def test_tasks_with_resources(empty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are done where what they need is; that it is nowhere is told."""
+    from distributed import Worker
+
+    monkeypatch.setattr(pools, "PATIENCE", 0.2)
+    told: list[str] = []
+    pool = Cluster(empty, told.append)
+
+    async def start(**resources: float) -> Worker:
+        return await Worker(empty.scheduler.address, resources=resources, name=str(resources), nthreads=1)
+
+    plain = empty.sync(start)
+    empty.wait_for_workers(1)
+    outcomes: list[Any] = []
+    thread = threading.Thread(target=lambda: outcomes.extend(pool.map(Placed(), range(20))))
+    thread.start()
+    end = time.monotonic() + 20
+    while not told and time.monotonic() < end:
+        time.sleep(0.05)
+    start_one = 'start one with dask worker --resources "GPU=1"'
+    assert told == [f"waiting for workers of {empty.scheduler.address}: none of them offers GPU=1; {start_one}"]
+    labelled = empty.sync(start, GPU=1)
+    thread.join(30)
+    assert len(outcomes) == 20
+    assert len(told) == 1
+    done = {worker.name: worker.state.executed_count for worker in (plain, labelled)}
+    assert done["{}"] == 0
+    for worker in (plain, labelled):
+        empty.sync(worker.close)
+
+
+def test_workers_that_are_alike_need_no_label() -> None:
+    with opened("dask", workers=1) as pool:
+        assert len(list(pool.map(Placed(), range(3)))) == 3

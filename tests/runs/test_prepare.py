@@ -13,7 +13,7 @@ import pytest
 
 from dask_augment.dataset.job import RunFailed
 from dask_augment.plan import PlanError
-from dask_augment.runs.reader import Reader
+from dask_augment.runs import reader
 from dask_augment.runs.run import dry_run, run
 from run_toys import plan, read, write
 
@@ -209,9 +209,12 @@ def test_weights_that_are_missing_are_a_fault_of_the_plan(tmp_path: Path) -> Non
 
 
 def test_fault_of_the_reader_is_no_bad_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(*args: Any) -> Any:
-        raise TypeError("a fault of ours")
+    def wrong(rows: int, *args: Any) -> Any:
+        if rows:
+            raise TypeError("a fault of ours")
+        return real(rows, *args)
 
-    monkeypatch.setattr(Reader, "_made_weights", wrong)
+    real = reader.made_columns
+    monkeypatch.setattr(reader, "made_columns", wrong)
     with pytest.raises(RunFailed, match="TypeError: a fault of ours"):
         run(plan(write(tmp_path / "a.root"), write(tmp_path / "b.root", 12)), tmp_path / "out", max_bad_files=1)

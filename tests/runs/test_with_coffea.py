@@ -89,7 +89,7 @@ def test_what_was_learned_is_not_learned_again(asked: Plan, tmp_path: Path, monk
         patch.setattr(Sink, "write_part", full)
         with pytest.raises(Exception, match="Performed attempt"):
             run(asked, tmp_path / "out", runner=runner())
-    with pytest.raises(RunFailed, match=r"was not finished \(0 of \d+ parts are done\)"):
+    with pytest.raises(RunFailed, match=r"was not finished \(0 of \d+ parts done\)"):
         run(asked, tmp_path / "out", runner=runner())
     monkeypatch.setattr(Chunks, "ask", full)
     result = run(asked, tmp_path / "out", runner=runner(), resume=True)

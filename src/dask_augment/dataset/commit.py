@@ -24,6 +24,7 @@ from dask_augment.dataset.merge import Merged
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Receipt, Written, to_json
 from dask_augment.dataset.sink import Sink
+from dask_augment.words import counted
 
 
 def open_staging(job: Job, *, resume: bool = True, replace: bool = False) -> Sink | AlreadyCommitted:
@@ -58,7 +59,7 @@ def _refuse_unfinished(job: Job) -> None:
     # The only copy of a data set may be in there.
     other = f"remove {job.staging}" if waiting is None else f"see what {waiting} is, a data set that was being replaced"
     raise RunFailed(
-        f"an earlier run of this plan was not finished ({done} of {len(job.parts)} parts are done): go on with it with "
+        f"an earlier run of this plan was not finished ({done} of {counted(len(job.parts), 'part')} done): go on with it with "
         f"resume (--resume), or {other}"
     )
 
@@ -126,7 +127,7 @@ def _standing(job: Job, replace: bool) -> Manifest | None:
                         "another path, or say replace to give it up")  # fmt: skip
     faults = manifest.faults(job.path)
     if faults and not replace:
-        raise OtherPlan(f"{job.path} holds this plan but is damaged: {faults[0]} ({len(faults)} faults); say replace "
+        raise OtherPlan(f"{job.path} holds this plan but is damaged: {faults[0]} ({counted(len(faults), 'fault')}); say replace "
                         "to write it again")  # fmt: skip
     return None if faults else manifest
 

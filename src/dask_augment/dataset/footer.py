@@ -17,7 +17,7 @@ _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _ST
 _ROWS, _GROUPS = 3, 4
 _COLUMNS, _GROUP_ROWS, _GROUP_OFFSET, _ORDINAL = 1, 3, 5, 7
 _META = 3
-_CHUNK_OFFSETS = (4, 6)
+_CHUNK_OFFSET, _PAGE_INDEX = 2, (4, 5, 6, 7)
 _META_OFFSETS = (9, 10, 11, 14)
 """Data, index and dictionary page, Bloom filter; 0 stands for a page that is not there."""
 
@@ -51,9 +51,11 @@ def _move(group: Struct, offset: int) -> None:
     """The places of a row group's column chunks, ``offset`` bytes further on."""
     _shift(group, (_GROUP_OFFSET,), offset)
     for chunk in group[_COLUMNS][1][1]:
-        _shift(chunk, _CHUNK_OFFSETS, offset)
         # The place of the chunk itself is deprecated, and 0 in files of newer writers.
-        _shift(chunk, (2,), offset)
+        _shift(chunk, (_CHUNK_OFFSET,), offset)
+        # An index of pages, which is optional, has places of its own that would have to be moved.
+        for number in _PAGE_INDEX:
+            chunk.pop(number, None)
         _shift(chunk[_META][1], _META_OFFSETS, offset)
 
 

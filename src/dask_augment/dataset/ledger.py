@@ -15,6 +15,7 @@ from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part, Receipt, check_account, to_json
 from dask_augment.dataset.schema import schema_digest, schema_list
 from dask_augment.meters import Account
+from dask_augment.words import counted
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Ledger:
                 yield receipt, index
         if missing:
             first = f"{missing[0].dataset!r} {dict(missing[0].input)}"
-            raise Incomplete(f"{len(missing)} of {len(self.job.parts)} parts are not written, the first is {first}; "
+            raise Incomplete(f"{len(missing)} of {counted(len(self.job.parts), 'part')} not written, the first is {first}; "
                              "run them, or put them in the quarantine")  # fmt: skip
 
     def _find(self, part: Part) -> Receipt | None:

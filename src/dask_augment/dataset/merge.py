@@ -21,6 +21,7 @@ from dask_augment.dataset.layout import hive_keys
 from dask_augment.dataset.receipt import Part, Receipt, Written, to_json
 from dask_augment.dataset.sink import Sink
 from dask_augment.meters import Account
+from dask_augment.words import counted
 
 TARGET_BYTES = 256 << 20
 """No file is merged to more; all but the last of a folder come near."""
@@ -127,7 +128,9 @@ class Merged:
         """Each merged file's receipt with the position of its first part; Incomplete if it holds other files too."""
         for name, receipt in self._receipts.items():
             if self._left[name]:
-                raise Incomplete(f"{self._left[name]} files of {name} are not those of the receipts; merge them anew")
+                raise Incomplete(
+                    f"{name} holds {counted(self._left[name], 'file')} that no receipt names; merge them anew"
+                )
             yield receipt, self._first[name]
 
 

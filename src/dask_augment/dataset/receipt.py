@@ -13,7 +13,7 @@ from typing import Any
 from dask_augment.dataset.hashing import LogicalHash
 from dask_augment.meters import Account
 
-_SHARED = {"schema", "folder", "host"}
+_SHARED = {"schema", "folder", "host", "cpu"}
 
 
 def to_json(value: Any) -> str:
@@ -96,6 +96,8 @@ class Receipt:
     """Number of NaN and infinite values of each column that has any."""
     input: Mapping[str, Any] = field(default_factory=dict)
     host: str = ""
+    cpu: str = ""
+    """Class of the processor, ``znver5``: values of floats are the same bits on one class."""
     pid: int = 0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0

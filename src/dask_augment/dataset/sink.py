@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+from llvmlite import binding
 
 from dask_augment.dataset import files
 from dask_augment.dataset.parquet import JoinedFile, PartFile, Settings
@@ -187,6 +188,7 @@ class _Attempt:
             not_finite=not_finite,
             input=self._part.input,
             host=socket.gethostname(),
+            cpu=binding.get_host_cpu_name(),
             pid=os.getpid(),
             wall_seconds=time.perf_counter() - wall,
             cpu_seconds=time.thread_time() - cpu,

@@ -20,6 +20,7 @@ from dask_augment.dataset.parquet import not_finite
 from dask_augment.dataset.receipt import to_json
 from dask_augment.dataset.schema import schema_list
 from dask_augment.meters import Account
+from dask_augment.words import counted
 
 _CHILD = "augment_copy"
 # Sums of float64 in another order differ by less than this; a lost or doubled event by more.
@@ -92,7 +93,7 @@ def _quarantine_faults(path: Path, manifest: Manifest) -> Iterator[str]:
         text = b""
     stated = to_json([part.to_dict() for part in manifest.quarantined]).encode() if manifest.quarantined else b""
     if text != stated:
-        yield f"{path.name} does not list the {len(manifest.quarantined)} parts in quarantine of the manifest"
+        yield f"{path.name} does not list the parts in quarantine of the manifest"
 
 
 def _account_faults(manifest: Manifest, parts: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -107,13 +108,13 @@ def _account_faults(manifest: Manifest, parts: list[Mapping[str, Any]]) -> Itera
     for name, mine in sorted(of.items()):
         yield from _total_faults(f"data set {name!r}", Account.total(mine), manifest.datasets.get(name, Account()))
     if manifest.account.rows_out != manifest.rows:
-        yield f"the files have {manifest.rows} rows, the account has {manifest.account.rows_out}"
+        yield f"the files have {counted(manifest.rows, 'row')}, the account has {manifest.account.rows_out}"
     total_hash = sum((LogicalHash.from_hex(file.logical_hash) for file in manifest.files), LogicalHash())
     if total_hash != manifest.logical_hash:
         yield "the logical hashes of the files do not add up to that of the manifest"
     quarantined = {entry.part.id for entry in manifest.quarantined}
     if len(parts) != manifest.parts or {part["id"] for part in parts if "account" not in part} != quarantined:
-        yield f"the manifest lists {len(parts)} parts of {manifest.parts}, or others in quarantine than it says"
+        yield f"the manifest lists {counted(len(parts), 'part')} of {manifest.parts}, or others in quarantine than it says"
 
 
 def _total_faults(name: str, found: Account, stated: Account) -> Iterator[str]:
@@ -145,7 +146,7 @@ def _footer_faults(path: Path, file: PublishedFile, schema: list[list[Any]]) -> 
     with footer:
         rows = footer.metadata.num_rows
         if rows != file.rows:
-            yield f"{file.path} has {rows} rows, the manifest says {file.rows}"
+            yield f"{file.path} has {counted(rows, 'row')}, the manifest says {file.rows}"
         if schema_list(footer.schema_arrow) != schema:
             yield f"{file.path} has other columns or types than the manifest"
 
@@ -186,7 +187,7 @@ class _Deep:
             keys = np.concatenate(ids)
             repeated = len(keys) - len(np.unique(keys))
             if repeated:
-                report.faults.append(f"{repeated} rows of {dataset!r} repeat another row's {', '.join(self._id_columns)} "
+                report.faults.append(f"{counted(repeated, 'row')} of {dataset!r} {'repeats' if repeated == 1 else 'repeat'} another row's {', '.join(self._id_columns)} "
                                      f"and {_CHILD}")  # fmt: skip
 
     def _read(self, file: PublishedFile) -> None:

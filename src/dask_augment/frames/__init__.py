@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import reduce
 from operator import add
 from typing import Any, TypeVar
 
 from dask.utils import Dispatch
 
+from dask_augment.carrying import refuse_gone
 from dask_augment.contract import Augmenter, Learner, Measure, taught
+from dask_augment.frames.planning import always_left
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, Step, key_of, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION, refuse_repeated_ids
+from dask_augment.learned import Learned
 
 L = TypeVar("L", bound=Learner)
 
@@ -55,6 +58,7 @@ def augment(
         Column that is 0 on training rows; training steps act on those alone. None: on all rows.
     """
     stage = Stage(labelled(augmenters), _setting(events, seed, dataset, ids, weights, split))
+    refuse_gone([(step.label, step.augmenter) for step in stage.steps], always_left(stage.setting))
     for step in stage.steps:
         refuse_unlearned(step)
     return run_stage(events, stage)
@@ -79,6 +83,7 @@ def learn(
     """
     steps = labelled([*before, learner])
     stage = Stage(steps[:-1], _setting(events, seed, dataset, ids, weights, split))
+    refuse_gone([(step.label, step.augmenter) for step in steps], always_left(stage.setting))
     result: L = learned(
         steps[-1], stage, lambda sub, measure, label: put_question(events, sub, measure, label), artefacts
     )
@@ -95,7 +100,7 @@ def learned(step: Step, before: Stage, put: Put, artefacts: str | None = None, *
     assert isinstance(learner, Learner)
     if learner.keyed and check_ids:
         refuse_repeats(before, put, step.label)
-    result = taught(learner, _asking(before, put, step.label))
+    result = taught(learner, _asking(before, put, step.label, artefacts))
     if learner.keyed and result.learned is not None:
         result = replace(result, learned=result.learned.under(key_of(step.label, before.setting)))
     if artefacts is not None and result.learned is not None:
@@ -118,10 +123,14 @@ def refuse_repeats(before: Stage, put: Put, label: str) -> None:
         return
 
 
-def _asking(before: Stage, put: Put, label: str) -> Callable[[Measure[Any]], Any]:
+def _asking(before: Stage, put: Put, label: str, artefacts: str | None) -> Callable[[Measure[Any]], Any]:
     setting = before.setting
 
     def ask(measure: Measure[Any]) -> Any:
+        for field in fields(measure):
+            value = getattr(measure, field.name)
+            if artefacts is not None and isinstance(value, Learned):
+                value.put(artefacts)  # what is asked about may be large: a task carries its address alone
         ids = setting.ids if measure.keyed else ()
         answer = put(before.pruned(frozenset({*measure.uses(), *ids, setting.split or ""})), measure, label)
         if answer is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -11,12 +12,12 @@ from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment import forms
-from dask_augment.contract import KINDS
+from dask_augment.contract import KINDS, Other
 from dask_augment.draw import composed
 from dask_augment.frames.given import draw_of, only
-from dask_augment.frames.planning import promised, refuse, shape, splits
+from dask_augment.frames.planning import narrow, promised, refuse, shape, splits
 from dask_augment.frames.promise import checked
-from dask_augment.frames.rows import CHANGED, changed, kept, merged, spares_originals, spread, training_rows
+from dask_augment.frames.rows import CHANGED, changed, kept, lineage, merged, spares_originals, spread, training_rows
 from dask_augment.frames.steps import Setting, Step, refuse_unlearned
 from dask_augment.identity import copy_numbers
 from dask_augment.meters import Account
@@ -32,9 +33,9 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
     count = len(events) if rows is None else len(rows)
     if count == 0:
         if len(events) == 0:
-            return forms.empty(shape(step, forms.typetracer(events), types))
+            return forms.empty(shape(step, forms.typetracer(events), types, setting))
         new = {name: kept(events, name, kind) for name, kind in types.items()}
-        return cols.assemble(events, new, like=augmenter.uses())
+        return narrow(step, cols.assemble(events, new, like=augmenter.uses()), setting)
     acting = events if rows is None else events[rows]
     draw = draw_of(step.label, acting, setting) if augmenter.keyed else None
     try:
@@ -58,7 +59,9 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
     _count(account.dropped, step.label, count - (len(source) - made))
     if augmenter.makes:
         columns |= made_columns(step, acting, setting, source, nth, types, columns)
-    return _with_the_rest(step, events, rows, source, columns, types)
+    if augmenter.makes == "interpolated":
+        columns |= lineage_columns(acting, setting, source, nth, types, output.other)
+    return narrow(step, _with_the_rest(step, events, rows, source, columns, types), setting)
 
 
 def acting_rows(step: Step, events: ak.Array, setting: Setting) -> NDArray[np.int64] | None:
@@ -89,6 +92,23 @@ def made_columns(
             weight = given[name] if name in given else cols.plain(cols.column(events, name))[source]
             values = np.asarray(weight.data)
             columns[name] = cols.as_content(np.where(made, np.zeros(1, values.dtype), values))
+    return columns
+
+
+def lineage_columns(
+    events: ak.Array, setting: Setting, source: NDArray[np.int64], nth: NDArray[np.int64],
+    types: Mapping[str, ak.types.Type], other: Other | None,
+) -> dict[str, Content]:  # fmt: skip
+    """Of rows interpolated now, both parents and the way between them; of others, what there was."""
+    made = nth > 0
+    new: dict[str, Any] = {"augment_base_copy": copy_numbers(events)[source]}
+    if other is not None:
+        new |= {f"augment_other_{name}": values for name, values in other.ids.items()}
+        new |= {"augment_other_dataset": other.dataset, "augment_other_copy": other.copy, "augment_share": other.share}
+    columns = {}
+    for name in lineage(setting.ids):
+        had = np.asarray(kept(events, name, types[name]).data)[source]
+        columns[name] = cols.as_content(np.where(made, new[name], had).astype(had.dtype) if name in new else had)
     return columns
 
 

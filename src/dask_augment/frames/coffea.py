@@ -14,7 +14,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 import awkward as ak
-import numpy as np
 import pyarrow as pa
 from coffea.processor import ProcessorABC
 
@@ -25,9 +24,10 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import empty_table, to_table
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.frames import put_question, run_stage, total
+from dask_augment.frames.made import made_columns
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled, refuse_unlearned
-from dask_augment.identity import IDS, POSITION, file_word
+from dask_augment.identity import IDS, POSITION
 from dask_augment.meters import Account
 
 _GENERATOR = re.compile(r"n?(Gen|gen|LHE|PSWeight)|.*\.(gen|hadronFlavour|partonFlavour)")
@@ -52,16 +52,13 @@ class _Made:
         if ak.backend(events) == "typetracer":
             forms.touch(events, [name for name in [self.weight] if name is not None and cols.has(events, name)])
             return forms.shape_only(events, {n: ak.types.NumpyType(kind) for n, kind in types.items()}, keeps_rows=True)
-        return cols.assemble(events, {name: cols.as_content(self._column(events, name)) for name in types})
-
-    def _column(self, events: ak.Array, name: str) -> Any:
-        if name == POSITION[0]:
-            return np.full(len(events), file_word(self.metadata["fileuuid"]), np.uint64)
-        if name == POSITION[1]:
-            return np.arange(len(events), dtype=np.uint64) + np.uint64(self.metadata["entrystart"])
-        if self.weight is None or not cols.has(events, self.weight):
-            return np.full(len(events), self.factor)
-        return np.asarray(cols.plain(cols.column(events, self.weight)).data).astype(np.float64) * self.factor
+        weights: dict[str, Any] = {}
+        if self.weight is not None:
+            known = cols.has(events, self.weight)
+            weights["weight"] = cols.plain(cols.column(events, self.weight)).data if known else None
+        position = (self.metadata["fileuuid"], self.metadata["entrystart"]) if self.position else None
+        made = made_columns(len(events), weights, self.factor, position)
+        return cols.assemble(events, {name: cols.as_content(values) for name, values in made.items()})
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def augment_dataframe(frame: dd.DataFrame, stage: Stage) -> dd.DataFrame:
 
     Warns where a step asks for resources: dask.dataframe forgets what a single layer asks for.
     """
-    if resources := _resources(stage):
+    if resources := stage.resources:
         warnings.warn(
             f"the steps ask for {resources}, which dask.dataframe cannot ask for by itself: compute the result by "
             f"client.compute(result, resources={resources})",
@@ -50,17 +50,8 @@ def ask_dataframe(frame: dd.DataFrame, stage: Stage, measure: Measure[Any], labe
     add = dask.delayed(total)
     while len(parts) > 1:
         parts = [add(parts[start : start + TREE_WIDTH]) for start in range(0, len(parts), TREE_WIDTH)]
-    with dask.annotate(resources=resources) if (resources := _resources(stage)) else nullcontext():
+    with dask.annotate(resources=stage.resources) if stage.resources else nullcontext():
         return parts[0].compute()
-
-
-def _resources(stage: Stage) -> dict[str, float]:
-    """What a worker must have free to run all steps of a stage."""
-    needed: dict[str, float] = {}
-    for step in stage.steps:
-        for name, number in step.augmenter.resources().items():
-            needed[name] = max(number, needed.get(name, 0))
-    return needed
 
 
 @register_dataframe_accessor("augment")

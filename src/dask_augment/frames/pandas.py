@@ -15,10 +15,12 @@ import pandas as pd
 import pyarrow as pa
 from awkward.contents import Content, ListOffsetArray, NumpyArray, RecordArray, RegularArray
 
+from dask_augment.carrying import is_left, left_by
 from dask_augment.columns import flat, plain
 from dask_augment.contract import Measure
 from dask_augment.dataset.arrow import arrow_array
-from dask_augment.frames.rows import CHANGED, PROVENANCE
+from dask_augment.frames.planning import always_left, written_by
+from dask_augment.frames.rows import CHANGED
 from dask_augment.frames.stage import Stage
 
 _ROW = "\x00row"
@@ -28,7 +30,7 @@ _ROW = "\x00row"
 def augment_pandas(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
     """The augmented frame. Rows have the index labels of their source rows; new jagged columns are Arrow lists."""
     names = _needed(frame, stage.shape_only) | _replaced(frame, stage)
-    layout = _events(frame, sorted(names)).layout
+    layout = events_of(frame, sorted(names)).layout
     contents = [*layout.contents, NumpyArray(np.arange(len(frame)))]
     events = ak.Array(RecordArray(contents, [*layout.fields, _ROW], length=len(frame)))
     result = stage.run(events).layout
@@ -36,12 +38,21 @@ def augment_pandas(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
     written = [field for field in result.fields if field not in carried]
     if not stage.keeps_rows:
         frame = frame.take(np.asarray(ak.Array(result[_ROW])))
-    return frame.assign(**{name: _series(result[name], name, frame) for name in sorted(written)})
+    return _narrowed(frame, stage).assign(**{name: _series(result[name], name, frame) for name in sorted(written)})
+
+
+def _narrowed(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
+    """The frame with the columns that the steps leave."""
+    for step in stage.steps:
+        left = left_by(step.augmenter, always_left(stage.setting))
+        if left is not None:
+            frame = frame[[name for name in frame.columns if is_left(str(name), left)]]
+    return frame
 
 
 def ask_pandas(frame: pd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> Any:
     """The answer of the rows of a frame."""
-    return stage.measure(_events(frame, asked(frame, stage, measure, label)), measure, label)
+    return stage.measure(events_of(frame, asked(frame, stage, measure, label)), measure, label)
 
 
 # Which columns -------------------------------------------------------------------------------------------------------
@@ -70,7 +81,7 @@ def _replaced(frame: pd.DataFrame, stage: Stage) -> set[str]:
     for step in stage.steps:
         written |= {*step.augmenter.produces(), CHANGED}
         if step.augmenter.makes:
-            written |= {*PROVENANCE, *stage.setting.zeroed}
+            written |= {*written_by(step, stage.setting), *stage.setting.zeroed}
     return {name for name in {*written, *map(flat, written)} if name in frame.columns}
 
 
@@ -82,7 +93,7 @@ def asked(frame: pd.DataFrame, stage: Stage, measure: Measure[Any], label: str) 
 # To awkward and back -------------------------------------------------------------------------------------------------
 
 
-def _events(frame: pd.DataFrame, names: Sequence[str]) -> ak.Array:
+def events_of(frame: pd.DataFrame, names: Sequence[str]) -> ak.Array:
     """These columns as awkward events."""
     return ak.Array(RecordArray([_content(frame[name], name) for name in names], list(names), length=len(frame)))
 

@@ -10,8 +10,10 @@ import awkward as ak
 
 from dask_augment import columns as cols
 from dask_augment import forms
+from dask_augment.carrying import is_left, left_by
+from dask_augment.contract import Augmenter
 from dask_augment.frames.given import given, seed_of
-from dask_augment.frames.rows import CHANGED, PROVENANCE, alters, changed_bit, spares_originals
+from dask_augment.frames.rows import CHANGED, PROVENANCE, alters, changed_bit, lineage, spares_originals
 from dask_augment.frames.steps import Setting, Step, refuse_other_key
 from dask_augment.identity import refuse_keyless
 
@@ -93,6 +95,7 @@ def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
     """Raise where a step cannot do what it says with these events, or would falsify their weights in silence."""
     augmenter = step.augmenter
     refuse_other_key(step, setting)
+    refuse_missing(step, events, setting)
     if augmenter.keyed:
         seed_of(step.label, setting)
         refuse_keyless(events, setting.ids, setting.dataset)
@@ -115,8 +118,18 @@ def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
         rescaled = [name for name in weights if name not in left]
         raise ValueError(
             f"step {step.label!r} drops rows and rescales the weights {rescaled}, but not {left}, whose sums would no "
-            f"longer be right: give the step weights={weights}, or leave those columns out"
+            f"longer be right: give the step weights: {weights}, or leave those columns out"
         )
+
+
+def refuse_missing(step: Step, events: ak.Array, setting: Setting) -> None:
+    """Raise where a column is missing of which the step knows a remedy; of others the reader of columns says so."""
+    augmenter = step.augmenter
+    if type(augmenter).remedy is Augmenter.remedy:
+        return
+    for name in sorted(augmenter.uses() - given(augmenter.uses(), events, setting)):
+        if not cols.has(events, name) and (remedy := augmenter.remedy(name)):
+            raise cols.MissingColumn(f"step {step.label!r} finds no column {name!r} among the events; {remedy}")
 
 
 def splits(step: Step, events: ak.Array, setting: Setting) -> bool:
@@ -129,7 +142,7 @@ def splits(step: Step, events: ak.Array, setting: Setting) -> bool:
     if not step.augmenter.keeps_rows:
         raise cols.MissingColumn(
             f"step {step.label!r} changes the rows of training events, but there is no column {split!r} that tells "
-            "them from test events: put Split(train=0.8) before it, or say split=None to change all rows"
+            "them from test events: put a split before it, or say split: none (None in Python) to change all rows"
         )
     return False
 
@@ -146,7 +159,7 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
     if augmenter.use == "training":
         needed |= _spared(step, events, setting)
     if augmenter.makes:
-        needed |= {name for name in setting.zeroed if cols.has(events, name)}
+        needed |= {name for name in (*setting.zeroed, *written_by(step, setting)) if cols.has(events, name)}
     if alters(step, events) and cols.has(events, CHANGED):
         needed.add(CHANGED)
     return frozenset(needed)
@@ -168,10 +181,28 @@ def _spared(step: Step, events: ak.Array, setting: Setting) -> set[str]:
     )
 
 
+def written_by(step: Step, setting: Setting) -> dict[str, str]:
+    """Columns, and their types, that tell of the rows that a step made."""
+    if not step.augmenter.makes:
+        return {}
+    return dict(PROVENANCE) | (lineage(setting.ids) if step.augmenter.makes == "interpolated" else {})
+
+
+def narrow(step: Step, events: ak.Array, setting: Setting) -> ak.Array:
+    """The result of a step with the columns that it leaves."""
+    left = left_by(step.augmenter, always_left(setting))
+    return events if left is None else cols.narrowed(events, lambda name: is_left(name, left))
+
+
+def always_left(setting: Setting) -> tuple[str, ...]:
+    """Columns of the setting, which are true of made rows too."""
+    return (*setting.ids, *setting.zeroed, *([setting.split] if setting.split else []))
+
+
 def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.types.Type]:
     """Types of all columns that the result has anew: the step's own, and those that the frame writes for it."""
     types = forms.promised(events.layout, step.augmenter.produces())
-    written = dict(PROVENANCE) if step.augmenter.makes else {}
+    written = written_by(step, setting)
     if alters(step, events):
         written[CHANGED] = "int64"
     types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}
@@ -181,7 +212,8 @@ def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.typ
     return types
 
 
-def shape(step: Step, events: ak.Array, types: Mapping[str, ak.types.Type]) -> ak.Array:
+def shape(step: Step, events: ak.Array, types: Mapping[str, ak.types.Type], setting: Setting) -> ak.Array:
     """The form of the result of a step that gives columns of these types, for events that are typetracers."""
     augmenter = step.augmenter
-    return forms.shape_only(events, types, keeps_rows=augmenter.keeps_rows, like=augmenter.uses())
+    whole = forms.shape_only(events, types, keeps_rows=augmenter.keeps_rows, like=augmenter.uses())
+    return narrow(step, whole, setting)

@@ -11,8 +11,10 @@ from awkward.contents import Content, ListOffsetArray, NumpyArray
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
-from dask_augment.contract import Output
+from dask_augment.contract import Other, Output
 from dask_augment.frames.steps import Step
+from dask_augment.identity import repeats
+from dask_augment.words import counted
 
 
 class PromiseBroken(TypeError):
@@ -35,17 +37,21 @@ def checked(step: Step, output: Any, types: Mapping[str, ak.types.Type], rows: i
         source = _checked_source(label, source, rows)
     if nth is not None:
         _check_children(step, source if source is not None else np.arange(rows), np.asarray(nth))
-    elif source is not None and len(np.unique(source)) != len(source):
+    elif source is not None and repeats(source):
         raise PromiseBroken(f"step {label!r} gives one row twice without saying which is the child: return nth")
     columns = {}
     for name in sorted(given):
         content = cols.as_content(output.columns[name])
         if content.length != length:
-            raise PromiseBroken(f"step {label!r} returned {content.length} entries of {name!r} for {length} rows")
+            raise PromiseBroken(
+                f"step {label!r} returned {counted(content.length, 'value')} of {name!r} for {counted(length, 'row')}"
+            )
         if not _has_type(content, types[name]):
             raise PromiseBroken(f"step {label!r} promised {name!r} as {types[name]} and returned {content.form.type}")
         columns[name] = content
-    return Output(columns, source, None if nth is None else np.asarray(nth))
+    if step.augmenter.makes == "interpolated" and nth is not None and np.any(nth):
+        _check_other(label, output.other, length)
+    return Output(columns, source, None if nth is None else np.asarray(nth), output.other)
 
 
 def _has_type(content: Content, kind: ak.types.Type) -> bool:
@@ -68,6 +74,16 @@ def _checked_source(label: str, source: Any, rows: int) -> NDArray[np.int64]:
     return indices.astype(np.int64)
 
 
+def _check_other(label: str, other: Any, rows: int) -> None:
+    if not isinstance(other, Other):
+        raise PromiseBroken(
+            f"step {label!r} interpolates, so it must say of which second rows: return Output(other=...)"
+        )
+    for values in (*other.ids.values(), other.dataset, other.copy, other.share):
+        if np.shape(values) != (rows,):
+            raise PromiseBroken(f"step {label!r} must name a second parent for each of {rows} rows")
+
+
 def _check_children(step: Step, source: NDArray[np.int64], nth: NDArray[Any]) -> None:
     label = step.label
     if nth.shape != source.shape or nth.dtype.kind not in "iu" or (len(nth) and nth.min() < 0):
@@ -77,5 +93,5 @@ def _check_children(step: Step, source: NDArray[np.int64], nth: NDArray[Any]) ->
     if len(nth) and nth.max() > 0 and not step.augmenter.makes:
         raise PromiseBroken(f'step {label!r} made rows but does not say what they are: makes = "copies", ...')
     pairs = source * (int(nth.max(initial=0)) + 1) + nth
-    if len(np.unique(pairs)) != len(pairs):
+    if repeats(pairs):
         raise PromiseBroken(f"step {label!r} returned one child of one row twice: (source, nth) must be unique")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import awkward as ak
 import numpy as np
@@ -17,6 +17,14 @@ PROVENANCE: Mapping[str, str] = {"augment_kind": "int8", "augment_copy": "int64"
 """Columns that say what a row is, written where a step makes rows."""
 CHANGED = "augment_changed"
 """Bit i is set where step i altered values that the event had; see :func:`changed_bit`."""
+
+
+def lineage(ids: Iterable[str]) -> dict[str, str]:
+    """Columns that say of which two rows an interpolated one was made, and how far from the first; 0 of other rows."""
+    words = {f"augment_other_{name}": "uint64" for name in ("dataset", *ids)}
+    return {"augment_base_copy": "int64", **words, "augment_other_copy": "int64", "augment_share": "float64"}
+
+
 TRAIN = 0
 """The value of ``split`` of training rows."""
 

@@ -59,12 +59,21 @@ class Stage(Steps):
             start += size
             size = max(1, min(4 * size, rows, size * rows // max(len(piece), 1)))
 
+    @property
+    def resources(self) -> dict[str, float]:
+        """What a worker must have free to run all steps."""
+        needed: dict[str, float] = {}
+        for step in self.steps:
+            for name, amount in step.augmenter.resources().items():
+                needed[name] = max(amount, needed.get(name, 0))
+        return needed
+
     def shape_only(self, events: ak.Array) -> ak.Array:
         """The form of the result for events that are typetracers; marks the columns that will be read."""
         for step in self.steps:
             refuse(step, events, self.setting)
             forms.touch(events, reads(step, events, self.setting))
-            events = shape(step, events, promised(step, events, self.setting))
+            events = shape(step, events, promised(step, events, self.setting), self.setting)
         return events
 
     def measure(self, events: ak.Array, measure: Measure[Any], label: str) -> Any:

@@ -15,6 +15,7 @@ from dask_augment import frames
 from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.frames.given import draw_of, only
+from dask_augment.frames.planning import narrow
 from dask_augment.frames.promise import PromiseBroken
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, Step, labelled
@@ -118,6 +119,10 @@ class Case:
     def draw(self, events: ak.Array) -> Draw:
         """The random numbers of these events in this step."""
         return draw_of(self.label, events, self.setting)
+
+    def narrowed(self, events: ak.Array) -> ak.Array:
+        """The events with the columns that the step leaves."""
+        return narrow(self.step, events, self.setting)
 
     def broken(self, how: str) -> LawBroken:
         """The error that says how this augmenter breaks a law."""

@@ -32,6 +32,8 @@ def says_what_it_is(case: Case) -> None:
     augmenter = case.augmenter
     if augmenter.use not in ("always", "training"):
         raise case.broken(f"use is {augmenter.use!r}; it is 'always' or 'training'")
+    if augmenter.sums not in ("exactly", "on average"):
+        raise case.broken(f"sums is {augmenter.sums!r}; it is 'exactly' or 'on average'")
     if augmenter.makes not in KINDS:
         raise case.broken(f"makes is {augmenter.makes!r}; it is one of {sorted(KINDS)}")
     if augmenter.makes and augmenter.keeps_rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -76,7 +77,10 @@ def copies_are_told_apart(case: Case) -> None:
 
 
 def copies_vary(case: Case) -> None:
-    """A random step for training gives each copy, and a step that makes rows each child, values of its own."""
+    """A random step for training gives each copy, and a step that makes rows each child, values of its own.
+
+    New columns of learners are left out: they may be marks, such as a class weight, that copies have in common.
+    """
     augmenter = case.augmenter
     if augmenter.makes in ("interpolated", "generated"):
         result = case.run(case.events)
@@ -86,7 +90,11 @@ def copies_vary(case: Case) -> None:
     else:
         return
     made = result[numbers(result, "augment_kind") > 0]
-    found = [columns_of(made)[cols.dotted(name)] for name in augmenter.produces() if name not in case.setting.weights]
+    marks = isinstance(augmenter, Learner) and augmenter.keeps_rows
+    names = [name for name in augmenter.produces() if cols.has(case.events, name) or not marks]
+    found = [columns_of(made)[cols.dotted(name)] for name in names if name not in case.setting.weights]
+    if not found:
+        return
     rows = list(zip(*(map(repr, ak.Array(column).to_list()) for column in found), strict=True))
     alike = several = 0
     for group in groups(made, case.setting.ids):
@@ -94,7 +102,7 @@ def copies_vary(case: Case) -> None:
         if len(group) > 1 and rows[group[0]] != ("[]",) * len(found):
             several += 1
             alike += len(values) == 1
-    if found and alike > several / 2:
+    if alike > several / 2:
         raise case.broken(
             f"all copies have the same values in {alike} of {several} events; draw for each row by itself"
         )
@@ -113,15 +121,31 @@ def rows_are_accounted_for(case: Case) -> None:
 
 
 def weight_is_not_lost(case: Case) -> None:
-    """A training step that drops rows hands their weight on: the sum of w of training events stays."""
+    """A training step that drops rows hands their weight on: the sum of w of training events stays.
+
+    Where that is so on average, the sum changes by no more than rows that come and go at random can change it.
+    """
     if case.augmenter.use != "training":
         return
     result = case.run(case.events)
     for name in case.setting.weights:
         before, after = (numbers(events, name).astype(np.float64) for events in (case.events, result))
         lost = math.fsum(before) - math.fsum(after)
-        if abs(lost) > 1e-10 * math.fsum(np.abs(before)):
+        most = 1e-10 * math.fsum(np.abs(before))
+        if case.augmenter.sums == "on average":
+            most += 4 * math.sqrt(_change(case, result, name))
+        if abs(lost) > most:
             raise case.broken(f"the sum of {name!r} was {math.fsum(before)} and is {math.fsum(after)}")
+
+
+def _change(case: Case, result: ak.Array, name: str) -> float:
+    """The sum of squares of what the events' weights change by: the variance of their sum's change, if it is 0 on average."""
+    changes: dict[tuple[int, ...], float] = {}
+    for events, sign in ((case.events, -1.0), (result, 1.0)):
+        rows = zip(*(ids.tolist() for ids in row_ids(events, case.setting.ids).values()), strict=True)
+        for row, weight in zip(rows, numbers(events, name).tolist(), strict=True):
+            changes[row] = changes.get(row, 0.0) + sign * weight
+    return math.fsum(change**2 for change in changes.values())
 
 
 def made_rows_add_no_yield(case: Case) -> None:
@@ -134,7 +158,7 @@ def made_rows_add_no_yield(case: Case) -> None:
     for name in case.setting.weights:
         if np.any(numbers(result, name)[made] != 0):
             raise case.broken(f"rows that it made have {name!r} other than 0, and would change yields")
-        for variable in () if account.dropped else _variables(case):
+        for variable in () if account.dropped else _variables(case, columns_of(result)):
             values = np.unique(_values(case.events, variable)[0])
             edges = values[~np.isnan(values)][:: len(values) // 10 + 1]
             for power in (1, 2):
@@ -143,10 +167,10 @@ def made_rows_add_no_yield(case: Case) -> None:
                     raise case.broken(f"the histogram of {variable} weighted by {name!r}**{power} changes")
 
 
-def _variables(case: Case) -> list[str]:
-    """Three columns to fill histograms with, those that it alters first."""
+def _variables(case: Case, result: Mapping[str, Any]) -> list[str]:
+    """Three columns that are left, to fill histograms with, those that it alters first."""
     taken = {*case.setting.weights, *case.setting.ids, case.setting.split, "train.weight"}
-    columns = {name: content for name, content in columns_of(case.events).items() if name not in taken}
+    columns = {name: c for name, c in columns_of(case.events).items() if name not in taken and name in result}
     numeric = [n for n, c in columns.items() if c.is_numpy or (c.is_list and c.content.is_numpy)]
     altered = [name for name in map(cols.dotted, case.augmenter.produces()) if name in numeric]
     return list(dict.fromkeys([*altered, *numeric[:: len(numeric) // 3 + 1], *numeric]))[:3]
@@ -172,7 +196,8 @@ def leaves_test_events_alone(case: Case) -> None:
         return
     result = case.run(case.events)
     before, after = (events[numbers(events, split) != 0] for events in (case.events, result))
-    if found := difference(columns_of(after), columns_of(before), columns_of(before)):
+    names = columns_of(before if case.augmenter.carries() is None else case.narrowed(before))
+    if found := difference(columns_of(after), columns_of(before), names):
         raise case.broken(f"it changes events with {split} != 0, which are not for training: {found}")
     if case.augmenter.makes:
         made = row_ids(result[numbers(result, "augment_kind") > 0], case.setting.ids)

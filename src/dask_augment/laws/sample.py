@@ -20,9 +20,11 @@ def sample_events(n: int = 400, seed: int = 1, *, flat: bool = False) -> ak.Arra
     """``n`` random events, nested as ``events.Jet.pt`` or flat as ``events.Jet_pt``.
 
     Ids over two runs of several luminosity blocks, some beyond 2**53; ``Jet``, ``Electron``, ``Muon`` (pt, eta, phi,
-    mass; GeV, float32) with many empty lists, ``Jet.btag`` with NaN, ``MET``; ``HT`` [GeV, float32]; ``label`` (int8,
-    0 and 1, 1 in one event of six, with higher jets); ``weight`` (float64, multiples of 2**-10, one in five negative);
-    ``split`` (int8: 60 % training, the rest validation and test).
+    mass; GeV, float32) with many empty lists, ``Jet.btag`` with NaN, ``GenJet`` like these, ``MET``; ``HT`` [GeV,
+    float32]; ``label`` (int8, 0 and 1, 1 in one event of six, with higher jets); ``weight`` (float64, multiples of
+    2**-10, one in five negative); ``split`` (int8: 60 % training, the rest validation and test); ``FatJet`` (pt, eta,
+    phi, mass) with links ``FatJetPFCand`` (jetIdx, pfCandIdx) to ``PFCand`` (pt, eta, phi, mass), as NanoAOD v15 has
+    them, some without any.
     """
     rng = np.random.default_rng(seed)
     label = (rng.random(n) < 1 / 6).astype(np.int8)
@@ -46,6 +48,11 @@ def sample_events(n: int = 400, seed: int = 1, *, flat: bool = False) -> ak.Arra
         lepton = _particles(rng, (5 + rng.exponential(25, counts.sum())).astype(np.float32), mass)
         charge = rng.choice(np.array([-1, 1], np.int32), counts.sum())
         contents[name] = _collection(counts, lepton | {"charge": charge})
+    contents |= _fat_jets(np.random.default_rng([seed, 1]), n)
+    counts = rng.poisson(2.5, n)
+    contents["GenJet"] = _collection(
+        counts, _particles(rng, (8 + rng.exponential(60, counts.sum())).astype(np.float32), 6.0)
+    )
     events = ak.Array(RecordArray(list(contents.values()), list(contents)))
     return flattened(events) if flat else events
 
@@ -76,12 +83,38 @@ def _particles(rng: np.random.Generator, pt: NDArray[np.float32], mass: float) -
     return {"pt": pt, "eta": eta, "phi": _angles(rng, len(pt)), "mass": np.full(len(pt), mass, np.float32)}
 
 
+def _fat_jets(rng: np.random.Generator, n: int) -> dict[str, ListOffsetArray]:
+    """Large jets of two prongs, the links to their particles, and the particles."""
+    jets = rng.poisson(0.8, n)
+    many = jets.sum()
+    jet = _particles(rng, (200 + rng.exponential(100, many)).astype(np.float32), 60.0)
+    links = rng.poisson(6.0, many) * (rng.random(many) > 0.1)
+    which = np.repeat(np.arange(many), links)
+    candidate = {name: values[which] for name, values in jet.items()}
+    for name in ("eta", "phi"):
+        prong = rng.choice([-0.25, 0.25], len(which)) + rng.normal(0, 0.05, len(which))
+        candidate[name] = (candidate[name] + prong).astype(np.float32)
+    candidate["phi"] = (np.remainder(candidate["phi"] + np.pi, 2 * np.pi) - np.pi).astype(np.float32)
+    candidate["pt"] = _with_nan(rng, rng.exponential(30, len(which)) + 1, RARE / 4).astype(np.float32)
+    candidate["mass"] = rng.choice(np.array([0, 0.13957], np.float32), len(which))
+    event = np.repeat(np.arange(n), jets)
+    per_event = np.bincount(event[which], minlength=n)
+    number = np.arange(many) - np.repeat(np.cumsum(jets) - jets, jets)
+    place = np.arange(len(which)) - np.repeat(np.cumsum(per_event) - per_event, per_event)
+    link = {"jetIdx": number[which].astype(np.int32), "pfCandIdx": place.astype(np.int32)}
+    return {
+        "FatJet": _collection(jets, jet),
+        "FatJetPFCand": _collection(per_event, link),
+        "PFCand": _collection(per_event, candidate),
+    }
+
+
 def _angles(rng: np.random.Generator, n: int) -> NDArray[np.float32]:
     return rng.uniform(-3.1415, 3.1415, n).astype(np.float32)
 
 
-def _with_nan(rng: np.random.Generator, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(rng.random(len(values)) < RARE, np.nan, values)
+def _with_nan(rng: np.random.Generator, values: NDArray[np.float64], share: float = RARE) -> NDArray[np.float64]:
+    return np.where(rng.random(len(values)) < share, np.nan, values)
 
 
 def _collection(counts: NDArray[np.int64], fields: dict[str, NDArray[Any]]) -> ListOffsetArray:

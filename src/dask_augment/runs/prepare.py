@@ -49,6 +49,7 @@ from dask_augment.runs.sources import (
     nearest,
     parts_of,
 )
+from dask_augment.words import counted
 
 OURS = ("split", "train_weight", *PROVENANCE, CHANGED)
 """Columns that earlier runs of this package wrote; they are read where a file has them."""
@@ -113,11 +114,14 @@ def prepare(
         raise RunFailed(_bad_files(bad, max_bad_files))
     if not found:
         raise PlanError("there are no input files that can be read")
+    _check_remedies(stage, explicit, found)
     reader, normalisation = _reader(inputs, found, metadata, explicit, wanted)
     stage = _weighted(stage, inputs, reader)
     columns, schema = _result(stage, reader, target)
     _check_names(target, columns, {source.dataset for source in sources})
-    _check_keep(target.keep or (), columns, filled(found))
+    _check_keep(
+        target.keep or (), columns, filled(found), [s.label for s in stage.steps if s.augmenter.carries() is not None]
+    )
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
     quarantined = tuple(
         Quarantined.of(Part.of(s.dataset, {"file": s.path, "tree": s.tree}), bad[s.path], bad[s.path].entries)
@@ -180,15 +184,31 @@ def _explicit(stage: Stage, inputs: Inputs) -> tuple[str, ...]:
     return tuple(sorted(needed - optional))
 
 
+def _check_remedies(stage: Stage, explicit: Sequence[str], found: Mapping[Source, Content]) -> None:
+    """Refuse columns that no file has and of which their step knows a remedy; others are refused with all the rest."""
+    there: frozenset[str] = frozenset().union(*(content.columns for content in filled(found).values()))
+    for step in stage.steps:
+        for name in sorted(step.augmenter.uses() & {*explicit}):
+            if flat(name) not in there and (remedy := step.augmenter.remedy(name)):
+                raise PlanError(f"step {step.label!r} finds no column {name!r} in any input file; {remedy}")
+
+
 def _products(produces: Iterable[str]) -> set[str]:
     """Columns that there are after a step, by their dotted names, with the counters of its collections."""
     names = {dotted(name) for name in produces}
     return names | {f"n{name.partition('.')[0]}" for name in names if "." in name}
 
 
-def _check_keep(patterns: Sequence[str], columns: Sequence[str], found: Mapping[Source, Content]) -> None:
+def _check_keep(
+    patterns: Sequence[str], columns: Sequence[str], found: Mapping[Source, Content], narrowing: Sequence[str]
+) -> None:
     there = frozenset(columns).union(*(content.columns for content in found.values()))
     for pattern in patterns:
+        if narrowing and not any(is_kept(name, (pattern,)) for name in columns):
+            raise PlanError(
+                f"output: keep names {pattern!r}, and no such column is left after step {narrowing[0]!r}, which leaves what "
+                "is true of the rows it makes: take it out of keep, or say carry: parent to the step"
+            )
         if not any(is_kept(name, (pattern,)) for name in there):
             raise PlanError(f"output: keep names {pattern!r}, which is no column; {nearest(pattern, found)}")
 
@@ -197,7 +217,7 @@ def _check_names(target: Target, columns: Sequence[str], datasets: Collection[st
     """Refuse data sets that nobody could tell apart in what is published."""
     if len(datasets) > 1 and "dataset" not in {*target.partition_by, *columns}:
         raise PlanError(
-            f"output: partition_by is {list(target.partition_by)}, so the rows of {len(datasets)} data sets "
+            f"output: partition_by is {list(target.partition_by)}, so the rows of {counted(len(datasets), 'data set')} "
             f"({', '.join(sorted(datasets)[:4])}) could not be told apart: put dataset into it"
         )
 
@@ -222,7 +242,11 @@ def _bad_files(bad: Mapping[str, BadInput], most: int) -> str:
     more = [f"  and {len(bad) - 10} more"] if len(bad) > 10 else []
     allowed = f"{most} may be" if most else "none may be"
     return "\n".join(
-        [f"{len(bad)} input files cannot be read ({allowed}: max_bad_files); nothing was published:", *lines, *more]
+        [
+            f"{counted(len(bad), 'input file')} cannot be read ({allowed}: max_bad_files); nothing was published:",
+            *lines,
+            *more,
+        ]
     )
 
 

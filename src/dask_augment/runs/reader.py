@@ -20,11 +20,11 @@ from awkward.index import Index64
 
 from dask_augment.columns import flat
 from dask_augment.dataset.receipt import Part
-from dask_augment.identity import POSITION, file_word
+from dask_augment.frames.made import made_columns
 from dask_augment.runs.sources import BadInput, parquet_uuid, reading
 
 _TOGETHER = 16
-"""Branches that are read at once: their baskets are held as they come, decompressed and as arrays."""
+"""Branches of a local file that are read at once: their baskets are held as they come, decompressed and as arrays."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,11 @@ class Reader:
             names = sorted({*self.columns, *self._weight_columns(part)})
             read = _read_root if where["tree"] else self._read_parquet
             events = read(where, names) if names else ak.Array({})
-        made = self._made_weights(part, events, rows)
-        if self.position:
-            made[POSITION[0]] = np.full(rows, file_word(where["uuid"]), np.uint64)
-            made[POSITION[1]] = np.arange(where["start"], where["stop"], dtype=np.uint64)
+        weights = {name: events[name] for name in self.weights}
+        if self.weight is not None:
+            weights["weight"] = events[self.weight] if self.weight in self._weight_columns(part) else None
+        position = (where["uuid"], where["start"]) if self.position else None
+        made = made_columns(rows, weights, self.factors.get(part.dataset, 1.0), position)
         return as_events(events, self.columns, self.schema, rows, made)
 
     def _read_parquet(self, where: Mapping[str, Any], names: Sequence[str]) -> ak.Array:
@@ -83,14 +84,6 @@ class Reader:
             return self.weights
         return (self.weight, *self.weights)
 
-    def _made_weights(self, part: Part, events: ak.Array, rows: int) -> dict[str, Any]:
-        factor = self.factors.get(part.dataset, 1.0)
-        made = {name: _scaled(events[name], factor) for name in self.weights}
-        if self.weight is not None:
-            known = self.weight in self._weight_columns(part)
-            made["weight"] = _scaled(events[self.weight], factor) if known else np.ones(rows)
-        return made
-
     def account(self, part: Part) -> None:  # noqa: ARG002
         """What became of the rows before they were read: nothing, they come from the input files."""
         return
@@ -109,9 +102,7 @@ class Reader:
         """No events, of the form that parts have."""
         events = {name: _none_of(self.schema.field(name)) for name in self.columns}
         weights = (*self.weights, *(() if self.weight is None else ("weight",)))
-        made: dict[str, Any] = {name: np.zeros(0) for name in weights}
-        if self.position:
-            made |= {name: np.zeros(0, np.uint64) for name in POSITION}
+        made = made_columns(0, dict.fromkeys(weights), 1.0, ("", 0) if self.position else None)
         return as_events(events, self.columns, self.schema, 0, made)
 
 
@@ -123,10 +114,6 @@ def _none_of(field: pa.Field) -> ak.Array:
     if not field.nullable and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         return ak.Array(np.zeros(0, kind.to_pandas_dtype()))
     return ak.from_arrow(pa.schema([field]).empty_table())[field.name]
-
-
-def _scaled(values: ak.Array, factor: float) -> Any:
-    return np.asarray(values).astype(np.float64) * factor
 
 
 def as_events(
@@ -142,8 +129,10 @@ def _read_root(where: Mapping[str, Any], names: Sequence[str]) -> dict[str, ak.A
     tree = _opened(where["file"], where["tree"], where["uuid"])
     columns: dict[str, ak.Array] = {}
     borders: dict[str, Index64] = {}
-    for start in range(0, len(names), _TOGETHER):
-        some = names[start : start + _TOGETHER]
+    # From afar each reading is a journey there and back, which costs more than the memory.
+    together = len(names) if "://" in where["file"] else _TOGETHER
+    for start in range(0, len(names), together):
+        some = names[start : start + together]
         events = tree.arrays(some, entry_start=where["start"], entry_stop=where["stop"])
         columns |= {name: ak.Array(_with_borders(events[name].layout, name, borders)) for name in some}
     return columns

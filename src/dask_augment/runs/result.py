@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_augment.dataset.manifest import Manifest, account_dict
+from dask_augment.words import counted
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,14 +21,29 @@ class Result:
     """Wall seconds of each phase of this run, and of each step summed over workers."""
     already: bool
     """Whether this very plan had been published before."""
+    peak_bytes: int = 0
+    """Most memory that one process had that augmented or wrote; 0 where nothing was done."""
 
     @property
     def rows(self) -> int:
         """Rows of the data set."""
         return self.manifest.rows
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Data sets of which no row is left, with what became of their rows."""
+        found = []
+        for name, account in sorted(self.manifest.datasets.items()):
+            if account.rows_out:
+                continue
+            most = sorted(account.dropped.items(), key=lambda entry: -entry[1])
+            dropped = ", ".join(f"{step} dropped {counted(n, 'row')}" for step, n in most)
+            why = dropped or "no events were read"
+            found.append(f"data set {name!r} has no rows left of {account.rows_in:,}: {why}")
+        return tuple(found)
+
     def __repr__(self) -> str:
-        lines = [f"{self.rows} rows in {self.path}, logical hash {self.manifest.logical_hash.hex()}"]
+        lines = [f"{counted(self.rows, 'row')} in {self.path}, logical hash {self.manifest.logical_hash.hex()}"]
         for name, account in self.manifest.datasets.items():
             dropped, made = (
                 ", ".join(f"{n} by {step}" for step, n in d.items()) for d in (account.dropped, account.made)
@@ -35,7 +51,7 @@ class Result:
             lines.append(
                 f"  {name}: {account.rows_in} in, dropped {dropped or 'none'}, made {made or 'none'}, {account.rows_out} out"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  warning: {text}" for text in self.warnings)])
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
@@ -47,6 +63,8 @@ class Result:
             "rows": manifest.rows,
             "logical_hash": manifest.logical_hash.hex(),
             "datasets": {name: account_dict(account) for name, account in manifest.datasets.items()},
+            "warnings": list(self.warnings),
             "quarantined": [lost.to_dict() for lost in manifest.quarantined],
             "seconds": dict(self.seconds),
+            "peak_bytes": self.peak_bytes,
         }

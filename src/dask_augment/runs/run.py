@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace as changed
@@ -13,7 +14,7 @@ from typing import Any
 from dask_augment.contract import Learner
 from dask_augment.dataset.commit import each_receipt, open_staging, publish
 from dask_augment.dataset.files import remove_folder
-from dask_augment.dataset.job import AlreadyCommitted, Job
+from dask_augment.dataset.job import AlreadyCommitted, Job, RunFailed
 from dask_augment.dataset.manifest import Manifest, NotADataset
 from dask_augment.dataset.receipt import Part
 from dask_augment.frames.steps import labelled
@@ -26,6 +27,7 @@ from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import Finished, Progress, Segment, Silent, Tasks, Unreadable, Way, merged
 from dask_augment.runs.teaching import learned_of, taught
 from dask_augment.runs.trial import tried
+from dask_augment.words import counted, one_line
 
 
 def run(
@@ -84,7 +86,7 @@ def run(
         from dask_augment.runs.with_coffea import on_runner
 
         return _carried_out(*on_runner(plan, path, runner), resume, replace, show)
-    with opened(executor, client=client, scheduler=scheduler, workers=workers) as pool:
+    with opened(executor, client=client, scheduler=scheduler, workers=workers, tell=show.tell) as pool:
         bad: dict[str, BadInput] = {}
         while True:
             show.start("opening files", None)
@@ -122,15 +124,18 @@ def dry_run(
     chunksize: int = 100_000,
     limit_files: int | None = None,
     max_bad_files: int = 0,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """What a run would read and write: every file is opened, and some events of each data set are tried.
 
     Nothing is written. Errors are those of :func:`run`, found now.
     """
     path = _path(plan, output)
+    show = progress or Silent()
     how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
-    with opened(executor, scheduler=scheduler, workers=workers) as pool:
-        work = prepare(plan, path, pool, **how)
+    with opened(executor, scheduler=scheduler, workers=workers, tell=show.tell) as pool:
+        show.start("opening files", None)
+        work = prepare(plan, path, pool, **how, advance=show.advance)
     tried(work)
     datasets = {}
     for name, normalisation in work.normalisation.items():
@@ -174,6 +179,28 @@ def _path(plan: Plan, output: str | Path | None) -> Path:
 
 
 def _carried_out(work: Work, way: Way, resume: bool, replace: bool, show: Progress) -> Result:
+    """The published data set; RunFailed where the disk fails, with what is kept and where."""
+    try:
+        return _published(work, way, resume, replace, show)
+    except OSError as error:
+        raise _failed_on_disk(work.job, error) from error
+
+
+def _failed_on_disk(job: Job, error: OSError) -> RunFailed:
+    what = f"{type(error).__name__}: {one_line(error)}"
+    # Nothing here may raise on a disk that fails.
+    if not os.path.isdir(job.staging):
+        return RunFailed(
+            f"{job.path} could not be made: {what}\nNothing is kept: mend the cause and run the plan again"
+        )
+    done = sum(os.path.exists(job.sink.receipt_path(part.id)) for part in job.parts)
+    return RunFailed(
+        f"{job.path} could not be published: {what}\n{done} of {counted(len(job.parts), 'part')} done, and kept in "
+        f"{job.staging}: mend the cause (a full disk needs room) and run the plan again with resume (--resume)"
+    )
+
+
+def _published(work: Work, way: Way, resume: bool, replace: bool, show: Progress) -> Result:
     job, clock = work.job, _Clock()
     sink = open_staging(job, resume=resume, replace=replace)
     if isinstance(sink, AlreadyCommitted):
@@ -198,7 +225,7 @@ def _carried_out(work: Work, way: Way, resume: bool, replace: bool, show: Progre
     manifest = publish(job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra)
     clock.lap("publish")
     seconds = clock.laps | {f"step {label}": value for label, value in done.seconds.items()}
-    return Result(job.path, manifest, seconds, already=False)
+    return Result(job.path, manifest, seconds, already=False, peak_bytes=done.peak_bytes)
 
 
 class _Clock:

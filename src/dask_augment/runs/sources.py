@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import accumulate, pairwise
@@ -23,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import uproot
 
+from dask_augment import words
 from dask_augment.columns import dotted, flat
 from dask_augment.dataset.layout import decode
 from dask_augment.dataset.quarantine import classify
@@ -148,10 +148,9 @@ def reading(path: str, entries: int | None) -> Iterator[None]:
     except Exception as error:
         if classify(error) == "transient" or isinstance(error, MemoryError):
             raise
-        text = str(error).strip().splitlines()
-        raise BadInput(
-            f"input file {path!r} cannot be read: {type(error).__name__}: {text[0] if text else ''}", path, entries
-        ) from None
+        why = words.one_line(error).removesuffix(f" in file {path}").removesuffix(f" for file path {path}")
+        text = f"input file {path!r} cannot be read: {type(error).__name__}: {why}"
+        raise BadInput(text, path, entries) from None
 
 
 def inspect(source: Source, wanted: Sequence[str], weight: str) -> Content:
@@ -267,6 +266,13 @@ def _tree(file: Any, source: Source) -> Any:
         raise BadInput(
             f"input file {source.path!r} has no tree {source.tree!r}; it has {trees or 'no trees'}", source.path, None
         )
+    if "RNTuple" in file.classname_of(source.tree):
+        raise BadInput(
+            f"{source.tree!r} of input file {source.path!r} is an RNTuple, which is not read yet; write it as a "
+            "TTree or as Parquet",
+            source.path,
+            None,
+        )
     return file[source.tree]
 
 
@@ -330,6 +336,4 @@ def filled(found: Mapping[Source, Content]) -> dict[Source, Content]:
 
 def nearest(name: str, found: Mapping[Source, Content]) -> str:
     """The columns of the files whose names come near, as the end of a sentence."""
-    known = sorted({dotted(column) for content in found.values() for column in content.columns})
-    near = get_close_matches(dotted(name), known, n=3, cutoff=0.5)
-    return f"the nearest are {', '.join(near)}" if near else f"there are {len(known)}: {', '.join(known[:8])}, ..."
+    return words.nearest(dotted(name), {dotted(column) for content in found.values() for column in content.columns})

@@ -22,6 +22,7 @@ from dask_augment.runs.pools import Pool
 from dask_augment.runs.prepare import for_dataset
 from dask_augment.runs.reader import Reader
 from dask_augment.runs.sources import BadInput
+from dask_augment.words import counted
 
 SLICE = 100_000
 """Rows that a step may make before they are handed to the writer."""
@@ -36,6 +37,9 @@ class Progress(Protocol):
     def advance(self, units: int) -> None:
         """So many units are done."""
 
+    def tell(self, text: str) -> None:
+        """What a person should know meanwhile."""
+
 
 class Silent:
     """No progress is shown."""
@@ -45,6 +49,9 @@ class Silent:
 
     def advance(self, units: int) -> None:
         """Nothing."""
+
+    def tell(self, text: str) -> None:
+        """Nothing; the log has it."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,11 @@ class Write:
     sink: Sink
     columns: tuple[str, ...]
     name = "augment-write"
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What a worker must have free."""
+        return self.stage.resources
 
     def __call__(self, part: Part) -> Receipt:
         """The receipt of a part, written now unless it was before."""
@@ -79,6 +91,11 @@ class Ask:
     measure: Measure[Any]
     label: str
     name = "augment-learn"
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What a worker must have free."""
+        return self.stage.resources
 
     def __call__(self, parts: tuple[Part, ...]) -> Any:
         """The total over these parts; None where they have no rows to ask."""
@@ -113,14 +130,16 @@ class Unreadable(Exception):
 
 @dataclass
 class Finished:
-    """What the parts that are done left: their files, and the seconds of each step over all workers."""
+    """What the parts that are done left: their files, the seconds of each step over all workers, the most memory of one."""
 
     files: dict[str, tuple[Written, ...]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    peak_bytes: int = 0
 
     def add(self, receipt: Receipt) -> None:
         """One part more; no more of a receipt is kept than is needed, there may be a hundred thousand."""
         self.files[receipt.part] = receipt.files
+        self.peak_bytes = max(self.peak_bytes, receipt.peak_bytes)
         for label, seconds in receipt.account.seconds.items():
             self.seconds[label] = self.seconds.get(label, 0.0) + seconds
 
@@ -209,7 +228,7 @@ def merged(job: Job, done: Finished, pool: Pool, show: Progress) -> list[Receipt
     for group, outcome in pool.map(_Merge(job.sink), groups):
         if isinstance(outcome, BaseException):
             raise RunFailed(
-                f"merging {len(group.files)} files of {group.folder!r} failed: {type(outcome).__name__}: {outcome}\n"
+                f"merging {counted(len(group.files), 'file')} of {group.folder!r} failed: {type(outcome).__name__}: {outcome}\n"
                 "Nothing was published; what is done is kept: run the plan again with resume (--resume)"
             ) from outcome
         receipts.append(outcome)

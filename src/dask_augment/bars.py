@@ -1,0 +1,75 @@
+"""How far a run has come, on a console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+
+class Lines:
+    """No bars, but what a person should know."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def start(self, title: str, total: int | None) -> None:
+        """Nothing."""
+
+    def advance(self, units: int) -> None:
+        """Nothing."""
+
+    def tell(self, text: str) -> None:
+        """A line."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Bars(Lines):
+    """Progress as bars in a terminal, below what is told."""
+
+    def __init__(self, console: Console, progress: Any) -> None:
+        super().__init__(console)
+        self._progress = progress
+        self._task: Any = None
+
+    def start(self, title: str, total: int | None) -> None:
+        """A phase begins."""
+        self._end()
+        self._task = self._progress.add_task(title, total=total)
+
+    def advance(self, units: int) -> None:
+        """So many units are done."""
+        self._progress.advance(self._task, units)
+
+    def _end(self) -> None:
+        if self._task is not None:
+            task = self._progress.tasks[self._task]
+            self._progress.update(self._task, total=max(task.completed, 1), completed=max(task.completed, 1))
+
+
+@contextmanager
+def showing(console: Console, *, quiet: bool) -> Iterator[Lines]:
+    """Progress on this console: as bars where it is a terminal, unless quiet."""
+    if quiet or not console.is_terminal:
+        yield Lines(console)
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield Bars(console, progress)

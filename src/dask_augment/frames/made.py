@@ -1,0 +1,28 @@
+"""Columns that events get from where they come from: physics weights, and ids from file and entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dask_augment.identity import POSITION, file_word
+
+
+def made_columns(
+    rows: int, weights: Mapping[str, Any], factor: float, position: tuple[str, int] | None = None
+) -> dict[str, NDArray[Any]]:
+    """The weights as float64 times ``factor``, where a None counts as 1 for each event, and the ids by position.
+
+    ``position`` is the file's uuid and the first entry.
+    """
+    made: dict[str, NDArray[Any]] = {}
+    for name, values in weights.items():
+        made[name] = np.full(rows, factor) if values is None else np.asarray(values).astype(np.float64) * factor
+    if position is not None:
+        uuid, first = position
+        made[POSITION[0]] = np.full(rows, file_word(uuid), np.uint64)
+        made[POSITION[1]] = np.arange(rows, dtype=np.uint64) + np.uint64(first)
+    return made

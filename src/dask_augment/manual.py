@@ -1,0 +1,145 @@
+"""What docstrings say, for a terminal: their markup and formulas as plain text, and the meaning of each parameter."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+import yaml
+
+from dask_augment.contract import Augmenter, plain
+
+
+@dataclass(frozen=True)
+class Page:
+    """The manual of one augmenter."""
+
+    text: str
+    """What it does, its paragraphs one line each."""
+    options: tuple[tuple[str, str, str], ...]
+    """Name, default as a plan would say it, and meaning."""
+
+
+def summary(kind: type[Augmenter]) -> tuple[str, str, str]:
+    """What becomes of rows, when it is used, and what it does in a line."""
+    rows = "kept" if kind.keeps_rows else f"made ({kind.makes})" if kind.makes else "dropped"
+    return rows, kind.use, readable((kind.__doc__ or "").strip().partition("\n")[0])
+
+
+def page(kind: type[Augmenter]) -> Page:
+    """What the docstring of an augmenter and its fields say."""
+    text, meanings = _sections(inspect.getdoc(kind) or "")
+    known = [entry for entry in fields(kind) if entry.name != "learned"]
+    options = tuple((entry.name, _default(entry), meanings.get(entry.name, str(entry.type))) for entry in known)
+    return Page("\n\n".join(map(readable, _paragraphs(text))), options)
+
+
+def _default(entry: Any) -> str:
+    if entry.default is MISSING and entry.default_factory is MISSING:
+        return "needed"
+    value = entry.default if entry.default is not MISSING else entry.default_factory()
+    # One line of YAML; a number or name alone is followed by the mark that a document ends.
+    return str(yaml.safe_dump(plain(value), default_flow_style=True, width=10_000)).removesuffix("...\n").strip()
+
+
+def _sections(doc: str) -> tuple[str, dict[str, str]]:
+    """The text without its table of parameters, and what that says of each of them."""
+    before, found, after = doc.partition("Parameters\n----------\n")
+    if not found:
+        return doc, {}
+    meanings: dict[str, str] = {}
+    lines = after.splitlines()
+    while len(lines) > 1 and lines[0] and lines[1].startswith("    "):
+        names, *lines = lines
+        own = 0
+        while own < len(lines) and (lines[own].startswith("    ") or not lines[own]):
+            own += 1
+        meaning = readable(" ".join(" ".join(lines[:own]).split()))
+        meanings |= dict.fromkeys((name.strip(" *") for name in names.split(",")), meaning)
+        lines = lines[own:]
+    return before + re.sub(r"^(\w+)\n-+\n", r"\1:\n", "\n".join(lines), flags=re.MULTILINE), meanings
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Paragraphs, each on one line where nothing in it is indented."""
+    for paragraph in re.split(r"\n\s*\n", text.strip()):
+        yield paragraph if re.search(r"^\s", paragraph, re.MULTILINE) else " ".join(paragraph.split())
+
+
+def readable(text: str) -> str:
+    """Text without the markup of Sphinx."""
+    text = re.sub(r"^\.\. math::\s*(.*)", lambda found: "    " + formula(found[1]), text, flags=re.DOTALL)
+    text = re.sub(r":math:`([^`]*)`", lambda found: formula(found[1]), text)
+    text = re.sub(r":\w+:`~(?:[\w.]*\.)?(\w+)`", r"\1", text)
+    text = re.sub(r":\w+:`([^`]*)`|``([^`]*)``", lambda found: found[1] or found[2], text)
+    return re.sub(r"\\([|*_`])", r"\1", text)
+
+
+_SIGNS = {
+    "sum": "Σ", "prod": "Π", "int": "∫", "infty": "∞", "partial": "∂", "nabla": "∇", "hbar": "ħ", "lfloor": "⌊", "rfloor": "⌋",
+    "lceil": "⌈", "rceil": "⌉", "langle": "⟨", "rangle": "⟩", "ldots": "...", "dots": "...", "varepsilon": "ε",
+    "varphi": "φ", "vartheta": "θ", "quad": " ", "qquad": " ", "left": "", "right": "", "!": "", ",": " ", ";": " ", ":": " ",
+    " ": " ", "\\": "; ",
+}  # fmt: skip
+_BETWEEN = {
+    "to": "→", "sim": "~", "in": "∈", "times": "×", "cdot": "·", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥", "ne": "≠",
+    "neq": "≠", "approx": "≈", "equiv": "≡", "propto": "∝", "pm": "±", "mp": "∓", "ll": "≪", "gg": "≫", "mid": "|",
+    "cup": "∪", "cap": "∩", "subset": "⊂", "bmod": "mod",
+}  # fmt: skip
+_AS_THEY_ARE = {"text", "mathrm", "mathbf", "mathit", "mathcal", "operatorname", "boldsymbol", "mbox", "textrm"}
+_SIMPLE = re.compile(r"[\w.'∞*+-]+")
+
+
+def formula(tex: str) -> str:
+    """A formula of LaTeX as a line of text: ``\\frac{a}{b} \\le \\phi'`` is a/b ≤ φ'."""
+    tokens = iter(re.findall(r"\\[a-zA-Z]+|\\.|[^\\]", tex.replace("\n", " ")))
+    return " ".join("".join(_pieces(tokens)).split()).replace(" ,", ",")
+
+
+def _pieces(tokens: Iterator[str]) -> Iterator[str]:
+    """The text of tokens up to the end of their group."""
+    for token in tokens:
+        if token == "}":
+            return
+        yield _piece(token, tokens)
+
+
+def _piece(token: str, tokens: Iterator[str]) -> str:
+    if token == "{":
+        return "".join(_pieces(tokens))
+    if token in ("_", "^"):
+        return token + _argument(tokens)
+    if not token.startswith("\\"):
+        return " " if token == "~" else token
+    name = token[1:]
+    if name in _AS_THEY_ARE:
+        return _piece(next(tokens, ""), tokens)
+    if name == "frac":
+        return f"{_argument(tokens)}/{_argument(tokens)}"
+    if name == "sqrt":
+        return f"√{_argument(tokens)}"
+    if name in _BETWEEN:
+        return f" {_BETWEEN[name]} "
+    return _SIGNS[name] if name in _SIGNS else _greek(name)
+
+
+def _argument(tokens: Iterator[str]) -> str:
+    """What comes next, in brackets where it is more than a name or a number."""
+    token = next(tokens, "")
+    while token == " ":
+        token = next(tokens, "")
+    text = _piece(token, tokens).strip()
+    return text if _SIMPLE.fullmatch(text) else f"({text})"
+
+
+def _greek(name: str) -> str:
+    """A Greek letter, else the name of a function: sin, exp, hat."""
+    size = "CAPITAL" if name[:1].isupper() else "SMALL"
+    try:
+        return unicodedata.lookup(f"GREEK {size} LETTER {name.upper().replace('LAMBDA', 'LAMDA')}")
+    except KeyError:
+        return f"{name} "
