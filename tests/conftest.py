@@ -62,5 +62,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         dashboard_address=":0",
         local_directory=str(tmp_path_factory.mktemp("workers")),
     )
-    with cluster, Client(cluster) as connected:
+    # No default: tests of other schedulers run beside it.
+    with cluster, Client(cluster, set_as_default=False) as connected:
         yield connected

@@ -223,7 +223,7 @@ def test_missing_columns(wide: str, tmp_path: Path) -> None:
 def test_target_that_is_there(wide: str) -> None:
     once = simulated(wide)
     step = ("again", FastSim(model=wide))
-    with pytest.raises(ValueError, match="FastJet"):
+    with pytest.raises(ValueError, match="step 'again' makes a collection 'FastJet', and the events have one"):
         da.augment(once, step, seed=1, dataset="ttbar", split=None)
 
 

@@ -56,7 +56,7 @@ def test_without_the_original() -> None:
 
 
 def test_no_split_is_refused() -> None:
-    with pytest.raises(MissingColumn, match=r"no column 'split'.*Split\(train=0.8\)"):
+    with pytest.raises(MissingColumn, match=r"no column 'split'.*put a split before it"):
         da.augment(EVENTS[["event", "weight"]], da.Repeat(n=1))
 
 

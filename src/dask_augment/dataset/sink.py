@@ -214,9 +214,10 @@ class _Attempt:
     def _abort(self) -> None:
         for file in self._files:
             file.abandon()
-        # The error that brought us here is the one to show.
-        with suppress(OSError):
-            self._remove()
+        for path in (*(file.path for file in self._files), self._draft):
+            # The error that brought us here is the one to show.
+            with suppress(OSError):
+                files.remove(path)
 
     def _remove(self) -> None:
         for file in self._files:

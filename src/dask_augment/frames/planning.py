@@ -112,6 +112,7 @@ def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
             "there are none"
         )
     produced = {cols.dotted(name) for name in augmenter.produces()}
+    _refuse_collections_that_are_there(step, events)
     left = [name for name in weights if cols.dotted(name) not in produced]
     drops = augmenter.use == "training" and not augmenter.keeps_rows and not augmenter.makes
     if drops and left and len(left) < len(weights):
@@ -120,6 +121,17 @@ def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
             f"step {step.label!r} drops rows and rescales the weights {rescaled}, but not {left}, whose sums would no "
             f"longer be right: give the step weights: {weights}, or leave those columns out"
         )
+
+
+def _refuse_collections_that_are_there(step: Step, events: ak.Array) -> None:
+    """A list for each event is of a new collection: into one that is there it fits or not by chance, and mixes with it."""
+    for name, kind in step.augmenter.produces().items():
+        head, dot, _ = name.partition(".")
+        if dot and (kind or "").startswith("var *") and cols.collection_of(events.layout, head) is not None:
+            raise ValueError(
+                f"step {step.label!r} makes a collection {head!r}, and the events have one: give it another name (for a "
+                f"field of the one that is there, {name!r} is promised with the type of one object, not {kind!r})"
+            )
 
 
 def refuse_missing(step: Step, events: ak.Array, setting: Setting) -> None:

@@ -286,11 +286,14 @@ def _store_cosines(directions, row, start, count, out):  # type: ignore[no-untyp
         for j in range(i + 1, directions.shape[0]):
             target = out[row, start : start + count]
             for k in range(len(target)):
-                target[k] = (
+                cosine = (
                     directions[i, 0, k] * directions[j, 0, k]
                     + directions[i, 1, k] * directions[j, 1, k]
                     + directions[i, 2, k] * directions[j, 2, k]
                 )
+                # Rounding may go beyond, and an arccosine would be NaN; NaN itself stays.
+                cosine = 1.0 if cosine > 1.0 else cosine
+                target[k] = -1.0 if cosine < -1.0 else cosine
             row += 1
 
 

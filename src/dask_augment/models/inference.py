@@ -92,6 +92,8 @@ def sample(
     n = len(cond)
     x = np.empty((n, normal.shape[1]), np.float32)
     efficiency = np.empty(n, np.float32)
+    # Below 1 in single precision too: at 1 the last component would be chosen, however small its share.
+    uniform = np.minimum(uniform.astype(np.float32), np.nextafter(np.float32(1), np.float32(0)))
     # Buffers of torch's own: their alignment, by which libraries choose kernels, is always the same.
     given = [torch.zeros((batch, *array.shape[1:])) for array in (cond, normal, uniform)]
     with torch.inference_mode(), one_thread(torch):
