@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.columns import column, dotted, plain
-from dask_augment.kernels.lorentz import add_four_vectors
+from dask_augment.kernels.four_vectors import add_four_vectors
 
 _POLAR, _CARTESIAN = ("pt", "eta", "phi"), ("px", "py", "pz")
 _LAST = ("mass", "E")

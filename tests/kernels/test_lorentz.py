@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dask_augment.kernels.lorentz import PAIRS, SINGLES, TILE, add_four_vectors, boosted_features
+from dask_augment.kernels.four_vectors import TILE, add_four_vectors
+from dask_augment.kernels.lorentz import PAIRS, SINGLES, boosted_features
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / "data" / "lbn_1_2_2.npz"))
 EVERY = (*SINGLES, *PAIRS)
@@ -303,3 +304,19 @@ def test_four_vectors_against_vector() -> None:
     for index in range(3):
         add_four_vectors(offsets, index, *cartesian, False, True, index, again)
     np.testing.assert_allclose(again, out, rtol=1e-12, atol=1e-13)
+
+
+def test_cosines_of_collinear_momenta_are_no_more_than_one() -> None:
+    rng = np.random.default_rng(3)
+    direction = rng.normal(size=(5000, 1, 3))
+    p = direction * rng.uniform(1, 100, (5000, 2, 1))
+    vectors = np.concatenate([np.sqrt((p**2).sum(-1, keepdims=True) + 1), p], axis=-1)
+    rows = np.full(len(SINGLES) + len(PAIRS), -1)
+    rows[(*SINGLES, *PAIRS).index("pair_cos")] = 0
+    out = np.empty((1, 5000))
+    boosted_features(vectors, np.eye(2), np.zeros((2, 2)), True, 1000.0, rows, out)
+    assert out.max() == 1
+    assert out.min() > 1 - 1e-12
+    vectors[0] = np.nan
+    boosted_features(vectors, np.eye(2), np.zeros((2, 2)), True, 1000.0, rows, out)
+    assert np.isnan(out[0, 0])

@@ -1,4 +1,4 @@
-"""Four-vectors (E, px, py, pz): made from what a detector measures, combined, and boosted into each other's rest frames.
+"""Four-vectors (E, px, py, pz), combined and boosted into each other's rest frames.
 
 Loops run over tiles of events in scratch arrays of one row for each quantity, so that they vectorise. Arithmetic is
 float64, but for pairs, whose directions have the type of the output; by operations that every CPU rounds alike, in an
@@ -13,10 +13,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from dask_augment.kernels.elementary import exp, log, polar_angle, sin_cos
+from dask_augment.kernels.elementary import log, polar_angle
+from dask_augment.kernels.four_vectors import TILE
 
-TILE = 256
-"""Events that are worked on together: what they need stays in the caches next to the core."""
 _ROW = TILE + 8
 """Length of a row of scratch: rows a power of two apart would compete for the same places of the cache."""
 
@@ -34,46 +33,6 @@ _BETA, _GAMMA = SINGLES.index("beta"), SINGLES.index("gamma")
 _COS, _DISTANCE = len(SINGLES), len(SINGLES) + 1
 _PLACES = (8, 9, 10, 11, 0, 1, 13, 14, 12, 2, 3)
 """Rows of the scratch array in which the single features are when they are stored."""
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def add_four_vectors(
-    offsets: NDArray[np.int64], index: int, a: NDArray[Any], b: NDArray[Any], c: NDArray[Any], d: NDArray[Any],
-    polar: bool, energy: bool, slot: int, out: NDArray[np.float64],
-) -> None:  # fmt: skip
-    """Write the four-vector of object ``index`` of each event into ``out[:, slot]``, (n, N, 4); zeros where it lacks.
-
-    Event i has the objects offsets[i]:offsets[i + 1]. ``a, b, c`` are pt, eta, phi with ``polar``, else px, py, pz; ``d``
-    is the energy with ``energy``, else the mass, of which E**2 = p**2 + m |m|, at least 0.
-    """
-    s = np.empty((4, TILE))
-    n = len(offsets) - 1
-    for start in range(0, n, TILE):
-        count = min(TILE, n - start)
-        for k in range(TILE):
-            at = offsets[start + k] + index if k < count else 0
-            there = k < count and at < offsets[start + k + 1]
-            s[0, k] = a[at] if there else 0.0
-            s[1, k] = b[at] if there else 0.0
-            s[2, k] = c[at] if there else 0.0
-            s[3, k] = d[at] if there else 0.0
-        if polar:
-            for k in range(TILE):
-                pt = s[0, k]
-                stretch = exp(s[1, k])
-                sine, cosine = sin_cos(s[2, k])
-                s[0, k] = pt * cosine
-                s[1, k] = pt * sine
-                s[2, k] = pt * (0.5 * (stretch - 1.0 / stretch))
-        if not energy:
-            for k in range(TILE):
-                square = s[0, k] * s[0, k] + s[1, k] * s[1, k] + s[2, k] * s[2, k] + s[3, k] * abs(s[3, k])
-                s[3, k] = np.sqrt(max(square, 0.0))
-        for k in range(count):
-            out[start + k, slot, 0] = s[3, k]
-            out[start + k, slot, 1] = s[0, k]
-            out[start + k, slot, 2] = s[1, k]
-            out[start + k, slot, 3] = s[2, k]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -292,8 +251,9 @@ def _store_cosines(directions, row, start, count, out):  # type: ignore[no-untyp
                     + directions[i, 2, k] * directions[j, 2, k]
                 )
                 # Rounding may go beyond, and an arccosine would be NaN; NaN itself stays.
-                cosine = 1.0 if cosine > 1.0 else cosine
-                target[k] = -1.0 if cosine < -1.0 else cosine
+                if abs(cosine) > 1.0:
+                    cosine = np.sign(cosine)
+                target[k] = cosine
             row += 1
 
 
