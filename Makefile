@@ -70,7 +70,7 @@ bench: $(VENV)/.dev ## run the benchmarks, one after the other
 	@set -e; for file in $(wildcard benchmarks/[a-z]*.py); do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS); done
 
 clean: ## remove the environments, the samples and all that the tools left behind
-	rm -rf $(VENV) $(NEWEST) demo demo.yaml demo.png demo-events .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(NEWEST) demo demo.yaml demo.png demo-events demo-again .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment is made anew when its pins change, and brought up to date when pyproject.toml changes.

@@ -110,7 +110,7 @@ def test_other_plan_needs_replace(planned: Path, program: Any) -> None:
     write_plan(planned.parent, seed=8)
     code, _, err = program("run", planned, *FAST)
     assert code == 1
-    assert "choose another path, or say replace" in err
+    assert "choose another path, or give it up with replace (--replace)" in err
     assert program("run", planned, *FAST, "--replace")[0] == 0
     assert program("verify", planned.parent / "out")[0] == 0
 
@@ -240,9 +240,10 @@ def test_version_and_no_arguments(program: Any) -> None:
 
 
 def test_list_and_show(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "out", Console(width=200))
+    monkeypatch.setattr(cli, "out", Console(width=200, force_terminal=True, color_system=None))
     _, out, _ = program("list")
     assert all(name in out for name in TABLE)
+    assert "what it does" in out
     _, out, _ = program("show", "phi_rotate")
     assert "    φ → φ + α, α ~ U[0, 2π), the same for all objects of an event\n" in out
     assert re.search(r"columns .* \[Jet.phi, Electron.phi, Muon.phi, MET.phi\] .* The azimuthal angles to rotate", out)
@@ -265,6 +266,27 @@ def test_bars_are_for_terminals(
     assert bool(screen.getvalue()) is shown
 
 
+@pytest.mark.parametrize(("option", "shown"), [([], True), (["--quiet"], False), (["--json"], False)])
+def test_stages_are_lines_off_a_terminal(option: list[str], shown: bool, planned: Path, program: Any) -> None:
+    _, out, err = program("run", planned, *FAST, *option)
+    assert ("augmenting ...\n" in out) is shown
+    assert err == ""
+
+
+@pytest.mark.parametrize(("terminal", "width"), [(False, 200), (True, 60)])
+def test_list_without_a_table(terminal: bool, width: int, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line for each step, its name whole."""
+    from dask_augment import registry
+    from dask_augment.manual import summary
+
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, force_terminal=terminal, color_system=None)
+    monkeypatch.setattr(cli, "out", console)
+    assert program("list")[0] == 0
+    lines = [tuple(line.split(maxsplit=1)) for line in screen.getvalue().splitlines()]
+    assert lines == [(name, summary(registry.get(name))[2]) for name in registry.names()]
+
+
 def start(*arguments: Any, folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "dask_augment", *map(str, arguments)]
     return subprocess.Popen(
@@ -273,10 +295,11 @@ def start(*arguments: Any, folder: Path) -> subprocess.Popen[str]:
 
 
 def test_program_by_itself(tmp_path: Path) -> None:
-    """A plan on two worker processes; nothing but its tables is printed."""
+    """A plan on two worker processes; off a terminal, a line is printed for each stage before its tables."""
     process = start("run", write_plan(tmp_path), folder=tmp_path)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
+    assert out.startswith("learning ids ...\naugmenting ...\nmerging small files ...\n")
     assert "Read it:" in out
     assert sorted(os.listdir(tmp_path)) == ["a.root", "b.root", "out", "plan.yaml"]
 

@@ -26,6 +26,21 @@ class Lines:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+class Stages(Lines):
+    """A line as each phase that takes long begins: a log shows that something is done."""
+
+    def __init__(self, console: Console, log: Console) -> None:
+        super().__init__(console)
+        self._log = log
+        self._last = ""
+
+    def start(self, title: str, total: int | None) -> None:
+        """A phase begins: a line where it has units to do, one for all the passes of a learner."""
+        if total and title != self._last:
+            self._last = title
+            self._log.print(f"{title} ...", markup=False, highlight=False, soft_wrap=True)
+
+
 class Bars(Lines):
     """Progress as bars in a terminal, below what is told."""
 
@@ -50,10 +65,10 @@ class Bars(Lines):
 
 
 @contextmanager
-def showing(console: Console, *, quiet: bool) -> Iterator[Lines]:
-    """Progress on this console: as bars where it is a terminal, unless quiet."""
+def showing(console: Console, log: Console, *, quiet: bool) -> Iterator[Lines]:
+    """Progress on this console: as bars where it is a terminal, else as lines of the log, unless quiet."""
     if quiet or not console.is_terminal:
-        yield Lines(console)
+        yield Lines(console) if quiet or log.is_terminal else Stages(console, log)
         return
     from rich.progress import (
         BarColumn,

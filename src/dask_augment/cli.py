@@ -17,10 +17,11 @@ from rich.table import Table
 
 from dask_augment import __version__
 from dask_augment.bars import showing
+from dask_augment.printing import show_dry_run, show_result
 from dask_augment.words import counted
 
 if TYPE_CHECKING:
-    from dask_augment.runs.result import Result
+    from collections.abc import Iterator
 
 app = typer.Typer(
     add_completion=False,
@@ -31,8 +32,11 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
+NARROW = 100
+"""Columns of a terminal below which a list is shown without a table."""
+
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars, which only a terminal gets anyway.")]
+QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: neither bars nor, off a terminal, lines.")]
 
 
 def _version(asked: bool) -> None:
@@ -90,66 +94,27 @@ def run(
     where: dict[str, Any] = {"executor": executor, "scheduler": scheduler, "workers": workers}
     how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
     if dry_run:
-        with showing(err, quiet=quiet or as_json) as shown:
+        with showing(err, out, quiet=quiet or as_json) as shown:
             summary = running.dry_run(asked, output, **where, **how, progress=shown)
-        _print_json(summary) if as_json else _show_dry_run(summary)
+        _print_json(summary) if as_json else show_dry_run(out, summary)
         return
+    with _stoppable("run the plan again with --resume"), showing(err, out, quiet=quiet or as_json) as shown:
+        result = running.run(asked, output, **where, **how, resume=resume, replace=replace, progress=shown)
+    _print_json(result.to_dict()) if as_json else show_result(out, result)
+
+
+@contextlib.contextmanager
+def _stoppable(again: str) -> Iterator[None]:
+    """Says how to go on when a key stops what is done here; the program then ends with 130."""
     try:
-        with showing(err, quiet=quiet or as_json) as shown:
-            result = running.run(asked, output, **where, **how, resume=resume, replace=replace, progress=shown)
+        yield
     except KeyboardInterrupt:
-        err.print("stopped; what is done is kept: run the plan again with --resume", highlight=False)
+        err.print(f"stopped; what is done is kept: {again}", highlight=False, soft_wrap=True)
         raise
-    _print_json(result.to_dict()) if as_json else show_result(result)
-
-
-def _shown(value: Any) -> str:
-    """A value in a table: an unknown one as nothing, and brackets as they are."""
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else escape(str(value))
 
 
 def _print_json(values: Any) -> None:
     sys.stdout.write(json.dumps(values, indent=2, sort_keys=True) + "\n")
-
-
-def _show_dry_run(summary: dict[str, Any]) -> None:
-    table = Table("data set", "files", "events", "parts", "sum of weights", "times", title="What would be read")
-    for name, entry in summary["datasets"].items():
-        table.add_row(escape(name), *(_shown(entry[key]) for key in ("files", "entries", "parts", "sumw", "factor")))
-    out.print(table)
-    lines = [
-        *(f"left out {lost['part']['input']['file']}: {lost['error']}" for lost in summary["quarantined"]),
-        f"Columns written: {', '.join(summary['columns'])}",
-        f"Steps: {', '.join(summary['steps']) or 'none'}. Some events of each data set went through them.",
-        f"Nothing was written; {summary['path']} would be, and is {summary['standing']}.",
-    ]
-    for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def show_result(result: Result) -> None:
-    """Tables of what became of the rows, and how to read the data set."""
-    manifest = result.manifest
-    heads = ("data set", "rows in", "dropped", "made", "rows out", "sum of weight in", "and out")
-    table = Table(*heads, title=escape(str(result.path)))
-    for name, account in sorted(manifest.datasets.items()):
-        sums = [
-            f"{sums['weight'][0]:.6g}" if "weight" in sums else "" for sums in (account.weights_in, account.weights_out)
-        ]
-        counts = (account.rows_in, sum(account.dropped.values()), sum(account.made.values()), account.rows_out)
-        table.add_row(escape(name), *(f"{count:,}" for count in counts), *sums)
-    out.print(table)
-    for lost in manifest.quarantined:
-        out.print(f"[red]left out[/red] {escape(lost.part.input['file'])}: {escape(lost.error)}", highlight=False)
-    for text in result.warnings:
-        out.print(f"[yellow]warning[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
-    if result.already:
-        out.print("This plan was published before; nothing was done.")
-    elif result.seconds:
-        phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05)
-        out.print(f"Time: {phases or 'less than 0.05 s'}.", highlight=False)
-    text = f"Read it:  pandas.read_parquet({str(result.path)!r})   logical hash {manifest.logical_hash.hex()}"
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("list")
@@ -162,7 +127,13 @@ def list_names(as_json: JSON = False) -> None:
     if as_json:
         _print_json([dict(zip(("name", "rows", "use", "summary"), row, strict=True)) for row in rows])
         return
+    if not out.is_terminal or out.width < NARROW:
+        widest = max(len(name) for name, *_ in rows)
+        for name, *_, said in rows:
+            out.print(f"{name:<{widest}}  {said}", markup=False, highlight=False, soft_wrap=True)
+        return
     table = Table("name", "rows", "use", "what it does")
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(*map(escape, row))
     out.print(table)
@@ -265,18 +236,20 @@ def demo(
 
     The plan is written beside the data set, and a picture of what became of the events. A demo before it is replaced.
     """
-    from dask_augment.demo import job
-    from dask_augment.demo.events import source
-    from dask_augment.demo.report import show as report
+    with _stoppable("run the same command to go on"):
+        from dask_augment.demo import job
+        from dask_augment.demo.events import source
+        from dask_augment.demo.report import show as report
 
-    begun = time.perf_counter()
-    out.print(source(events, job.beside(output, "-events")), markup=False, highlight=False, soft_wrap=True)
-    with showing(err, quiet=quiet) as shown:
-        plan = job.prepare(output, events, shown)
-    out.print(plan.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
-    with showing(err, quiet=quiet) as shown:
-        done = job.carry_out(plan, output, shown)
-    report(out, done, plan, time.perf_counter() - begun)
+        begun = time.perf_counter()
+        out.print(source(events, job.beside(output, "-events")), markup=False, highlight=False, soft_wrap=True)
+        with showing(err, out, quiet=quiet) as shown:
+            plan = job.prepare(output, events, shown)
+        preparing = time.perf_counter() - begun
+        out.print(plan.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
+        with showing(err, out, quiet=quiet) as shown:
+            done = job.carry_out(plan, output, shown)
+        report(out, done, plan, preparing)
 
 
 @app.command()
@@ -302,7 +275,7 @@ def generate(
     """
     from dask_augment.generator.generate import FILESET, generate
 
-    with showing(err, quiet=quiet or as_json) as shown:
+    with _stoppable("run the same command to go on"), showing(err, out, quiet=quiet or as_json) as shown:
         found = generate(
             processes, output, events=events, seed=seed, workers=workers, scheduler=scheduler, progress=shown
         )

@@ -96,6 +96,8 @@ def _is_list(content: Content) -> bool:
 
 def _missing(layout: Content, name: str) -> str:
     known = {*map(dotted, layout.fields), *(f"{f}.{g}" for f in layout.fields for g in layout[f].fields)}
+    # Some files have a counter for each branch, nJet_pt; counters are never data.
+    known = {column for column in known if not (column[:1] == "n" and column[1:] in known)}
     return f"no column {name!r} among the events; {nearest(dotted(name), known)}"
 
 

@@ -119,8 +119,7 @@ def test_the_only_copy_of_a_data_set_comes_back_first(tmp_path: Path) -> None:
     open_staging(work, replace=True)
     aside = work.staging / "old.0123456789ab"
     (tmp_path / "out").rename(aside)
-    with pytest.raises(RunFailed, match="not finished"):
-        open_staging(work, resume=False, replace=True)
+    open_staging(work, resume=False, replace=True)
     assert Manifest.read(tmp_path / "out") == manifest
     # With something else in its place it stays where it is, and nobody is told to remove it.
     (tmp_path / "out").rename(aside)
@@ -367,3 +366,11 @@ def test_manifest_that_rotted(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(NotADataset, match=r"has no _manifest\.json"):
         Manifest.read(tmp_path / "out")
+
+
+def test_a_run_of_which_nothing_was_done_is_begun_anew(tmp_path):
+    work = job(tmp_path / "out", [part(0), part(1)])
+    open_staging(work)
+    write(open_staging(work, resume=False), part(0))
+    with pytest.raises(RunFailed, match=r"was not finished \(1 of 2 parts done\)"):
+        open_staging(work, resume=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
+import shutil
 import struct
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,9 @@ from dask_augment.dataset.manifest import Manifest
 from dask_augment.dataset.verify import verify
 from dask_augment.demo import events, job
 from dask_augment.demo.accounts import Stratum, by_stratum
+from dask_augment.demo.report import again
+from dask_augment.generator import generate as generation
+from dask_augment.generator.jobs import Job
 from dask_augment.plan import Plan
 from dask_augment.runs.result import Result
 
@@ -70,7 +76,23 @@ def test_what_is_printed_and_left(demo: Done) -> None:
     assert (demo.folder / "demo.yaml").read_text() in demo.text
     for step in ("jet_zoom", "fast_sim", "repeat", "phi_rotate", "undersample", "lbn"):
         assert re.search(rf"^ *{step} .*\d\.\d\d *$", demo.text, re.MULTILINE), step
-    assert re.search(r"Time: +\d+\.\d s in all, [\d,]+ MB at most in a worker", demo.text)
+    assert "The first run compiles kernels: steps are slower then." in demo.text
+    lines = demo.text.splitlines()
+    assert lines.count("learning undersample ...") == 1
+    tables = next(i for i, line in enumerate(lines) if line.startswith("Rows and sums"))
+    assert (
+        lines.index("learning undersample ...")
+        < lines.index("augmenting ...", lines.index("learning undersample ..."))
+        < tables
+    )
+
+
+def test_times_add_up(demo: Done) -> None:
+    found = re.search(r"Time: +(\d+\.\d) s in all, [\d,]+ MB at most in a worker\n +(.*)\n", demo.text)
+    assert found is not None
+    phases = dict(re.findall(r"([a-z ]+?) (\d+\.\d) s", found[2]))
+    assert {"starting workers and opening files", "counting and drawing"} <= {name.strip() for name in phases}
+    assert sum(map(float, phases.values())) == pytest.approx(float(found[1]))
 
 
 def test_line_that_reads_it(demo: Done) -> None:
@@ -82,12 +104,96 @@ def test_line_that_reads_it(demo: Done) -> None:
     assert {"FatJet_zoom", "FastJet_pt", "lbn_m_0", "weight", "train_weight", "dataset"} <= set(frame.columns)
 
 
-def test_same_plan_does_the_same(demo: Done, tmp_path: Path) -> None:
-    """``dask-augment run demo.yaml`` finds its own data set; elsewhere it makes the same one."""
+def test_same_plan_does_the_same(
+    demo: Done, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``dask-augment run demo.yaml`` finds its own data set; the command that is printed makes the same one elsewhere."""
     assert da.run(demo.folder / "demo.yaml").already
-    elsewhere = da.run(demo.folder / "demo.yaml", tmp_path / "out", chunksize=333)
-    assert elsewhere.manifest.logical_hash == demo.manifest.logical_hash
-    assert elsewhere.peak_bytes > 1e7
+    (printed,) = re.findall(r"^Again: +dask-augment (.*)$", demo.text, re.MULTILINE)
+    command = shlex.split(printed)
+    folder = Path(command[-1])
+    assert folder.parent == demo.folder
+    assert not folder.exists()
+    monkeypatch.setattr(
+        sys, "argv", ["dask-augment", *command, "--json", "--executor", "iterative", "--chunksize", "333"]
+    )
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    elsewhere = json.loads(capsys.readouterr().out)
+    shutil.rmtree(folder)
+    assert not elsewhere["already"]
+    assert elsewhere["path"] == str(folder)
+    assert elsewhere["logical_hash"] == demo.manifest.logical_hash.hex()
+    assert elsewhere["peak_bytes"] > 1e7
+
+
+def test_command_goes_where_nothing_is(tmp_path: Path) -> None:
+    (tmp_path / "a b-again").mkdir()
+    command = again(tmp_path / "a b.yaml", tmp_path / "a b")
+    assert shlex.split(command)[-2:] == ["--output", str(tmp_path / "a b-again2")]
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("case", ["folder", "file", "damaged", "other steps", "other data sets", "plan", "picture"])
+def test_what_is_not_of_a_demo_is_left_alone(
+    case: str, demo: Done, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    blamed = {"plan": tmp_path / "out.yaml", "picture": tmp_path / "out.png"}.get(case, output)
+    if case in ("file", "plan", "picture"):
+        blamed.write_text("seed: 1\n")
+    elif case == "folder":
+        output.mkdir()
+        (output / "thesis.txt").write_text("mine")
+    else:
+        publish_other(output, demo.manifest, case)
+    before = contents(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["dask-augment", "demo", "--events", "200", "--output", str(output)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    text = capsys.readouterr().err
+    assert text.startswith(f"error {blamed}")
+    assert "take another --output" in text
+    assert contents(tmp_path) == before
+
+
+def publish_other(output: Path, manifest: Manifest, case: str) -> None:
+    """A manifest of what is not a demo's."""
+    plan = dict(manifest.plan)
+    if case == "other steps":
+        plan["steps"] = plan["steps"][:-1]
+    else:
+        plan["inputs"] = plan["inputs"] | {"fileset": {"tt": {"files": {"a.root": "Events"}}}}
+    lines = b"".join(replace(manifest, plan=plan).lines([]))
+    output.mkdir()
+    (output / "_manifest.json").write_bytes(lines[:-9] if case == "damaged" else lines)
+    if case != "damaged":
+        assert Manifest.read(output).plan == plan
+
+
+def test_what_is_of_a_demo_is_taken(demo: Done, tmp_path: Path) -> None:
+    """Its data set, plan and picture; also of other events, as an earlier demo may have read."""
+    job.refuse_foreign(demo.folder / "demo")
+    assert job.prepare(tmp_path / "out", 200) == job.prepare(tmp_path / "out", 300)
+
+
+def test_key_that_stops_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "run", interrupted)
+    monkeypatch.setattr(sys, "argv", ["dask-augment", "demo", "--events", "200", "--output", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "stopped; what is done is kept: run the same command to go on\n"
 
 
 def test_data_set_is_whole(demo: Done) -> None:
@@ -103,13 +209,18 @@ def test_rows_of_strata(demo: Done) -> None:
     assert all(0 <= s.dropped <= s.rows_in for s in strata)
     assert all(0 < s.made < s.rows_out for s in strata if s.rows_out)
     left = [s for s in strata if s.rows_out]
-    assert {s.label for s in strata} - {s.label for s in left} == {"wz nan", "qcd nan"}
+    assert {s.label for s in strata} - {s.label for s in left} == {"wz no large jet", "qcd no large jet"}
     assert len(left) == 8
     assert len({s.train_out for s in left}) == 1
     assert len({s.train_weight for s in left}) == 1
     for stratum in left:
         assert stratum.weight_out == pytest.approx(stratum.weight_in, rel=1e-12)
         assert re.search(rf"{re.escape(stratum.label)} +{stratum.rows_in} .* {stratum.train_out} ", demo.text)
+    numbers = [
+        sum(getattr(s, name) for s in strata) for name in ("rows_in", "dropped", "made", "rows_out", "train_out")
+    ]
+    assert re.search("^total +" + " +".join(f"{number:,}" for number in numbers) + " ", demo.text, re.MULTILINE)
+    assert max(len(line) for line in demo.text.splitlines() if line.startswith(("qcd ", "wz ", "total "))) <= 80
 
 
 def test_copies_are_turned_and_measured_anew(demo: Done) -> None:
@@ -226,3 +337,14 @@ def test_plan_of_all_that_is_shipped(tmp_path: Path) -> None:
         "qcd.root",
     ]
     assert "# Trim the large jets" in path.read_text()
+
+
+def test_generation_says_how_long(tmp_path: Path) -> None:
+    """Of the files that are not there yet, on so many workers as have a file to make."""
+    jobs = [Job(process="qcd", number=number, events=800, seed=1) for number in range(4)]
+    assert generation.announced(jobs, tmp_path, 2) == "generating 3,200 events (about 20 s)"
+    (tmp_path / jobs[0].name).touch()
+    assert generation.announced(jobs, tmp_path, 8) == "generating 2,400 events (about 10 s)"
+    for each in jobs:
+        (tmp_path / each.name).touch()
+    assert generation.announced(jobs, tmp_path, 2) == "looking at the events that are there"

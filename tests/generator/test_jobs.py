@@ -49,6 +49,7 @@ def digest(path: Path) -> str:
     return json.dumps({name: rows[name].tolist() for name in sorted(rows.fields)})
 
 
+@pytest.mark.slow
 def test_momenta_balance(pythia: Any) -> None:
     """All particles of an event have the momentum of the beams, and their number depends on the seed alone."""
     for process in PROCESSES.values():
@@ -165,6 +166,7 @@ def test_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert [file.name for file in tmp_path.iterdir()] == ["a.root"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_pythia")
 def test_weights_are_cross_sections() -> None:
     """Each slice has the weight of its cross-section: heavier W' are rarer, and the mean over all is their sum."""
@@ -193,6 +195,7 @@ def test_fileset_is_that_of_a_plan(tmp_path: Path) -> None:
         assert account.weights_out["weight"][0] == pytest.approx(10.0 * fileset[name]["metadata"]["xsec"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("needs_pythia")
 def test_more_events_leave_the_files_there_are(tmp_path: Path) -> None:
     da.generate("qcd", tmp_path, events=13, per_file=5, **HERE)

@@ -37,6 +37,8 @@ def test_other_contents_are_refused(weights: str) -> None:
 def test_what_is_no_weights_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none' cannot be read .* workers must see the file"):
         files.sha256_of(str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match=r"does not come with the package; what does is shipped:bundles/jets"):
+        files.sha256_of("shipped:bundles/electrons/manifest.json")
     (tmp_path / "junk").write_bytes(b"\x00" * 40)
     junk = str(tmp_path / "junk")
     with pytest.raises(ValueError, match="junk' is not a safetensors file"):

@@ -38,6 +38,7 @@ def trained(folder: Path, n: int = 12_000, epochs: int = 25, seed: int = 1, **ch
     return train_bundle(folder, **(options | changes))
 
 
+@pytest.mark.slow
 def test_response_is_found_again(tmp_path: Path) -> None:
     losses: list[float] = []
     about = trained(tmp_path / "toy", told=lambda _, loss: losses.append(loss))

@@ -23,7 +23,7 @@ from truth import COLLECTIONS, Truth
 CHUNKS = (1000, 33, 17)
 
 
-@pytest.fixture(params=["real events", "main job"])
+@pytest.fixture(params=["real events", pytest.param("main job", marks=pytest.mark.slow)])
 def truth(truth: Truth, main_job: Truth, request: pytest.FixtureRequest) -> Truth:
     return truth if request.param == "real events" else main_job
 

@@ -16,7 +16,7 @@ from dask_augment.runs.run import run
 from truth import Truth
 
 
-@pytest.fixture(params=["real events", "main job"])
+@pytest.fixture(params=["real events", pytest.param("main job", marks=pytest.mark.slow)])
 def truth(truth: Truth, main_job: Truth, request: pytest.FixtureRequest) -> Truth:
     return truth if request.param == "real events" else main_job
 

@@ -74,8 +74,10 @@ class JetZoom(Augmenter):
         ``{candidates: FatJetConstituent}`` is a collection whose entries have ``jetIdx``.
     radius
         R of the jets: 0.8 for AK8.
-    r_sub, f_cut
-        Radius of the subjets, at most R, and the least fraction of the ungroomed jet's :math:`p_T` of those kept.
+    r_sub
+        Radius of the subjets, at most R.
+    f_cut
+        Least fraction of the ungroomed jet's :math:`p_T` that a subjet has which is kept.
     reference
         The scale: ``"fixed"``, the mass of the signal over the ungroomed :math:`p_T`, which makes the signal alone look
         alike at any momentum; ``"jet"``, mass over :math:`p_T` of each trimmed jet, which does so for background too;
@@ -84,8 +86,10 @@ class JetZoom(Augmenter):
         The fixed mass [GeV]; that of the W boson if not given.
     column
         The field of the jets that is their mass [GeV], ``msoftdrop``, with ``reference="column"``.
-    z_min, z_max
-        Bounds of the zoom.
+    z_min
+        Least zoom: 1 does not shrink jets.
+    z_max
+        Most zoom.
     coordinates
         ``"rapidity"``, in which distances are kept by boosts along the beam, or ``"eta"``, as in 1609.00607. Subjets are
         always found in rapidity.

@@ -56,6 +56,8 @@ def _refuse_unfinished(job: Job) -> None:
         return
     done = sum(job.sink.receipt_path(part.id).exists() for part in job.parts)
     waiting = next(job.staging.glob(f"{ASIDE}*"), None)
+    if not done and waiting is None:
+        return  # to go on with it is to begin anew
     # The only copy of a data set may be in there.
     other = f"remove {job.staging}" if waiting is None else f"see what {waiting} is, a data set that was being replaced"
     raise RunFailed(
@@ -124,11 +126,11 @@ def _standing(job: Job, replace: bool) -> Manifest | None:
         if replace:
             return None
         raise OtherPlan(f"{job.path} holds the plan {manifest.digest[:12]}, this one is {job.digest[:12]}; choose "
-                        "another path, or say replace to give it up")  # fmt: skip
+                        "another path, or give it up with replace (--replace)")  # fmt: skip
     faults = manifest.faults(job.path)
     if faults and not replace:
-        raise OtherPlan(f"{job.path} holds this plan but is damaged: {faults[0]} ({counted(len(faults), 'fault')}); say replace "
-                        "to write it again")  # fmt: skip
+        raise OtherPlan(f"{job.path} holds this plan but is damaged: {faults[0]} ({counted(len(faults), 'fault')}); write it "
+                        "again with replace (--replace)")  # fmt: skip
     return None if faults else manifest
 
 

@@ -45,8 +45,9 @@ class Stratum:
 
     @property
     def label(self) -> str:
-        """The name without the names of its columns: ``wz [170,250)``."""
-        return " ".join(re.sub(r"^\w+(=|(?=[<>]))", "", part) for part in self.name.split("|"))
+        """The name without the names of its columns: ``wz [170,250)``; NaN is the pT of a jet that is not there."""
+        parts = [re.sub(r"^\w+(=|(?=[<>]))", "", part) for part in self.name.split("|")]
+        return " ".join("no large jet" if part == "nan" else part for part in parts)
 
     @property
     def dropped(self) -> int:

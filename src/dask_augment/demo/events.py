@@ -11,7 +11,7 @@ import numpy as np
 import uproot
 
 from dask_augment.generator import nanoaod
-from dask_augment.generator.generate import generate
+from dask_augment.generator.generate import RATE, generate
 from dask_augment.generator.jobs import Made
 from dask_augment.models.files import located
 from dask_augment.runs.tasks import Progress
@@ -36,7 +36,7 @@ def source(wanted: int | None, folder: Path) -> str:
         return f"Reading {wanted:,} of the {there:,} generated events that are shipped with the package, from {folder}."
     return (
         f"The package ships {there:,} events: {(wanted + 1) // 2:,} of each process are generated with Pythia 8 into "
-        f"{folder}, where the next run finds them (about 80 a second and core)."
+        f"{folder}, where the next run finds them (about {RATE} a second and core)."
     )
 
 

@@ -82,7 +82,7 @@ def _balanced(axes: Axes, strata: Sequence[Stratum]) -> None:
     shown = [stratum for stratum in strata if stratum.rows_out]
     place = np.arange(len(shown))
     before, after = ([getattr(stratum, name) for stratum in shown] for name in ("train_in", "train_out"))
-    axes.bar(place - 0.2, before, 0.4, label="events read", color="tab:gray", alpha=0.6)
+    axes.bar(place - 0.2, before, 0.4, label="training events read", color="tab:gray", alpha=0.6)
     axes.bar_label(axes.bar(place + 0.2, after, 0.4, label="rows published", color="tab:green"), fontsize="small")
     axes.set_xticks(place, [stratum.label for stratum in shown], rotation=30, ha="right")
     axes.set(

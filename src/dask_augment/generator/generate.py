@@ -14,8 +14,11 @@ from dask_augment.generator.detector import Detector
 from dask_augment.generator.jobs import Job, Made
 from dask_augment.runs.pools import opened
 from dask_augment.runs.tasks import Progress, Silent
+from dask_augment.words import counted
 
 FILESET = "fileset.json"
+RATE = 80
+"""Events that a core makes in a second, about."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,9 @@ def generate(
     folder = Path(output).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     show = progress or Silent()
-    show.start("generating events", sum(job.events for job in jobs))
     made: dict[Job, Made] = {}
     with opened(executor, client=client, scheduler=scheduler, workers=workers, tell=show.tell) as pool:
+        show.start(announced(jobs, folder, pool.workers), sum(job.events for job in jobs))
         for job, outcome in pool.map(_Make(folder), jobs):
             if isinstance(outcome, BaseException):
                 raise RunFailed(
@@ -96,6 +99,15 @@ def generate(
     fileset = {name: _entry([made[job] for job in jobs if job.process == name]) for name in names}
     (folder / FILESET).write_text(json.dumps(fileset, indent=2) + "\n", encoding="utf-8")
     return fileset
+
+
+def announced(jobs: Sequence[Job], folder: Path, workers: int) -> str:
+    """What will be done, and how long that takes."""
+    left = [job.events for job in jobs if not (folder / job.name).exists()]
+    if not left:
+        return "looking at the events that are there"
+    seconds = max(sum(left) / min(workers, len(left)), max(left)) / RATE
+    return f"generating {counted(sum(left), 'event')} (about {max(1, round(seconds)):,} s)"
 
 
 def _jobs(process: str, events: int, seed: int, detector: Detector, per_file: int) -> list[Job]:

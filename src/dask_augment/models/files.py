@@ -32,6 +32,11 @@ def contents(name: str, sha256: str = "") -> bytes:
     try:
         found = path.read_bytes()
     except OSError as error:
+        if name.startswith(SHIPPED):
+            shipped = sorted(f"{SHIPPED}bundles/{entry.name}" for entry in located(f"{SHIPPED}bundles").iterdir())
+            raise FileNotFoundError(
+                f"{name!r} does not come with the package; what does is {', '.join(shipped)}"
+            ) from None
         raise FileNotFoundError(
             f"{name!r} cannot be read ({error.strerror}): workers must see the file at this path, on a shared file system"
         ) from None

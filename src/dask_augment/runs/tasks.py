@@ -54,6 +54,9 @@ class Silent:
         """Nothing; the log has it."""
 
 
+KEPT = "Nothing was published; what is done is kept: mend the cause and run the plan again with resume (--resume)"
+
+
 @dataclass(frozen=True)
 class Write:
     """Augment one part and write it."""
@@ -236,12 +239,11 @@ def merged(job: Job, done: Finished, pool: Pool, show: Progress) -> list[Receipt
     return receipts
 
 
-def failed(what: str, part: Part, error: BaseException) -> RunFailed:
+def failed(what: str, part: Part, error: BaseException, after: str = KEPT) -> RunFailed:
     """The error of a task, with where it happened and how to go on."""
     where = part.input
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return RunFailed(
         f"{what} {where['file']!r}, entries {where['start']} to {where['stop']}, failed: {type(error).__name__}: "
-        f"{error}{notes}\nNothing was published; what is done is kept: mend the cause and run the plan again with resume "
-        "(--resume)"
+        f"{error}{notes}\n{after}"
     )

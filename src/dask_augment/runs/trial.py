@@ -31,7 +31,7 @@ def tried(work: Work) -> None:
         except BadInput as error:
             raise RunFailed(str(error)) from error
         except Exception as error:
-            raise failed("trying", few, error) from error
+            raise failed("trying", few, error, after="Nothing was written") from error
 
 
 def _try(work: Work, part: Part) -> None:
