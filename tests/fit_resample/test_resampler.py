@@ -104,7 +104,9 @@ def test_same_from_every_kind(method: str, kind: str, parts: int) -> None:
     other_x, other_y = again.fit_resample(given_x, given_y)
     assert type(other_x) is type(given_x)
     assert type(other_y) is type(given_y)
-    other_x, other_y, indices = dask.compute(other_x, other_y, again.sample_indices_)
+    other_x, other_y = dask.compute(other_x, other_y)
+    # By itself: newer releases of dask do not like to compute arrays beside dataframes.
+    (indices,) = dask.compute(again.sample_indices_)
     if kind != "dask.array":
         assert other_y.name == "label"
         assert other_x.columns.tolist() == ["x0", "x1", "x2"]
