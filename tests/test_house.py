@@ -53,8 +53,9 @@ def class_hooks(source: str) -> list[str]:
 
 
 def texts() -> list[Path]:
-    """The project's own text files, this one left out: it names what is unwanted."""
-    files = [path for path in ROOT.iterdir() if path.is_file()]
+    """The project's own text files, this one left out: it names what is unwanted; what a demo left here is not ours."""
+    left = {line.strip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()}
+    files = [path for path in ROOT.iterdir() if path.is_file() and path.name not in left]
     for folder in FOLDERS:
         files += (ROOT / folder).rglob("*")
     return sorted(path for path in files if path.suffix in TEXTS and path != Path(__file__) and path.is_file())
