@@ -11,7 +11,7 @@ from dask_augment.dataset import merge as merging
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
 from dask_augment.dataset.job import Incomplete, Job
-from dask_augment.dataset.merge import LEAST_BYTES, merge, merge_groups
+from dask_augment.dataset.merge import FEW, LEAST_BYTES, SMALL_BYTES, merge, merge_groups
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Written
 from dask_augment.dataset.verify import verify
@@ -146,7 +146,11 @@ def test_merged_files_are_of_a_useful_size(tmp_path: Path, size: int) -> None:
     assert all(128 << 20 <= merged <= 512 << 20 for merged in sizes[:-1])
 
 
-def test_what_is_large_stays_alone(tmp_path: Path) -> None:
-    work = job(tmp_path / "out", [part(2 * n) for n in range(3)])
-    large = {each.id: (Written(each.id, "dataset=ttbar", ROWS, LEAST_BYTES, "", LogicalHash()),) for each in work.parts}
-    assert merge_groups(work, large) == []
+@pytest.mark.parametrize(
+    ("number", "size", "groups"),
+    [(100, LEAST_BYTES, 0), (FEW, SMALL_BYTES, 0), (FEW, SMALL_BYTES - 1, 1), (FEW + 1, SMALL_BYTES, 1)],
+)
+def test_what_is_not_worth_a_merge(tmp_path: Path, number: int, size: int, groups: int) -> None:
+    work = job(tmp_path / "out", [part(2 * n) for n in range(number)])
+    written = {each.id: (Written(each.id, "dataset=ttbar", ROWS, size, "", LogicalHash()),) for each in work.parts}
+    assert len(merge_groups(work, written)) == groups

@@ -7,6 +7,7 @@ receipt of its own, so whatever holds for parts (retries, late attempts, crashes
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -27,6 +28,9 @@ TARGET_BYTES = 256 << 20
 """No file is merged to more; all but the last of a folder come near."""
 LEAST_BYTES = 128 << 20
 """A file of this size is not merged."""
+SMALL_BYTES = 16 << 20
+FEW = 8
+"""Files of one folder that a reader opens gladly, if none is smaller than that: merging them is not worth its time."""
 _FULL_ROWS, _FULL_BYTES = 50_000, 8 << 20
 """Row groups with this many rows or bytes on average stay as they are; smaller ones are written anew, in larger ones."""
 
@@ -57,12 +61,14 @@ class Group:
 def merge_groups(job: Job, written: Mapping[str, Sequence[Written]], target: int = TARGET_BYTES) -> list[Group]:
     """Which files to merge: those under ``LEAST_BYTES``, as many of one folder as stay within ``target`` bytes together.
 
+    In a folder of no more than ``FEW`` files it is those under ``SMALL_BYTES``.
     ``written`` are the files of the receipts, by the part's id; they are merged in the order of the plan.
     Depends on the sizes of the files alone, so it is the same on every run. A file that stays alone is in no group.
     ValueError for a target under 1 byte.
     """
     if target < 1:
         raise ValueError(f"target is a number of bytes, 1 or more, got {target}")
+    number = Counter(file.folder for part in job.parts for file in written.get(part.id, ()))
     open_groups: dict[str, list[Written]] = {}
     groups: list[Group] = []
 
@@ -73,7 +79,7 @@ def merge_groups(job: Job, written: Mapping[str, Sequence[Written]], target: int
 
     for part in job.parts:
         for file in written.get(part.id, ()):
-            if file.bytes >= LEAST_BYTES:
+            if file.bytes >= (LEAST_BYTES if number[file.folder] > FEW else SMALL_BYTES):
                 continue
             if file.folder in open_groups and sum(m.bytes for m in open_groups[file.folder]) + file.bytes > target:
                 close(file.folder)
