@@ -78,21 +78,39 @@ def _leaves(schema: pa.Schema) -> Iterator[tuple[str, str]]:
             yield path, "DICTIONARY"
 
 
-class PartFile:
-    """A new Parquet file for the rows of one hive folder; rows wait until :meth:`flush` makes them a row group."""
+class _NewParquet:
+    """A Parquet file that is being written, and what its receipt will say."""
 
-    def __init__(self, path: Path, folder: str, schema: pa.Schema, settings: Settings) -> None:
+    def __init__(self, path: Path, folder: str, schema: pa.Schema) -> None:
         self.path = path
-        self.pending = 0
-        """Rows that wait."""
         self.not_finite: dict[str, int] = {}
-        """Number of NaN and infinite values by column, where there are any."""
+        """Number of NaN and infinite values by column, where they were counted and there are any."""
         self._folder = folder
         self._schema = schema
         self._rows = 0
         self._hash = LogicalHash()
-        self._waiting: list[pa.Table] = []
         self._raw = files.NewFile(path)
+
+    def written(self) -> Written:
+        """What the receipt says about the file."""
+        return Written(
+            name=self.path.name,
+            folder=self._folder,
+            rows=self._rows,
+            bytes=self._raw.size,
+            sha256=self._raw.sha256.hexdigest(),
+            logical_hash=self._hash,
+        )
+
+
+class PartFile(_NewParquet):
+    """A new Parquet file for the rows of one hive folder; rows wait until :meth:`flush` makes them a row group."""
+
+    def __init__(self, path: Path, folder: str, schema: pa.Schema, settings: Settings) -> None:
+        super().__init__(path, folder, schema)
+        self.pending = 0
+        """Rows that wait."""
+        self._waiting: list[pa.Table] = []
         self._file = files.buffered(self._raw)
         self._writer = settings.writer(self._file, schema)
 
@@ -123,17 +141,6 @@ class PartFile:
         self._file.close()
         check_footer(self.path, self._rows, self._schema)
 
-    def written(self) -> Written:
-        """What the receipt says about the file."""
-        return Written(
-            name=self.path.name,
-            folder=self._folder,
-            rows=self._rows,
-            bytes=self._raw.size,
-            sha256=self._raw.sha256.hexdigest(),
-            logical_hash=self._hash,
-        )
-
     def abandon(self) -> None:
         """Close after an error, without writing anything more."""
         self._raw.discard()
@@ -143,18 +150,14 @@ class PartFile:
                 close()
 
 
-class JoinedFile:
+class JoinedFile(_NewParquet):
     """A new Parquet file with the row groups of finished ones, copied as they are: nothing is decoded."""
 
     def __init__(self, path: Path, folder: str, schema: pa.Schema, sources: Sequence[tuple[Path, Written]]) -> None:
-        self.path = path
-        self.not_finite: dict[str, int] = {}
-        """Empty: the receipts of the parts say it."""
-        self._folder = folder
-        self._schema = schema
+        super().__init__(path, folder, schema)
         self._sources = sources
         self._rows = sum(source.rows for _, source in sources)
-        self._raw = files.NewFile(path)
+        self._hash = sum((source.logical_hash for _, source in sources), LogicalHash())
 
     def finish(self) -> None:
         """Copy, wait for the disk, and read the footer back; OSError if a source is not what was written."""
@@ -173,17 +176,6 @@ class JoinedFile:
         self._raw.sync()
         self._raw.close()
         check_footer(self.path, self._rows, self._schema)
-
-    def written(self) -> Written:
-        """What the receipt says about the file."""
-        return Written(
-            name=self.path.name,
-            folder=self._folder,
-            rows=self._rows,
-            bytes=self._raw.size,
-            sha256=self._raw.sha256.hexdigest(),
-            logical_hash=sum((source.logical_hash for _, source in self._sources), LogicalHash()),
-        )
 
     def abandon(self) -> None:
         """Close after an error."""
