@@ -8,7 +8,6 @@ time is that of the job after a first small one, the memory is the most that the
 from __future__ import annotations
 
 import json
-import resource
 import shutil
 import statistics
 import subprocess
@@ -99,8 +98,9 @@ def _child(way: str, folder: Path) -> None:
         WAYS[way](job, output)
         seconds = time.process_time() - began
         shutil.rmtree(output)
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps([seconds, kilobytes / 1024]))
+    from dask_augment.meters import peak_memory
+
+    print(json.dumps([seconds, peak_memory() / 2**20]))
 
 
 def _measured(way: str, folder: Path) -> tuple[float, float]:

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dask_augment.meters import peak_memory
+
 SMALL, LARGE = 200_000, 2_000_000
 RECEIPTS = 100_000
 CHUNK = 10_000
@@ -76,10 +78,6 @@ def child(kind: str, folder: Path, size: int) -> dict[str, Any]:
     return found
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 # Events through a cluster ---------------------------------------------------------------------------------------------
 
 
@@ -99,10 +97,10 @@ def measure_events(folder: Path, events: int) -> None:
         result = run(many, folder / "out", client=client, chunksize=CHUNK)
         seconds = time.perf_counter() - begun
         cpu = sum(client.run(_cpu).values()) - before
-        peaks = client.run(_peak)
+        peaks = client.run(peak_memory)
     values = {
         "events": events, "rows": result.rows, "seconds": seconds, "rows_per_second": events / seconds,
-        "cpu_per_row": cpu / events, "worker_peak": max(peaks.values()), "client_peak": _peak(),
+        "cpu_per_row": cpu / events, "worker_peak": max(peaks.values()), "client_peak": peak_memory(),
         "phases": dict(result.seconds),
     }  # fmt: skip
     print(json.dumps(values))
@@ -144,11 +142,11 @@ def measure_commit(folder: Path, parts: int) -> None:
     account = Account(rows_in=10, rows_out=10, weights_in=sums, weights_out=sums)
     first = sink.write_part(job.parts[0], [table], lambda: account)
     _forge(sink, first, job.parts)
-    base, begun = _peak(), time.perf_counter()
+    base, begun = peak_memory(), time.perf_counter()
     manifest = publish(job)
     seconds = time.perf_counter() - begun
     assert manifest.rows == 10 * parts
-    print(json.dumps({"seconds": seconds, "base": base, "peak": _peak()}))
+    print(json.dumps({"seconds": seconds, "base": base, "peak": peak_memory()}))
 
 
 def _forge(sink: Any, receipt: Any, parts: Any) -> None:

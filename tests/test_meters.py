@@ -3,11 +3,14 @@ from __future__ import annotations
 import json
 import math
 import random
+import subprocess
+import sys
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_augment.meters import Account
+from dask_augment.meters import Account, peak_memory
 
 PARTS = [
     Account(rows_in=10, rows_out=8, dropped={"select": 3}, made={"repeat": 1}, weights_in={"w": (10.5, 20.25)},
@@ -56,3 +59,14 @@ def test_then() -> None:
     assert (both.rows_in, both.rows_out) == (10, 6)
     assert both.dropped == {"select": 3, "later": 2}
     assert (both.weights_in, both.weights_out) == (first.weights_in, second.weights_out)
+
+
+def test_peak_memory_is_of_this_process_alone() -> None:
+    """Not of the one that started it, which the kernel counts in ru_maxrss."""
+    size = 2**28
+    block = np.ones(size, np.int8)
+    assert peak_memory() > size
+    command = [sys.executable, "-c", "from dask_augment.meters import peak_memory; print(peak_memory())"]
+    child = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert 10**6 < child < size
+    del block

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import math
+import resource
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had so far, in bytes.
+
+    Linux counts in ``ru_maxrss`` what the process that started this one had, and in ``VmHWM`` what this one has had.
+    """
+    if sys.platform == "linux":
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # The kernel counts kilobytes, except on macOS.
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 @dataclass

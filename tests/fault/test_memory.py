@@ -24,19 +24,17 @@ STEPS = (da.Split(train=1.0), da.Repeat(n=20), da.PhiRotate(columns=("Jet.phi", 
 
 # A worker of its own: what a process needs before it does anything is measured by doing the least first.
 CHILD = """
-import resource, sys
+import sys
+from dask_augment.meters import peak_memory
 from dask_augment.plan import Plan
 from dask_augment.runs.run import run
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 if __name__ == "__main__":
     small, large, folder = sys.argv[1:]
     run(Plan.read(small), folder + "/small")
-    base = peak()
+    base = peak_memory()
     result = run(Plan.read(large), folder + "/large")
-    print(base, peak(), result.rows)
+    print(base, peak_memory(), result.rows)
 """
 
 

@@ -7,9 +7,7 @@ once its receipt is published, by a hard link, after the files are on the disk a
 from __future__ import annotations
 
 import os
-import resource
 import socket
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +23,7 @@ from dask_augment.dataset.parquet import JoinedFile, PartFile, Settings
 from dask_augment.dataset.receipt import Part, Receipt, Written, check_account
 from dask_augment.dataset.schema import SchemaError, fit, schema_digest, without
 from dask_augment.dataset.split import check_keys, split
-from dask_augment.meters import Account
+from dask_augment.meters import Account, peak_memory
 
 MOST_FOLDERS = 1000
 
@@ -178,7 +176,6 @@ class _Attempt:
             for column, count in file.not_finite.items():
                 not_finite[column] = not_finite.get(column, 0) + count
         wall, cpu = self._started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return Receipt(
             part=self._part.id,
             attempt=self._id,
@@ -192,8 +189,7 @@ class _Attempt:
             pid=os.getpid(),
             wall_seconds=time.perf_counter() - wall,
             cpu_seconds=time.thread_time() - cpu,
-            # The kernel counts kilobytes, except on macOS.
-            peak_bytes=peak if sys.platform == "darwin" else peak * 1024,
+            peak_bytes=peak_memory(),
         )
 
     def _publish(self, receipt: Receipt) -> Receipt:
