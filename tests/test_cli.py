@@ -253,6 +253,63 @@ def test_list_and_show(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         assert program("show", name)[0] == 0
 
 
+def test_show_a_data_set(planned: Path, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run, and ``show`` of its folder, say what resampled strata are worth; the manifest of any run has it."""
+    smote = {"smote": {"strata": ["few"], "features": ["MET.pt"], "k_neighbors": 1}}
+    under = {"undersample": {"strata": ["few"], "sampling_strategy": {"few=0": 8, "few=1": 9}}}
+    steps = [{"define": {"few": "nJet > 1"}}, {"split": {"train": 0.99}}, smote, under]
+    write_plan(planned.parent, steps=steps)
+    monkeypatch.setattr(cli, "out", Console(width=80, soft_wrap=False))
+    _, run, _ = program("run", planned, *FAST)
+    code, shown, err = program("show", planned.parent / "out")
+    assert (code, err) == (0, "")
+    table = r"smote: rows for training, .*\n(.*\n)+few=0 +11 +11 +11 +11 +11 *\nfew=1 +10 +11 +10 +10\.53 +10 +0\.\d{3} .*MET"
+    for text in (run, shown):
+        assert re.search(table, text), text
+        assert re.search(r"undersample: rows for training, .*\n(.*\n)+few=0 +11 +8 ", text), text
+    assert f"pandas.read_parquet({str(planned.parent / 'out')!r})" in shown
+    said = json.loads(program("run", planned, *FAST, "--json")[1])["resampled"]
+    again = ("--output", planned.parent / "again", "--chunksize", 5, "--json")
+    assert json.loads(program("run", planned, *FAST, *again)[1])["resampled"] == said
+    assert [entry["rows_after"] for entry in said["undersample"]] == [8, 9]
+    assert program("show", planned.parent) == (
+        1, "", f"error {planned.parent} has no _manifest.json: it was not published by dask-augment\n"
+    )  # fmt: skip
+
+
+def test_many_strata_are_not_all_shown_after_a_run() -> None:
+    from dask_augment.dataset.hashing import LogicalHash
+    from dask_augment.dataset.manifest import Manifest
+    from dask_augment.meters import Account
+    from dask_augment.printing import show_resampled
+
+    entry = {
+        "rows_before": 5,
+        "rows_after": 9,
+        "events": 5.0,
+        "by_rows": 1234.5,
+        "train_weight_after": 9.0,
+        "variance": {},
+    }
+    report = [{"stratum": f"process=[{i}]"} | entry for i in range(30)]
+    manifest = Manifest(
+        "", {}, [], (), (), 0, Account(), {}, LogicalHash.from_hex("0" * 48), extra={"resampled": {"o": report}}
+    )
+    text = {}
+    for most in (20, None):
+        console = Console(width=80, file=io.StringIO())
+        show_resampled(console, manifest, most)
+        text[most] = console.file.getvalue()
+        assert "process=[19]" in text[most]
+        assert "1,234" in text[most]
+    assert "and 10 more strata: dask-augment show FOLDER tells of all" in text[20]
+    assert "process=[20]" not in text[20]
+    assert "process=[29]" in text[None]
+    console = Console(width=80, file=io.StringIO())
+    show_resampled(console, Manifest("", {}, [], (), (), 0, Account(), {}, manifest.logical_hash), 20)
+    assert console.file.getvalue() == "", "a manifest of a release without reports"
+
+
 @pytest.mark.parametrize(
     ("terminal", "quiet", "shown"), [(True, False, True), (True, True, False), (False, False, False)]
 )

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Augmenter": "contract",
     "Learner": "contract",
+    "Compound": "contract",
     "Measure": "contract",
     "Output": "contract",
     "Learned": "learned",
@@ -35,6 +36,9 @@ _HOME = {
     "Select": "augmenters.select",
     "Smooth": "augmenters.smooth",
     "Smote": "augmenters.smote",
+    "SmoteEnn": "augmenters.smote_enn",
+    "SmoteTomek": "augmenters.smote_tomek",
+    "SmoteUndersample": "augmenters.smote_undersample",
     "Smotenc": "augmenters.smotenc",
     "Split": "augmenters.split",
     "TomekLinks": "augmenters.tomek_links",

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from dask_augment import __version__
 from dask_augment.bars import showing
-from dask_augment.printing import show_dry_run, show_result
+from dask_augment.printing import show_dataset, show_dry_run, show_result
 from dask_augment.words import counted
 
 if TYPE_CHECKING:
@@ -140,10 +140,23 @@ def list_names(as_json: JSON = False) -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="An augmenter, as `dask-augment list` names it.")]) -> None:
-    """Show what an augmenter does, its options, and its columns in and out."""
+def show(
+    name: Annotated[
+        str, typer.Argument(help="An augmenter, as `dask-augment list` names it, or the folder of a data set.")
+    ],
+) -> None:
+    """Show what an augmenter does, its options, and its columns in and out; or what is in a published data set.
+
+    Of a data set: what became of its rows, and how many events the rows of each resampled stratum are worth.
+    """
     from dask_augment import registry
     from dask_augment.manual import page, summary
+
+    if name not in registry.names() and Path(name).is_dir():
+        from dask_augment.dataset.manifest import Manifest
+
+        show_dataset(out, Path(name), Manifest.read(name))
+        return
 
     try:
         kind = registry.get(name)

@@ -22,6 +22,7 @@ from dask_augment.draw import Draw
 from dask_augment.learned import Learned
 
 T = TypeVar("T")
+A = TypeVar("A", bound="Augmenter")
 L = TypeVar("L", bound="Learner")
 
 KINDS = {"": 0, "copies": 1, "interpolated": 2, "generated": 3}
@@ -29,16 +30,20 @@ KINDS = {"": 0, "copies": 1, "interpolated": 2, "generated": 3}
 
 
 class Other(NamedTuple):
-    """The second parent of each output row that was interpolated; what stands at other rows does not count."""
+    """The second parents of rows that were interpolated: what tells m rows apart, and which of them is whose."""
 
     ids: Mapping[str, NDArray[np.uint64]]
-    """Its ids, under the names and in the order that ``draw.ids`` has."""
+    """Their ids (m,), under the names and in the order that ``draw.ids`` has."""
     dataset: NDArray[np.uint64]
-    """The word of its data set, :func:`dask_augment.identity.file_word` of the name."""
+    """The words of their data sets (m,), :func:`dask_augment.identity.file_word` of the name."""
     copy: NDArray[np.int64]
-    """Its copy number."""
+    """Their copy numbers (m,)."""
+    row: NDArray[np.int64]
+    """Which of the m each output row has (n_out,); what stands at rows that are not made does not count."""
     share: NDArray[np.float64]
-    """How far the row lies on the way from the source row to it: 0 at the source row, 1 there."""
+    """How far the row lies on the way from the source row to it (n_out,): 0 at the source row, 1 there."""
+    columns: Mapping[str, NDArray[Any]]
+    """Their values (m,) of the columns ``between``."""
 
 
 class Output(NamedTuple):
@@ -123,6 +128,13 @@ class Augmenter(ABC):
         """
         return None
 
+    def between(self) -> frozenset[str]:
+        """Of a step that interpolates, the columns that lie between those of two rows, x + share (y - x), in made rows.
+
+        The frame computes them: ``apply`` does not get them, and gives those of second parents as ``Output.other``.
+        """
+        return frozenset()
+
     def resources(self) -> Mapping[str, float]:
         """What a worker must have free to run ``apply`` on one partition: ``{"GPU": 1}``."""
         return {}
@@ -135,6 +147,13 @@ class Augmenter(ABC):
         The result may not depend on how the events were sliced.
         """
 
+    def report(self) -> list[dict[str, Any]]:
+        """What it learned about the rows that it makes or leaves, one entry for each stratum; empty if there is nothing.
+
+        Plain values, from ``learned`` alone; a data set's manifest has them.
+        """
+        return []
+
     def configuration(self) -> dict[str, Any]:
         """The fields as JSON would hold them, without what was learned."""
         return {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "learned"}
@@ -143,8 +162,11 @@ class Augmenter(ABC):
     def digest(self) -> str:
         """sha256 of class, configuration and learned arrays: the identity of this augmenter."""
         learned: Learned | None = getattr(self, "learned", None)
+        return self._digest(learned.digest if learned else None)
+
+    def _digest(self, learned: Any) -> str:
         kind = type(self)
-        identity = [kind.__module__, kind.__qualname__, self.configuration(), learned.digest if learned else None]
+        identity = [kind.__module__, kind.__qualname__, self.configuration(), learned]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -201,3 +223,66 @@ def taught(learner: L, ask: Callable[[Measure[Any]], Any]) -> L:
             question = questions.send(ask(question))
     except StopIteration as stop:
         return replace(learner, learned=stop.value)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compound(Augmenter):
+    """Several steps under one name: before it is learned or run, it is taken apart into them.
+
+    Each step has the label of the compound and its own name, ``smote_enn.smote``, under which it learns, draws and is
+    accounted for as if the plan named it.
+    """
+
+    learned: tuple[Learned | None, ...] | None = None
+    """What each of the steps learned, None for one that does not."""
+
+    def __post_init__(self) -> None:
+        self.steps()  # each refuses wrong options, which are those of the compound
+
+    @abstractmethod
+    def steps(self) -> tuple[Augmenter, ...]:
+        """The steps, in order: none has learned, and none is a compound."""
+
+    @property
+    def parts(self) -> tuple[Augmenter, ...]:
+        """The steps with what they learned."""
+        steps = self.steps()
+        learned = self.learned or (None,) * len(steps)
+        both: Any = zip(steps, learned, strict=True)  # those that learned are learners, which have the field
+        return tuple(step if one is None else replace(step, learned=one) for step, one in both)
+
+    def of(self, kind: type[A], **options: Any) -> A:
+        """A step of this kind, with the options of the compound that it knows, and these."""
+        mine = {field.name for field in fields(self)} & {field.name for field in fields(kind)} - {"learned"}
+        return kind(**{name: getattr(self, name) for name in mine} | options)
+
+    def uses(self) -> frozenset[str]:
+        """Columns that the steps use and none of them makes before."""
+        used: set[str] = set()
+        made: set[str] = set()
+        for step in self.steps():
+            used |= step.uses() - made
+            made |= set(step.produces())
+        return frozenset(used)
+
+    def produces(self) -> Mapping[str, str | None]:
+        """Columns that the steps produce."""
+        return {name: kind for step in self.steps() for name, kind in step.produces().items()}
+
+    def carries(self) -> frozenset[str] | None:
+        """Columns that all the steps carry."""
+        carried = [columns for step in self.steps() if (columns := step.carries()) is not None]
+        return frozenset.intersection(*carried) if carried else None
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:  # noqa: ARG002
+        """Its steps are applied, one after the other, each to what the frame makes of the one before."""
+        raise TypeError(f"{type(self).__name__} is several steps and is not applied by itself: use augment or a plan")
+
+    def report(self) -> list[dict[str, Any]]:
+        """The reports of the steps, one after the other."""
+        return [entry for part in self.parts for entry in part.report()]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of class, configuration and what the steps learned."""
+        return self._digest([part.digest for part in self.parts])

@@ -35,9 +35,9 @@ def composed(copies: NDArray[np.int64], label: str, nth: NDArray[Any]) -> NDArra
 
     A 63-bit mix of all three, so that copies of copies stay distinct whatever steps made them.
     """
-    state = np.tile(_state("copy", label), (len(copies), 1))
-    philox.absorb(state, copies.astype(np.uint64), nth.astype(np.uint64))
-    mixed = (state[:, 0] >> np.uint64(1)).astype(np.int64)
+    key, chain = (np.full(len(copies), half) for half in _state("copy", label))
+    philox.absorb(key, chain, copies.astype(np.uint64), nth.astype(np.uint64))
+    mixed = (key >> np.uint64(1)).astype(np.int64)
     return np.where(nth == 0, copies, np.maximum(mixed, 1))
 
 
@@ -64,15 +64,15 @@ class Draw:
         return len(self.copies)
 
     @cached_property
-    def _states(self) -> NDArray[np.uint64]:
-        starts = np.stack([_state(self.seed, self.label, name, len(self.ids)) for name in self.datasets])
-        states = np.tile(starts[0], (len(self), 1)) if self.codes is None else starts[self.codes]
+    def _states(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        starts = np.stack([_state(self.seed, self.label, name, len(self.ids)) for name in self.datasets], axis=1)
+        key, chain = (np.full(len(self), half[0]) if self.codes is None else half[self.codes] for half in starts)
         words = [*self.ids.values(), self.copies.astype(np.uint64)]
         if len(words) % 2:
             words.append(np.zeros(len(self), np.uint64))
         for first, second in zip(words[::2], words[1::2], strict=True):
-            philox.absorb(states, first, second)
-        return states
+            philox.absorb(key, chain, first, second)
+        return key, chain
 
     def at(self, rows: NDArray[np.int64], nth: NDArray[Any]) -> Draw:
         """The numbers of the nth children of these rows; nth 0 draws as the row itself."""
@@ -95,10 +95,13 @@ class Draw:
             raise ValueError(f"stream must lie in [0, {_STREAMS}), got {stream}")
         if size is not None and not 0 <= size <= _SIZES:
             raise ValueError(f"size must lie in [0, {_SIZES}], got {size}; use another stream for more numbers")
+        if counts is None and size is None:
+            first: NDArray[np.uint64] = philox.word(*self._states, stream)
+            return first
         objects = np.ones(len(self), np.int64) if counts is None else np.asarray(counts).astype(np.int64)
         if len(objects) != len(self):
             raise ValueError(f"counts has {len(objects)} entries for {len(self)} rows; give one count for each row")
-        words = philox.words(self._states, objects, stream, 1 if size is None else size)
+        words = philox.words(*self._states, objects, stream, 1 if size is None else size)
         found: NDArray[np.uint64] = words[:, 0] if size is None else words
         return found
 

@@ -28,7 +28,9 @@ def promised(layout: Content, produces: Mapping[str, str | None]) -> dict[str, a
     types = {}
     for name, text in produces.items():
         if text is None:
-            types[name] = plain(lookup(layout, name)).form.type
+            content = lookup(layout, name)
+            bare = content.is_numpy and not content.parameters
+            types[name] = content.form.type if bare else plain(content).form.type
             continue
         kind = _parsed(text)
         head, dot, _ = name.partition(".")

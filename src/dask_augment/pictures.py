@@ -15,6 +15,7 @@ from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import IDS
 from dask_augment.meters import Account
+from dask_augment.registry import name_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,14 +63,15 @@ def preview(
         raise TypeError(
             f"preview takes awkward events in memory, got {type(events).__name__}; compute some of them first"
         )
-    stage = Stage(labelled([step]), Setting(seed, dataset, tuple(ids), (), split))
+    label, augmenter = step if isinstance(step, tuple) else (name_of(step), step)
+    weights = [name for name in getattr(augmenter, "weights", ()) if cols.has(events, name)]
+    stage = Stage(labelled([step]), Setting(seed, dataset, tuple(ids), weights, split))
     account = Account()
     after = stage.run(events, account)
-    augmenter = stage.steps[0].augmenter
     names = _drawn(augmenter, column)
     panels = len(names) + (not augmenter.keeps_rows)
     if panels == 0:
-        raise ValueError(f"step {stage.steps[0].label!r} has no columns to draw; name some with column=")
+        raise ValueError(f"step {label!r} has no columns to draw; name some with column=")
     across = min(panels, 3)
     down = -(-panels // across)
     figure.set_size_inches(4.5 * across, 3.4 * down)
@@ -80,7 +82,7 @@ def preview(
         _rows(axes[len(names)], account)
     for panel in axes[panels:]:
         panel.set_visible(False)
-    figure.suptitle(stage.steps[0].label)
+    figure.suptitle(label)
     return figure
 
 

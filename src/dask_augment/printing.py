@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -9,7 +11,18 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from dask_augment.dataset.manifest import Manifest
     from dask_augment.runs.result import Result
+
+_MOST_STRATA = 20
+"""Strata of each step that are shown after a run; there may be a thousand."""
+_WIDE_ENOUGH = 80
+_MEANING = (
+    "",
+    "worth events: (sum t)^2 / sum t^2, t the train_weight of all rows of an event;",
+    "made variance: of made rows over that of the stratum, mean and least of features",
+    "",
+)
 
 
 def _shown(value: Any) -> str:
@@ -33,11 +46,10 @@ def show_dry_run(out: Console, summary: dict[str, Any]) -> None:
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def show_result(out: Console, result: Result) -> None:
-    """Tables of what became of the rows, and how to read the data set."""
-    manifest = result.manifest
+def _show_accounts(out: Console, path: Path, manifest: Manifest) -> None:
+    """A table of what became of the rows of each data set."""
     heads = ("data set", "rows in", "dropped", "made", "rows out", "sum of weight in", "and out")
-    table = Table(*heads, title=escape(str(result.path)))
+    table = Table(*heads, title=escape(str(path)))
     for name, account in sorted(manifest.datasets.items()):
         sums = [
             f"{sums['weight'][0]:.6g}" if "weight" in sums else "" for sums in (account.weights_in, account.weights_out)
@@ -45,6 +57,69 @@ def show_result(out: Console, result: Result) -> None:
         counts = (account.rows_in, sum(account.dropped.values()), sum(account.made.values()), account.rows_out)
         table.add_row(escape(name), *(f"{count:,}" for count in counts), *sums)
     out.print(table)
+
+
+def _number(value: float) -> str:
+    """An effective number: four digits, and all of a large one before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def _variance(ratios: Mapping[str, float]) -> tuple[str, str]:
+    """The mean of the features' variances, and the least with its name."""
+    if not ratios:
+        return "", ""
+    least = min(ratios, key=ratios.__getitem__)
+    return f"{sum(ratios.values()) / len(ratios):.3f}", f"{ratios[least]:.3f} {escape(least)}"
+
+
+def show_resampled(out: Console, manifest: Manifest, most: int | None = None) -> None:
+    """What the strata of each step are worth that resampled, as a table; the first ``most`` of them."""
+    for label, report in manifest.resampled.items():
+        title = f"\n{label}: rows for training, and how many events they are worth"
+        out.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        out.print(_resampled(report[:most]), width=max(out.width, _WIDE_ENOUGH), crop=False)
+        if left := len(report[most:]) if most is not None else 0:
+            out.print(f"and {left:,} more strata: dask-augment show FOLDER tells of all", highlight=False)
+    if manifest.resampled:
+        for line in _MEANING:
+            out.print(line, highlight=False, soft_wrap=True)
+
+
+def _resampled(strata: Sequence[Mapping[str, Any]]) -> Table:
+    """The table of one step."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("stratum", overflow="fold")
+    narrow = any(entry["variance"] for entry in strata)
+    heads = ("rows\nbefore", "rows\nafter", "worth\nevents", "counted\nby rows", "train\nweight")
+    for head in (*heads, *(("made\nvariance",) if narrow else ())):
+        table.add_column(head, justify="right", no_wrap=True)
+    if narrow:
+        table.add_column("\nleast", overflow="fold")
+    for entry in strata:
+        counts = (f"{entry[name]:,}" for name in ("rows_before", "rows_after"))
+        numbers = (_number(entry[name]) for name in ("events", "by_rows", "train_weight_after"))
+        widths = _variance(entry["variance"]) if narrow else ()
+        table.add_row(escape(entry["stratum"]), *counts, *numbers, *widths)
+    return table
+
+
+def show_dataset(out: Console, path: Path, manifest: Manifest) -> None:
+    """What is in a published data set, and what it is worth."""
+    _show_accounts(out, path, manifest)
+    show_resampled(out, manifest)
+    lines = [
+        f"Columns: {', '.join(str(column[0]) for column in manifest.schema)}",
+        f"Read it:  pandas.read_parquet({str(path)!r})   logical hash {manifest.logical_hash.hex()}",
+    ]
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_result(out: Console, result: Result) -> None:
+    """Tables of what became of the rows, and how to read the data set."""
+    manifest = result.manifest
+    _show_accounts(out, result.path, manifest)
+    show_resampled(out, manifest, _MOST_STRATA)
     for lost in manifest.quarantined:
         out.print(f"[red]left out[/red] {escape(lost.part.input['file'])}: {escape(lost.error)}", highlight=False)
     for text in result.warnings:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from dask_augment.augmenters import TABLE
-from dask_augment.contract import Augmenter
+from dask_augment.contract import Augmenter, Compound
 from dask_augment.words import meant
 
 GROUP = "dask_augment.augmenters"
@@ -63,7 +64,10 @@ def name_of(augmenter: Augmenter) -> str:
 
 
 def with_labels(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> list[tuple[str, Augmenter]]:
-    """Steps with labels: the given one, or the name of the augmenter, numbered from the second of its kind on."""
+    """Steps with labels: the given one, or the name of the augmenter, numbered from the second of its kind on.
+
+    A compound is taken apart into its steps: ``smote_enn.smote``, ``smote_enn.edited_nearest_neighbours``.
+    """
     steps: dict[str, Augmenter] = {}
     for position, entry in enumerate(augmenters):
         given, augmenter = entry if isinstance(entry, tuple) else (None, entry)
@@ -75,9 +79,21 @@ def with_labels(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> list
             if label not in steps:
                 break
             if given:
-                raise ValueError(
-                    f"two steps are named {given!r}; random numbers are keyed by the name: give another one"
-                )
+                raise _same_name(given)
             label = f"{name}_{number}"
         steps[label] = augmenter
-    return list(steps.items())
+    apart = [pair for label, augmenter in steps.items() for pair in taken_apart(label, augmenter)]
+    if twice := sorted(label for label, times in Counter(label for label, _ in apart).items() if times > 1):
+        raise _same_name(twice[0])
+    return apart
+
+
+def taken_apart(label: str, augmenter: Augmenter) -> list[tuple[str, Augmenter]]:
+    """The steps of a compound under its label; any other augmenter as it is."""
+    if not isinstance(augmenter, Compound):
+        return [(label, augmenter)]
+    return [(f"{label}.{name}", part) for name, part in with_labels(augmenter.parts)]
+
+
+def _same_name(label: str) -> ValueError:
+    return ValueError(f"two steps are named {label!r}; random numbers are keyed by the name: give another one")

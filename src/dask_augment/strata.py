@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.columns import lookup, plain
+from dask_augment.kernels.grouping import distinct
 
 MOST = 1000
 """Strata that there may be: more are as a rule a column of ids or counts taken for a category."""
@@ -121,15 +122,16 @@ class Strata:
         for position, entry in enumerate(self.entries):
             names, codes = _coded(events, entry)
             if not position:
-                labels = [""]
+                labels, which = names, codes
+                continue
             pairs, which = paired(which, codes)
             if len(pairs) > MOST:
                 raise too_many(len(pairs), self)
-            labels = [f"{labels[a]}|{names[b]}" if position else names[b] for a, b in pairs]
+            labels = [f"{labels[a]}|{names[b]}" for a, b in pairs]
         order = sorted(range(len(labels)), key=labels.__getitem__)
         rank = np.empty(len(labels), np.int64)
         rank[order] = np.arange(len(labels))
-        return [labels[i] for i in order], rank[which]
+        return [labels[i] for i in order], renumbered(rank, which)
 
     def index(self, events: ak.Array, known: NDArray[np.str_]) -> NDArray[np.int64]:
         """Which of the ``known`` labels each event has; :class:`UnknownStratum` where one has none of them."""
@@ -138,7 +140,7 @@ class Strata:
         for label in labels:
             if label not in places:
                 raise unknown_stratum(label, places)
-        return np.array([places[label] for label in labels], np.int64)[which]
+        return renumbered(np.array([places[label] for label in labels], np.int64), which)
 
 
 def unknown_stratum(label: str, known: Iterable[str], detail: str = "") -> UnknownStratum:
@@ -153,16 +155,13 @@ def unknown_stratum(label: str, known: Iterable[str], detail: str = "") -> Unkno
 def paired(first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[list[tuple[int, int]], NDArray[np.int64]]:
     """The pairs of two codes that occur, sorted, and which of them each row has."""
     width = int(second.max(initial=0)) + 1
-    size = (int(first.max(initial=0)) + 1) * width
-    both = first * width + second
-    if size <= 2**16:  # counting is far cheaper than sorting
-        found = np.flatnonzero(np.bincount(both, minlength=1))
-        place = np.zeros(size, np.int64)
-        place[found] = np.arange(len(found))
-        which = place[both]
-    else:
-        found, which = np.unique(both, return_inverse=True)
-    return [(int(code) // width, int(code) % width) for code in found], which.reshape(-1).astype(np.int64)
+    found, which = distinct(first * width + second)
+    return [(int(code) // width, int(code) % width) for code in found], which
+
+
+def renumbered(numbers: NDArray[np.int64], which: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``numbers[which]``; without work where the numbers are 0, 1, 2, ..., as they often are."""
+    return which if np.array_equal(numbers, np.arange(len(numbers))) else numbers[which]
 
 
 def too_many(number: int, strata: Strata) -> ValueError:
@@ -184,13 +183,14 @@ def _entry(value: Any) -> str | Bins:
 
 
 def _coded(events: ak.Array, entry: str | Bins) -> tuple[list[str], NDArray[np.int64]]:
-    """Labels of one entry, and which of them each event has."""
+    """Labels of one entry that occur, and which of them each event has."""
     column = entry if isinstance(entry, str) else entry.column
     content = plain(lookup(events.layout, column))
     if isinstance(entry, str) and _is_text(content):
         coded = content if content.is_indexed else ak.str.to_categorical(ak.Array(content)).layout
         texts = [str(text).replace("%", "%25").replace("|", "%7C") for text in ak.to_list(coded.content)]
-        return [f"{column}={text}" for text in texts], np.asarray(coded.index.data).astype(np.int64)
+        found, which = distinct(np.asarray(coded.index.data))
+        return [f"{column}={texts[code]}" for code in found], which
     if not content.is_numpy or content.data.ndim != 1:
         raise TypeError(
             f"column {column!r} cannot divide events into strata: it has type {content.form.type}, not one "
@@ -198,16 +198,18 @@ def _coded(events: ak.Array, entry: str | Bins) -> tuple[list[str], NDArray[np.i
         )
     values = np.asarray(content.data)
     if isinstance(entry, Bins):
-        return entry.names(), entry.codes(values)
+        names = entry.names()
+        found, which = distinct(entry.codes(values))
+        return [names[code] for code in found], which
     if values.dtype.kind not in "iub":
         raise TypeError(
             f"column {column!r} has type {content.form.type}, whose values are no categories; put it into bins: "
             f"Bins({column!r}, [0, 100, 200])"
         )
-    found, which = np.unique(values, return_inverse=True)
+    found, which = distinct(values)
     if len(found) > MOST:
         raise too_many(len(found), Strata((entry,)))
-    return [f"{column}={int(value)}" for value in found], which.reshape(-1).astype(np.int64)
+    return [f"{column}={value}" for value in found.tolist()], which
 
 
 def _is_text(content: Any) -> bool:

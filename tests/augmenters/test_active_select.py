@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import dask_augment as da
 from dask_augment.draw import Draw
 from dask_augment.strata import UnknownStratum
-from sampling_toys import SETTING, applied, column, divided, table, taught, toy
+from sampling_toys import SETTING, applied, column, divided, taught, toy
 
 
 def scored(n: int = 3000) -> ak.Array:
@@ -25,24 +25,10 @@ def scored(n: int = 3000) -> ak.Array:
 
 LEARNERS = {
     "uncertain": da.ActiveSelect(score="p", size=100, strata=["label"]),
-    "ties": da.ActiveSelect(score="p", size=2500, informative="lowest"),
     "named": da.ActiveSelect(
         score="margin", size={"label=2": 30}, strata=["label"], informative="highest", column="chosen"
     ),
 }
-
-
-@pytest.mark.parametrize("name", LEARNERS)
-def test_same_for_any_partitioning_and_order(name: str) -> None:
-    events, field = scored(), LEARNERS[name].column
-    learned = taught(LEARNERS[name], [events])
-    rows = table(applied(learned, [events]), field, "weight")
-    assert [row[:2] + row[3:] for row in rows] == table(events, "weight"), "rows and weights stay"
-    shuffled = events[np.random.default_rng(0).permutation(len(events))]
-    for parts in (divided(events, 3), divided(events, 17), divided(shuffled, 3)):
-        again = taught(LEARNERS[name], parts)
-        assert again.digest == learned.digest
-        assert table(applied(again, parts), field, "weight") == rows
 
 
 def test_the_first_by_sorting() -> None:

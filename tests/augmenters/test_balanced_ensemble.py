@@ -13,7 +13,7 @@ from dask_augment import columns as cols
 from dask_augment.draw import Draw
 from dask_augment.sampling import quotas
 from dask_augment.strata import UnknownStratum
-from sampling_toys import SETTING, applied, column, divided, table, taught, toy
+from sampling_toys import SETTING, applied, column, divided, taught, toy
 
 STRATA = ["label", da.Bins("HT", [0, 200])]
 LEARNERS = {
@@ -30,21 +30,6 @@ def members(result: ak.Array, learner: Any) -> NDArray[np.bool_]:
     bits = mask[:, None] >> np.arange(64, dtype=np.uint64) & np.uint64(1)
     assert not bits[:, learner.draws :].any()
     return bits[:, : learner.draws].astype(bool)
-
-
-@pytest.mark.parametrize("name", LEARNERS)
-def test_same_for_any_partitioning_and_order(name: str) -> None:
-    events, field = toy(), LEARNERS[name].column
-    learned = taught(LEARNERS[name], [events])
-    rows = table(applied(learned, [events]), field, "weight")
-    assert [row[:3] for row in rows] != [
-        row[:3] for row in table(applied(learned, [events[:0], events]), "event", "weight")
-    ]
-    shuffled = events[np.random.default_rng(0).permutation(len(events))]
-    for parts in (divided(events, 3), divided(events, 17), divided(shuffled, 3)):
-        again = taught(LEARNERS[name], parts)
-        assert again.digest == learned.digest
-        assert table(applied(again, parts), field, "weight") == rows
 
 
 @pytest.mark.parametrize("name", LEARNERS)

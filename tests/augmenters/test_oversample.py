@@ -15,26 +15,7 @@ STRATA = ["label", "region"]
 LEARNERS = {
     "auto": da.Oversample(strata=STRATA),
     "dictionary": da.Oversample(strata=["label"], sampling_strategy={"label=1": 1000, "label=2": 777}),
-    "balance": da.Oversample(strata=STRATA, train_weight="balance"),
-    "unit": da.Oversample(strata=[da.Bins("HT", [0, 200])], sampling_strategy=1.0, train_weight="unit"),
-    "bootstrap": da.Oversample(strata=STRATA, multiplicity="bootstrap"),
-    "bootstrap balance": da.Oversample(
-        strata=["label"], sampling_strategy={"label=2": 777}, multiplicity="bootstrap", train_weight="balance"
-    ),
 }
-
-
-@pytest.mark.parametrize("name", LEARNERS)
-def test_same_for_any_partitioning_and_order(name: str) -> None:
-    events = toy()
-    learned = taught(LEARNERS[name], [events])
-    rows = table(applied(learned, [events]), "weight", "train_weight", "augment_kind")
-    assert len(rows) > len(events)
-    shuffled = events[np.random.default_rng(0).permutation(len(events))]
-    for parts in (divided(events, 3), divided(events, 17), divided(shuffled, 3)):
-        again = taught(LEARNERS[name], parts)
-        assert again.digest == learned.digest
-        assert table(applied(again, parts), "weight", "train_weight", "augment_kind") == rows
 
 
 def counted(events: ak.Array, *strata: str) -> dict[str, int]:

@@ -19,20 +19,6 @@ LEARNERS = {
 COLUMNS = ("weight", "weight_up")
 
 
-@pytest.mark.parametrize("name", LEARNERS)
-def test_same_for_any_partitioning_and_order(name: str) -> None:
-    events = toy()
-    learned = taught(LEARNERS[name], [events])
-    names = (*COLUMNS, "train_weight") if name == "uncertainty" else COLUMNS
-    rows = table(applied(learned, [events]), *names)
-    assert rows != table(events, *COLUMNS)
-    shuffled = events[np.random.default_rng(0).permutation(len(events))]
-    for parts in (divided(events, 3), divided(events, 17), divided(shuffled, 3)):
-        again = taught(LEARNERS[name], parts)
-        assert again.digest == learned.digest
-        assert table(applied(again, parts), *names) == rows
-
-
 @pytest.mark.parametrize("keep", ["sum", "uncertainty"])
 def test_sums_of_strata_stay_in_integers(keep: str) -> None:
     events = toy()

@@ -22,17 +22,6 @@ def featured(n: int = 3000) -> ak.Array:
     return da.augment(events, COPIES, seed=7, dataset="toy", split=None)
 
 
-def test_same_for_any_partitioning_and_order() -> None:
-    events = featured(900)
-    learned = taught(STEP, [events])
-    rows = table(applied(learned, [events]), "HT", "logw", "weight", "augment_changed")
-    shuffled = events[np.random.default_rng(0).permutation(len(events))]
-    for parts in (divided(events, 3), divided(events, 17), divided(shuffled, 3)):
-        again = taught(STEP, parts)
-        assert again.digest == learned.digest
-        assert table(applied(again, parts), "HT", "logw", "weight", "augment_changed") == rows
-
-
 @pytest.mark.parametrize("shrinkage", [0.0, 0.5, 1.0])
 def test_copies_move_by_normal_noise_of_the_kernel_width(shrinkage: float) -> None:
     events = featured()

@@ -21,24 +21,10 @@ LEARNERS = {
     "two weights": da.Undersample(
         strata=["region", "label"], sampling_strategy="not minority", weights=["weight", "weight_up"]
     ),
-    "no weights": da.Undersample(strata=STRATA, weights=(), train_weight="unit"),
     "proportional": da.Undersample(strata=STRATA, allocation="proportional", size=500, minimum=20),
     "neyman": da.Undersample(strata=STRATA, allocation="neyman", variable="HT", size=500),
 }
 COLUMNS = ("weight", "weight_up", "train_weight")
-
-
-@pytest.mark.parametrize("name", LEARNERS)
-def test_same_for_any_partitioning_and_order(name: str) -> None:
-    events = toy()
-    learned = taught(LEARNERS[name], [events])
-    rows = table(applied(learned, [events]), *COLUMNS)
-    assert 0 < len(rows) < len(events)
-    shuffled = events[np.random.default_rng(0).permutation(len(events))]
-    for parts in (divided(events, 3), divided(events, 17), divided(shuffled, 3)):
-        again = taught(LEARNERS[name], parts)
-        assert again.digest == learned.digest
-        assert table(applied(again, parts), *COLUMNS) == rows
 
 
 def test_exact_numbers() -> None:

@@ -21,19 +21,6 @@ LEARNERS = {
 }
 
 
-@pytest.mark.parametrize("name", LEARNERS)
-def test_same_for_any_partitioning_and_order(name: str) -> None:
-    events = toy()
-    learned = taught(LEARNERS[name], [events])
-    rows = table(applied(learned, [events]), "weight", "weight_up")
-    assert 0 < len(rows) < len(events)
-    shuffled = events[np.random.default_rng(0).permutation(len(events))]
-    for parts in (divided(events, 3), divided(events, 17), divided(shuffled, 3)):
-        again = taught(LEARNERS[name], parts)
-        assert again.digest == learned.digest
-        assert table(applied(again, parts), "weight", "weight_up") == rows
-
-
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(

@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
 import dask_augment as da
+from dask_augment.fit_resample import matrix
 
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(240, 3))
@@ -160,6 +161,37 @@ def test_cleaned_as_by_imblearn(strategy: Any) -> None:
     _, found = ours.fit_resample(X, Y)
     assert numbers(found) == numbers(expected)
     assert np.array_equal(ours.sample_indices_, np.sort(theirs.sample_indices_))
+
+
+def test_compounds_as_from_pandas() -> None:
+    wanted = {"sampling_strategy": {1: 120, 2: 90}, "undersampling_strategy": {0: 100}}
+    for method, options in (("smote_undersample", wanted), ("smote_enn", {}), ("smote_tomek", {})):
+        x, y = da.Resampler(method, seed=2, **options).fit_resample(X, Y)
+        other_x, other_y = da.Resampler(method, seed=2, **options).fit_resample(*as_kind("pandas", X, Y, 1))
+        assert np.array_equal(other_x.to_numpy(), x)
+        assert np.array_equal(other_y.to_numpy(), y)
+        if options:
+            assert numbers(y) == {0: 100, 1: 120, 2: 90}
+
+
+def test_slices_of_a_matrix_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = np.random.default_rng(3).uniform(0.5, 2.0, len(X))
+    for method, options in METHODS.items():
+        results = []
+        for rows in (1000, 7):
+            monkeypatch.setattr(matrix, "SLICE", rows)
+            resampler = da.Resampler(method, **options)
+            results.append([*resampler.fit_resample(X, Y, sample_weight=weight), resampler.sample_weight_])
+        assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_columns_that_are_no_features_are_those_of_the_source() -> None:
+    resampler = da.Resampler("smote", features=["x0", "x2"])
+    x, _ = resampler.fit_resample(X, Y)
+    made = ~np.isin(x[:, 0], X[:, 0])
+    assert made.any()
+    assert np.array_equal(x[:, 1], X[resampler.sample_indices_, 1])
+    assert not np.array_equal(x[:, 2], X[resampler.sample_indices_, 2])
 
 
 def test_sample_weight_is_kept_in_integers() -> None:

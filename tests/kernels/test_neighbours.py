@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from dask_augment.kernels.neighbours import nearest
+from dask_augment.kernels.neighbours import crowded, nearest
 
 WAYS = ["tree", "products"]
 
@@ -101,9 +104,10 @@ def test_far_from_zero_and_of_any_size(way: str, scale: float) -> None:
 
 def test_a_way_is_chosen_and_the_result_is_the_same() -> None:
     rng = np.random.default_rng(5)
-    for points in (rng.normal(size=(9000, 2)), rng.normal(size=(9000, 12))):
+    for points in (rng.normal(size=(2000, 2)), rng.normal(size=(2000, 20)), rng.normal(size=(1001, 257))):
         got = nearest(points, points, 3)
-        assert all(np.array_equal(a, b) for a, b in zip(got, nearest(points, points, 3, way="tree"), strict=True))
+        for way in WAYS:
+            assert all(np.array_equal(a, b) for a, b in zip(got, nearest(points, points, 3, way=way), strict=True))
 
 
 def test_nothing_to_seek() -> None:
@@ -129,3 +133,69 @@ def test_categories_that_differ_add_to_the_distance(way: str) -> None:
     hot = [0.8 / np.sqrt(2) * (codes[:, c, None] == np.arange(3)) for c in range(2)]
     _, rows = nearest(points, points, 4, own=own, categories=(codes, codes, 0.8**2), way=way)
     assert np.array_equal(rows, plainly(np.concatenate([points, *hot], axis=1), np.concatenate([points, *hot], axis=1), 4, own)[1])  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 300),
+    d=st.sampled_from([1, 2, 7, 8, 9, 40]),
+    k=st.integers(1, 6),
+    shift=st.sampled_from([0.0, 1.0, 1e5]),
+)
+def test_any_scales_constants_and_copies(seed: int, n: int, d: int, k: int, shift: float) -> None:
+    rng = np.random.default_rng(seed)
+    points = (rng.normal(size=(n, d)) + shift) * 10.0 ** rng.integers(-8, 9, d) * (rng.random(d) < 0.8)
+    points[rng.random(n) < 0.2] = points[0]
+    points[rng.random(n) < 0.2] *= 1 + 1e-15
+    own = np.arange(n)
+    distances, rows = plainly(points, points, k, own)
+    there = min(k, n - 1)
+    for way in WAYS:
+        found = nearest(points, points, k, own=own, way=way)
+        assert np.array_equal(found[1][:, :there], rows[:, :there])
+        assert np.array_equal(found[0][:, :there], distances[:, :there])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("d", [1, 2, 8, 20])
+@pytest.mark.parametrize("step", [1e-13, 1e-10, 1e-7])
+def test_points_that_float32_cannot_tell_apart(way: str, d: int, step: float) -> None:
+    """All are nearly as far from the queries: were bounds wrong by as little as their rounding, some would be missed."""
+    rng = np.random.default_rng(7)
+    away = rng.normal(size=(2000, d))
+    points = away / np.linalg.norm(away, axis=1)[:, None] * (1 + step * rng.permutation(2000))[:, None]
+    queries = 1e-9 * rng.normal(size=(20, d))
+    points[-100:] += 300.0  # the centre, and with it the largest rounding, is elsewhere
+    distances, rows = nearest(points, queries, 9, way=way)
+    expected = plainly(points, queries, 9, np.full(20, -1))
+    assert np.array_equal(rows, expected[1])
+    assert np.array_equal(distances, expected[0])
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 300), d=st.integers(1, 9), k=st.integers(1, 5))
+def test_crowded_counts_what_is_nearer(seed: int, n: int, d: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.integers(0, 5, (n, d)).astype(np.float64)
+    own, radius, before = np.arange(n), rng.integers(0, 9, n).astype(np.float64), rng.integers(0, n + 1, n)
+    distances = ((points[:, None] - points[None]) ** 2).sum(axis=2)
+    counts = (distances < radius[:, None]) | ((distances == radius[:, None]) & (own[None] < before[:, None]))
+    counts[own, own] = False
+    for way in WAYS:
+        assert np.array_equal(crowded(points, points, k, radius, before, own=own, way=way), counts.sum(axis=1) >= k)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_two_threads_at_once(way: str) -> None:
+    rng = np.random.default_rng(8)
+    points, own, barrier = rng.normal(size=(4000, 5)), np.arange(4000), Barrier(2)
+
+    def seek(_: int) -> list[NDArray[np.int64]]:
+        barrier.wait()
+        return [nearest(points, points, 4, own=own, way=way)[1] for _ in range(3)]
+
+    alone = nearest(points, points, 4, own=own, way=way)[1]
+    with ThreadPoolExecutor(2) as threads:
+        for found in threads.map(seek, range(2)):
+            assert all(np.array_equal(rows, alone) for rows in found)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from dask_augment.kernels.philox import below, normals, philox, uniforms, words
+from dask_augment.kernels.philox import below, normals, philox, uniforms, word, words
 
 # Known answers of Random123 (kat_vectors, philox4x32 with 10 rounds): counter, key, result.
 KNOWN = [
@@ -27,8 +27,10 @@ def test_known_answers(counter: list[int], key: list[int], result: list[int]) ->
 
 def test_words_are_blocks_of_the_object_and_stream() -> None:
     """The state is key and half of the counter; the other half is object, and stream with block."""
-    state = np.array([[0xA4093822 | 0x299F31D0 << 32, 0x243F6A88 | 0x85A308D3 << 32]], np.uint64)
-    found = words(state, np.array([3]), 5, 4)
+    key = np.array([0xA4093822 | 0x299F31D0 << 32], np.uint64)
+    chain = np.array([0x243F6A88 | 0x85A308D3 << 32], np.uint64)
+    found = words(key, chain, np.array([3]), 5, 4)
+    assert word(key, chain, 5)[0] == found[0, 0]
     for thing in range(3):
         for block in range(2):
             counter = [0x243F6A88, 0x85A308D3, thing, 5 * 4096 + block]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import uproot
 
-from dask_augment import Augmenter, Repeat, columns, registry
+from dask_augment import Augmenter, Compound, Repeat, columns, registry
 from dask_augment.laws import LAWS, Case, Law, LawBroken, check, sample_events
 from laws.examples import EXAMPLES
 from laws.mutants import FRAME_MUTANTS, MUTANTS, FrameMutant, Mutant
@@ -21,12 +21,33 @@ CONSTITUENTS = ("FatJet", "FatJetPFCand", "PFCand")
 ELSEWHERE = "same_in_another_process"
 BY_NAME = {law.__name__: law for law in LAWS}
 HERE = [law for law in LAWS if law.__name__ != ELSEWHERE]
-NAMED = [(name, number) for name in registry.names() for number in range(len(EXAMPLES.get(name, ())))]
 
 
-@cache
-def example(name: str, number: int) -> Case:
-    return Case(registry.get(name)(**EXAMPLES[name][number]))
+def parts_of(name: str, options: dict[str, Any]) -> int:
+    """Steps that it is taken apart into."""
+    kind = registry.get(name)
+    return len(kind(**options).steps()) if issubclass(kind, Compound) else 1
+
+
+NAMED = [
+    (name, number, part)
+    for name in registry.names()
+    for number, options in enumerate(EXAMPLES.get(name, ()))
+    for part in range(parts_of(name, options))
+]
+
+
+def named_as(named: tuple[str, int, int]) -> str:
+    name, number, part = named
+    return f"{name}-{number}" + (f"-{part}" if issubclass(registry.get(name), Compound) else "")
+
+
+def case(name: str, number: int, part: int, rows: int = 0) -> Case:
+    augmenter = registry.get(name)(**EXAMPLES[name][number])
+    return (Case(augmenter, sample_events(rows)) if rows else Case(augmenter)).apart()[part]
+
+
+example = cache(case)
 
 
 def test_every_augmenter_has_an_example() -> None:
@@ -34,8 +55,8 @@ def test_every_augmenter_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("law", HERE, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("named", NAMED, ids=lambda named: f"{named[0]}-{named[1]}")
-def test_registered(named: tuple[str, int], law: Law) -> None:
+@pytest.mark.parametrize("named", NAMED, ids=named_as)
+def test_registered(named: tuple[str, int, int], law: Law) -> None:
     law(example(*named))
 
 
@@ -47,7 +68,7 @@ def test_honest(augmenter: Augmenter, law: Law) -> None:
 
 def test_in_another_process() -> None:
     few = sample_events(60)
-    cases = [example(*named).on(few) for named in NAMED] + [Case(augmenter, few) for augmenter in HONEST]
+    cases = [case(*named, rows=150) for named in NAMED] + [Case(augmenter, few) for augmenter in HONEST]
     BY_NAME[ELSEWHERE](*cases)
 
 
@@ -80,9 +101,11 @@ def wanted() -> list[str]:
 @pytest.mark.parametrize(
     "file", ["nano_tt_v12", *(pytest.param(file, marks=pytest.mark.slow) for file in ("nano_dy", "pfnano"))]
 )
-@pytest.mark.parametrize("named", NAMED, ids=lambda named: f"{named[0]}-{named[1]}")
-def test_real_events(named: tuple[str, int], file: str, nano: Callable[[str], str]) -> None:
-    check(example(*named).untaught, real_events(nano(file)), without=[ELSEWHERE])
+@pytest.mark.parametrize("named", NAMED, ids=named_as)
+def test_real_events(named: tuple[str, int, int], file: str, nano: Callable[[str], str]) -> None:
+    name, number, part = named
+    if part == 0:
+        check(registry.get(name)(**EXAMPLES[name][number]), real_events(nano(file)), without=[ELSEWHERE])
 
 
 def named_after(mutant: Any) -> str:

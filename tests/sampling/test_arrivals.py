@@ -44,10 +44,13 @@ def times(label: NDArray[Any], draws: dict[str, int], seed: int = 5, parts: int 
                 if len(piece)
             )
     except StopIteration as stop:
-        last = stop.value
+        last, found = stop.value
     ends = [last[f"label={value}"] for value in label]
     unit, place = np.array([end >> 64 for end in ends], np.int64), np.array([end % 2**64 for end in ends], np.uint64)
-    return np.concatenate([times_drawn(draw_of(piece, seed), unit[piece], place[piece]) for piece in pieces])
+    drawn = np.concatenate([times_drawn(draw_of(piece, seed), unit[piece], place[piece]) for piece in pieces])
+    for value in np.unique(label):
+        assert found[f"label={value}"] == Counter(drawn[label == value].tolist()), "how many rows are drawn how often"
+    return drawn
 
 
 def test_table_is_the_poisson_distribution() -> None:

@@ -23,7 +23,6 @@ from dask_augment.sampling.census import (
     Slice,
     Window,
     as_units,
-    exact_sums,
     unit_exponent,
 )
 from dask_augment.sampling.quotas import balanced, counted, cuts, exponents_of
@@ -50,16 +49,6 @@ def driven(questions: Any, parts: list[ak.Array], seen: list[Any] | None = None)
             question = questions.send(asked(question, parts))
     except StopIteration as stop:
         return stop.value
-
-
-@given(st.lists(st.tuples(st.integers(0, 2**53 - 1), st.integers(0, 2)), min_size=1))
-def test_exact_sums(rows: list[tuple[int, int]]) -> None:
-    units, which = np.array(rows, np.int64).T
-    assert exact_sums(units, which, 3) == [sum(unit for unit, group in rows if group == g) for g in range(3)]
-
-
-def test_exact_sums_do_not_overflow() -> None:
-    assert exact_sums(np.full(5000, 2**53 - 1), np.zeros(5000, np.int64), 1) == [5000 * (2**53 - 1)]
 
 
 @given(st.data())

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.kernels.boxes import crowded, tree_of
-from dask_augment.kernels.neighbours import nearest
+from dask_augment.kernels.neighbours import crowded, nearest
 from dask_augment.sampling.cleaning import Cleaner
 from dask_augment.sampling.sharing import check_count
 
@@ -90,10 +89,7 @@ class EditedNearestNeighbours(Cleaner):
         mine = points[rows]
         distances, near = nearest(points[others], mine, 1)
         before = np.searchsorted(rows, others[near[:, 0]])
-        surrounded: NDArray[np.bool_] = crowded(
-            *tree_of(mine), mine, np.arange(len(rows)), distances[:, 0], before, self.n_neighbors
-        )
-        return surrounded
+        return crowded(mine, mine, self.n_neighbors, distances[:, 0], before, own=np.arange(len(rows)))
 
 
 def _modes(classes: NDArray[np.int64], number: int) -> NDArray[np.int64]:

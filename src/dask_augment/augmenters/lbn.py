@@ -237,10 +237,9 @@ def _random(inputs: int, many: Any, seed: Any) -> Mapping[str, NDArray[np.float6
     for name, value, least in (("random", many, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
             raise ValueError(f"weights: {name} must be a whole number of at least {least}, got {value!r}")
-    state = np.array([[seed, 0]], np.uint64)
-    count = np.array([inputs * many])
+    key, chain, count = np.array([seed], np.uint64), np.zeros(1, np.uint64), np.array([inputs * many])
     return {
-        name: philox.normals(philox.words(state, count, stream, 1)[:, 0]).reshape(inputs, many) / many
+        name: philox.normals(philox.words(key, chain, count, stream, 1)[:, 0]).reshape(inputs, many) / many
         for stream, name in enumerate(TENSORS)
     }
 

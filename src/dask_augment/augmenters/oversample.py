@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
-from dask_augment.contract import Learner, Measure, Output
+from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
 from dask_augment.sampling.arrivals import last_draws, times_drawn
@@ -18,13 +19,13 @@ from dask_augment.sampling.quotas import (
     Quotas,
     balanced,
     check_policy,
-    counted,
     cuts,
     exponents_of,
     quotas_of,
     rows_by_stratum,
     train_weights,
 )
+from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
 from dask_augment.strata import Strata
 
@@ -32,7 +33,7 @@ _MULTIPLICITIES = ("even", "bootstrap")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Oversample(Learner):
+class Oversample(Resampling):
     r"""Copy events of some strata: exact numbers of the whole data set, however it is divided into partitions.
 
     Stratum h has :math:`N_h` events and is to have :math:`M_h`. With ``multiplicity="even"`` each event is there
@@ -61,13 +62,10 @@ class Oversample(Learner):
 
     Columns out: ``train_weight`` float64; augment_kind 1 and augment_copy of copies. Each row is followed by its
     copies. Random numbers: one 64-bit key for each row; with "bootstrap" also a Poisson process, read until the last
-    draw of the stratum. Learns in two questions as a rule, three with "balance".
+    draw of the stratum. Learns in two questions as a rule, three with "balance" or where rows differ in train_weight.
     """
 
-    keeps_rows: ClassVar[bool] = False
     makes: ClassVar[str] = "copies"
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
 
     strata: Any = ()
     sampling_strategy: Strategy = "auto"
@@ -96,7 +94,7 @@ class Oversample(Learner):
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Count, and find the last copy of each stratum: the last key that gets one more, or the last draw."""
         groups = self._groups
-        census = yield from counted(groups)
+        census, likeness = yield from counted_alike(groups)
         rows = rows_by_stratum(census)
         wanted = targets(rows, self.sampling_strategy, "over")
         even = self.multiplicity == "even"
@@ -106,29 +104,43 @@ class Oversample(Learner):
         weights = balanced(census, self.train_weight)
         sums = {key: ((weights[key],), (count.train,)) if groups.train else ((), ()) for key, count in census.items()}
         quotas = quotas_of(groups, census, more, found, exponents, sums)
-        learned = yield from quotas.learned(drops=False)
         if even:
-            times = [wanted[key.stratum] // count.rows for key, count in census.items()]
-            return Learned({**learned, "times": np.array(times, np.int64)})
-        draws = {stratum: wanted[stratum] - rows[stratum] for stratum in rows}
-        last = yield from last_draws(groups.strata, rows, draws)
-        units, places = zip(*(divmod(last[key.stratum], 2**64) for key in census), strict=True)
-        return Learned({**learned, "unit": np.array(units, np.int64), "place": np.array(places, np.uint64)})
+            whole = {key: wanted[key.stratum] // count.rows for key, count in census.items()}
+            times = {
+                key: {whole[key]: count.rows - more[key], whole[key] + 1: more[key]} for key, count in census.items()
+            }
+            arrays = {"times": np.array(list(whole.values()), np.int64)}
+        else:
+            draws = {stratum: wanted[stratum] - rows[stratum] for stratum in rows}
+            last, drawn = yield from last_draws(groups.strata, rows, draws)
+            times = {key: {1 + n: events for n, events in drawn[key.stratum].items()} for key in census}
+            units, places = zip(*(divmod(last[key.stratum], 2**64) for key in census), strict=True)
+            arrays = {"unit": np.array(units, np.int64), "place": np.array(places, np.uint64)}
+        return (yield from reported(self, quotas, census, times, likeness, drops=False, more=arrays))
+
+    def quotas_from(self, learned: Mapping[str, NDArray[Any]]) -> Quotas:
+        """The quotas of strata."""
+        return Quotas(self._groups, learned)
+
+    def times(self, quotas: Quotas, draw: Draw, which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """One more than the copies of each row."""
+        learned = quotas.arrays
+        if self.multiplicity == "even":
+            times: NDArray[np.int64] = learned["times"][which] + quotas.taken(draw.bits(STREAM), which)
+            return times
+        return 1 + times_drawn(draw, learned["unit"][which], learned["place"][which])
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         """Each row, then its copies, which share its train_weight."""
         assert draw is not None
         assert self.learned is not None
-        quotas = Quotas(self._groups, self.learned)
-        which, bits = quotas.find(events), draw.bits(STREAM)
-        if self.multiplicity == "even":
-            times = self.learned["times"][which] + quotas.taken(bits, which)
-        else:
-            times = 1 + times_drawn(draw, self.learned["unit"][which], self.learned["place"][which])
+        quotas = self.quotas_from(self.learned)
+        which = quotas.find(events)
+        times = self.times(quotas, draw, which)
         source = np.repeat(np.arange(len(events)), times)
         nth = np.arange(len(source)) - np.repeat(np.cumsum(times) - times, times)
         if quotas.groups.train:
-            share, rest = np.divmod(quotas.rescaled(events, which, bits)[-1], times)
+            share, rest = np.divmod(quotas.rescaled(events, which, draw.bits(STREAM))[-1], times)
             units = share[source] + (nth < rest[source])
         else:
             units = np.full(len(source), 2**-TRAIN_UNIT)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Learner, Measure, Output
+from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Ints, Key
 from dask_augment.sampling.moments import Moments
-from dask_augment.sampling.quotas import Quotas, counted, cuts, exponents_of, quotas_of, train_weights
+from dask_augment.sampling.quotas import Quotas, cuts, exponents_of, quotas_of, train_weights
+from dask_augment.sampling.report import Likeness, Resampling, counted_alike, reported
 from dask_augment.sampling.strategy import apportion
 from dask_augment.strata import Strata
 
@@ -23,7 +24,7 @@ _FORMS = ("sum", "uncertainty")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PositiveResample(Learner):
+class PositiveResample(Resampling):
     r"""Give the events of each stratum positive weights with the sum that they had: for models that take no others.
 
     With N events, :math:`W = \sum w`, :math:`A = \sum |w|` and :math:`Q = \sum w^2` of a stratum, ``keep`` is
@@ -51,10 +52,6 @@ class PositiveResample(Learner):
     dropped, of training events only. Random numbers: one 64-bit key for each row. Learns in three questions, or four
     with "uncertainty".
     """
-
-    keeps_rows: ClassVar[bool] = False
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
 
     strata: Any = ()
     keep: str = "sum"
@@ -89,7 +86,7 @@ class PositiveResample(Learner):
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Count, add up weights and squares, and divide."""
         groups = Groups(self.strata, tuple(self.weights), self._whole.train)
-        census = yield from counted(groups)
+        census, likeness = yield from counted_alike(groups)
         exponents = exponents_of(census, len(self.weights))
         sums: Mapping[Key, Ints] = (yield from Moments(groups=self._signed, exponents=exponents).ask()).parts
         totals = {stratum: [_net(i, stratum, sums) for i in range(len(self.weights))] for stratum in exponents}
@@ -102,7 +99,7 @@ class PositiveResample(Learner):
                     )
         if self.keep == "sum":
             return (yield from self._rescaled(census, sums, totals, exponents))
-        return (yield from self._drawn(census, sums, totals, exponents))
+        return (yield from self._drawn(census, sums, totals, exponents, likeness))
 
     def _rescaled(
         self, census: Mapping[Key, Count], sums: Mapping[Key, Ints], totals: Mapping[str, list[int]],
@@ -122,7 +119,7 @@ class PositiveResample(Learner):
 
     def _drawn(
         self, census: Mapping[Key, Count], sums: Mapping[Key, Ints], totals: Mapping[str, list[int]],
-        exponents: Mapping[str, tuple[int, ...]],
+        exponents: Mapping[str, tuple[int, ...]], likeness: Likeness,
     ) -> Generator[Measure[Any], Any, Learned]:  # fmt: skip
         """As many rows of each stratum as have its sum of squares, each with the same weight."""
         strata: dict[Key, Count] = {}
@@ -140,28 +137,32 @@ class PositiveResample(Learner):
             key: ((count.train,), (found[key].taken[-1] if key in found else count.train,))
             for key, count in strata.items()
         }
-        learned = yield from quotas_of(self._whole, strata, quotas, found, none, train).learned(drops=True)
         shares = [[divmod(net, quotas[key]) for net in totals[key.stratum]] for key in strata]
-        return Learned({
-            **learned,
+        arrays = {
             "share": np.array(shares, np.int64),
             "powers": np.array([exponents[key.stratum] for key in strata], np.int64),
-        })  # fmt: skip
+        }
+        rules = quotas_of(self._whole, strata, quotas, found, none, train)
+        times = {key: {1: quota} for key, quota in quotas.items()}
+        return (yield from reported(self, rules, strata, times, likeness, drops=True, more=arrays))
+
+    def quotas_from(self, learned: Mapping[str, NDArray[Any]]) -> Quotas:
+        """The quotas: of strata and signs, where all rows stay, or of strata."""
+        return Quotas(self._signed if self.keep == "sum" else self._whole, learned)
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         """Rescale, or draw."""
         assert draw is not None
         assert self.learned is not None
         bits = draw.bits(STREAM)
+        quotas = self.quotas_from(self.learned)
         if self.keep == "sum":
-            quotas = Quotas(self._signed, self.learned)
             which = quotas.find(events)
             units = quotas.rescaled(events, which, bits)
             columns: dict[str, Any] = {}
             for i, name in enumerate(self.weights):
                 columns[name] = np.abs(quotas.weight(i, quotas.groups.weight(events, name), units[i], which))
             return Output(columns, np.arange(len(events)))
-        quotas = Quotas(self._whole, self.learned)
         which = quotas.find(events)
         source = np.flatnonzero(quotas.taken(bits, which))
         events, which, bits = events[source], which[source], bits[source]

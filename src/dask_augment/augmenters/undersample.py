@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
-from dask_augment.contract import Learner, Measure, Output
+from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
@@ -17,13 +18,13 @@ from dask_augment.sampling.quotas import (
     Quotas,
     balanced,
     check_policy,
-    counted,
     cuts,
     exponents_of,
     quotas_of,
     rows_by_stratum,
     train_weights,
 )
+from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.sampling.strategy import Strategy, apportion, check_strategy, neyman, proportional, targets
 from dask_augment.strata import Strata
@@ -32,7 +33,7 @@ _ALLOCATIONS = (None, "proportional", "neyman")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Undersample(Learner):
+class Undersample(Resampling):
     r"""Take fewer events of some strata: exact numbers of the whole data set, however it is divided into partitions.
 
     Of stratum h with :math:`N_h` events, :math:`n_h` are taken without replacement, each with the same probability.
@@ -75,10 +76,6 @@ class Undersample(Learner):
     64-bit key for each row; variations of an event have the same. Learns in three questions, or four with "neyman":
     rows and scale of weights of each group; the keys next to the quota; what rounding down leaves.
     """
-
-    keeps_rows: ClassVar[bool] = False
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
 
     strata: Any = ()
     sampling_strategy: Strategy = "auto"
@@ -128,7 +125,7 @@ class Undersample(Learner):
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Count, allot, and find the last key of each group that is taken."""
         groups = self._groups
-        census = yield from counted(groups)
+        census, likeness = yield from counted_alike(groups)
         quotas = self._per_sign(census, (yield from self._per_stratum(census)))
         exponents = exponents_of(census, len(self.weights))
         found = yield from cuts(groups, census, quotas, exponents)
@@ -141,7 +138,13 @@ class Undersample(Learner):
                 every = (*every[:-1], wanted[key])
             columns = len(self.weights) + groups.train
             sums[key] = (every[:columns], taken[:columns])
-        return (yield from quotas_of(groups, census, quotas, found, exponents, sums).learned(drops=True))
+        rules = quotas_of(groups, census, quotas, found, exponents, sums)
+        times = {key: {1: quota} for key, quota in quotas.items()}
+        return (yield from reported(self, rules, census, times, likeness, drops=True))
+
+    def quotas_from(self, learned: Mapping[str, NDArray[Any]]) -> Quotas:
+        """The quotas of strata and signs."""
+        return Quotas(self._groups, learned)
 
     def _per_stratum(self, census: Mapping[Key, Count]) -> Generator[Measure[Any], Any, dict[str, int]]:
         """Rows to take of each stratum."""
@@ -182,7 +185,7 @@ class Undersample(Learner):
         """Take the rows whose keys are within the quota of their group, with the weight of the others."""
         assert draw is not None
         assert self.learned is not None
-        quotas = Quotas(self._groups, self.learned)
+        quotas = self.quotas_from(self.learned)
         which, bits = quotas.find(events), draw.bits(STREAM)
         source = np.flatnonzero(quotas.taken(bits, which))
         events, which, bits = events[source], which[source], bits[source]

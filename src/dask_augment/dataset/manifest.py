@@ -61,6 +61,11 @@ class Manifest:
         """Rows in all files."""
         return sum(file.rows for file in self.files)
 
+    @property
+    def resampled(self) -> dict[str, list[dict[str, Any]]]:
+        """The reports of steps that resampled, by label; none from releases that had no reports."""
+        return dict(self.extra.get("resampled", {}))
+
     def lines(self, parts: Iterable[str]) -> Iterator[bytes]:
         """The manifest as the lines of a JSON file; ``parts`` are the JSON texts of what became of each part.
 

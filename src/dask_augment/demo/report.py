@@ -48,6 +48,7 @@ def show(console: Console, demo: Demo, plan: Path, preparing: float) -> None:
         f"Again:    {again(plan, path)}",
         "          (here; on a cluster with --scheduler)",
         f"Picture:  {demo.picture}",
+        f"Worth:    {shlex.join(['dask-augment', 'show', str(path)])} says how many events each stratum is worth",
         f"Read it:  pandas.read_parquet({str(path)!r})",
     ]
     _print(console, *lines)

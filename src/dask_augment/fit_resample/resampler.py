@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from dask_augment import registry
-from dask_augment.contract import Augmenter, Learner
+from dask_augment.contract import Augmenter, Compound, Learner
+from dask_augment.fit_resample.matrix import Matrix
 from dask_augment.fit_resample.parameters import Parameters
 from dask_augment.fit_resample.tables import CLASS, ROW, TARGET, table_of
 from dask_augment.frames import augment, learn
+from dask_augment.frames.steps import Setting
 from dask_augment.sampling.census import TRAIN_WEIGHT
 from dask_augment.strata import Strata
 
@@ -63,28 +65,39 @@ class Resampler(Parameters):
 
     def fit_resample(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any]:  # noqa: N803
         """The rows of X and y that are left or made: of the kind that X and y are, lazy where they are."""
-        table = table_of(X)
-        frame, columns = table.frame(X, y, sample_weight)
         own = self._parameters["ids"]
+        setting: dict[str, Any] = {
+            "seed": self._parameters["seed"], "dataset": "fit_resample", "ids": [ROW] if own is None else list(own),
+            "weights": (), "split": None,
+        }  # fmt: skip
+        table = table_of(X)
+        if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biuf":
+            return self._of_matrix(Matrix.of(X, y, sample_weight), y, Setting(**setting))
+        frame, columns = table.frame(X, y, sample_weight)
         if own is None:
             frame = table.numbered(frame)
-        ids = [ROW] if own is None else list(own)
-        setting: dict[str, Any] = {
-            "seed": self._parameters["seed"], "dataset": "fit_resample", "ids": ids, "weights": (), "split": None,
-        }  # fmt: skip
         step = self._step(columns, y)
-        self.step_: Augmenter = learn(frame, step, **setting) if isinstance(step, Learner) else step
+        self.step_: Augmenter = learn(frame, step, **setting) if isinstance(step, (Learner, Compound)) else step
         result = augment(frame, self.step_, **setting)
         self.sample_indices_ = table.column(result, ROW) if own is None else None
         self.sample_weight_ = table.column(result, TRAIN_WEIGHT)
         return table.back(result, columns, X), table.column(result, TARGET, y)
+
+    def _of_matrix(self, rows: Matrix, y: Any, setting: Setting) -> tuple[Any, Any]:
+        """The same of numbers in memory, which need not become a frame and a matrix again."""
+        self.step_, rows = rows.resampled(self._step(rows.columns, y), setting)
+        self.sample_indices_ = rows.beside[ROW]
+        self.sample_weight_ = rows.beside[TRAIN_WEIGHT]
+        taken = y.iloc[self.sample_indices_] if hasattr(y, "iloc") else np.asarray(y)[self.sample_indices_]
+        return rows.values, taken
 
     def _step(self, columns: Sequence[str], y: Any) -> Augmenter:
         """The sampler with y among its strata."""
         known = {field.name for field in fields(self._kind)}
         options = {name: value for name, value in self._parameters.items() if name not in ("method", "seed", "ids")}
         strata = list(Strata.of(options["strata"]).entries)
-        options["sampling_strategy"] = _strategy(options["sampling_strategy"], y, alone=not strata)
+        for name in {"sampling_strategy", "undersampling_strategy"} & set(options):
+            options[name] = _strategy(options[name], y, alone=not strata)
         if "label" in known:
             options |= {"strata": strata, "label": CLASS}
         else:

@@ -68,12 +68,7 @@ class Frames(Table):
 
         columns = _names(X.columns)
         target = np.asarray(y) if isinstance(y, (list, tuple)) else y
-        given = {"y": target} | ({} if sample_weight is None else {"sample_weight": sample_weight})
-        for what, values in given.items():
-            if np.ndim(values) != 1 or len(values) != len(X):
-                raise ValueError(
-                    f"{what} must have one entry for each of {len(X)} rows of X, got shape {np.shape(values)}"
-                )
+        check_lengths(len(X), target, sample_weight)
         # A type of its own, or pandas would take objects for strings.
         kind = object if target.dtype.kind == "U" else target.dtype
         ours = {TARGET: pd.Series(getattr(target, "array", target), X.index, kind), CLASS: classes(target)}
@@ -169,6 +164,13 @@ class DaskArrays(DaskFrames):
     def back(self, frame: Any, columns: Sequence[str], X: Any) -> Any:  # noqa: N803
         """A matrix of X's type, lazy."""
         return frame[list(columns)].to_dask_array().astype(X.dtype)
+
+
+def check_lengths(rows: int, y: Any, sample_weight: Any) -> None:
+    """Raise where y or the weights have not one entry for each row."""
+    for what, values in {"y": y, "sample_weight": sample_weight}.items():
+        if values is not None and (np.ndim(values) != 1 or len(values) != rows):
+            raise ValueError(f"{what} must have one entry for each of {rows} rows of X, got shape {np.shape(values)}")
 
 
 def classes(y: Any) -> NDArray[Any]:

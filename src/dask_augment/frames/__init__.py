@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, TypeVar
 
 from dask.utils import Dispatch
 
 from dask_augment.carrying import refuse_gone
-from dask_augment.contract import Augmenter, Learner, Measure, taught
+from dask_augment.contract import Augmenter, Compound, Learner, Measure, taught
 from dask_augment.frames.planning import always_left
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, Step, key_of, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION, refuse_repeated_ids
 from dask_augment.learned import Learned
 
-L = TypeVar("L", bound=Learner)
+L = TypeVar("L", bound=Learner | Compound)
 
 run_stage = Dispatch("run_stage")
 """``run_stage(events, stage)``: the augmented events, lazy where the events are."""
@@ -77,17 +77,28 @@ def learn(
 ) -> L:
     """Let a learner see all the events, in as many passes as it has questions; returns it with what it learned.
 
+    A compound learns step by step, each after those before it.
     ``before`` are the steps that come before it (those whose products it does not need are not run). ``artefacts``
     is a folder or URL that all workers see: learned arrays are stored there, named by their contents, so that a graph
     carries their address alone. The other arguments are those of :func:`augment`.
     """
     steps = labelled([*before, learner])
-    stage = Stage(steps[:-1], _setting(events, seed, dataset, ids, weights, split))
-    refuse_gone([(step.label, step.augmenter) for step in steps], always_left(stage.setting))
-    result: L = learned(
-        steps[-1], stage, lambda sub, measure, label: put_question(events, sub, measure, label), artefacts
-    )
-    return result
+    setting = _setting(events, seed, dataset, ids, weights, split)
+    refuse_gone([(step.label, step.augmenter) for step in steps], always_left(setting))
+    given = learner[1] if isinstance(learner, tuple) else learner
+    first = len(steps) - (len(given.parts) if isinstance(given, Compound) else 1)
+    checked = False
+    for at in range(first, len(steps)):
+        if not isinstance(steps[at].augmenter, Learner):
+            continue
+        stage = Stage(steps[:at], setting)
+        result = learned(steps[at], stage, partial(put_question, events), artefacts, check_ids=not checked)
+        checked = checked or result.keyed
+        steps = (*steps[:at], replace(steps[at], augmenter=result), *steps[at + 1 :])
+    final: Any = steps[-1].augmenter
+    if isinstance(given, Compound):
+        final = replace(given, learned=tuple(getattr(step.augmenter, "learned", None) for step in steps[first:]))
+    return final  # type: ignore[no-any-return]
 
 
 Put = Callable[[Stage, Measure[Any], str], Any]
@@ -100,7 +111,11 @@ def learned(step: Step, before: Stage, put: Put, artefacts: str | None = None, *
     assert isinstance(learner, Learner)
     if learner.keyed and check_ids:
         refuse_repeats(before, put, step.label)
-    result = taught(learner, _asking(before, put, step.label, artefacts))
+    try:
+        result = taught(learner, _asking(before, put, step.label, artefacts))
+    except Exception as error:
+        error.add_note(f"in step {step.label!r}, which learns from the events that it gets")
+        raise
     if learner.keyed and result.learned is not None:
         result = replace(result, learned=result.learned.under(key_of(step.label, before.setting)))
     if artefacts is not None and result.learned is not None:

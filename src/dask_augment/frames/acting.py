@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment import forms
-from dask_augment.contract import KINDS, Other
+from dask_augment.contract import KINDS, Other, Output
 from dask_augment.draw import composed
 from dask_augment.frames.given import draw_of, only
 from dask_augment.frames.planning import narrow, promised, refuse, shape, splits
@@ -20,6 +20,7 @@ from dask_augment.frames.promise import checked
 from dask_augment.frames.rows import CHANGED, changed, kept, lineage, merged, spares_originals, spread, training_rows
 from dask_augment.frames.steps import Setting, Step, refuse_unlearned
 from dask_augment.identity import copy_numbers
+from dask_augment.kernels.interpolation import interpolated
 from dask_augment.meters import Account
 
 
@@ -37,13 +38,7 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         new = {name: kept(events, name, kind) for name, kind in types.items()}
         return narrow(step, cols.assemble(events, new, like=augmenter.uses()), setting)
     acting = events if rows is None else events[rows]
-    draw = draw_of(step.label, acting, setting) if augmenter.keyed else None
-    try:
-        given = augmenter.apply(only(acting, augmenter.uses(), setting), draw)
-    except Exception as error:
-        error.add_note(f"in step {step.label!r}, which sees the columns that it uses: {sorted(augmenter.uses())}")
-        raise
-    output = checked(step, given, types, count)
+    output = output_of(step, acting, types, setting)
     if augmenter.keeps_rows:
         columns = {name: output.columns[name] for name in augmenter.produces()}
         if CHANGED in types:
@@ -51,8 +46,8 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         if rows is not None:
             columns = spread(events, columns, types, rows)
         return cols.assemble(events, columns, like=augmenter.uses())
-    columns = dict(output.columns)
     source = np.arange(count) if output.source is None else output.source
+    columns = dict(output.columns) | between(step, acting, source, output.other)
     nth = np.zeros(len(source), np.int64) if output.nth is None else output.nth.astype(np.int64)
     made = int(np.count_nonzero(nth))
     _count(account.made, step.label, made)
@@ -62,6 +57,32 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
     if augmenter.makes == "interpolated":
         columns |= lineage_columns(acting, setting, source, nth, types, output.other)
     return narrow(step, _with_the_rest(step, events, rows, source, columns, types), setting)
+
+
+def output_of(step: Step, events: ak.Array, types: Mapping[str, ak.types.Type], setting: Setting) -> Output:
+    """What a step makes of events that it acts on, which there are, as promised."""
+    augmenter = step.augmenter
+    draw = draw_of(step.label, events, setting) if augmenter.keyed else None
+    try:
+        output = augmenter.apply(only(events, augmenter.uses() - augmenter.between(), setting), draw)
+    except Exception as error:
+        error.add_note(f"in step {step.label!r}, which sees the columns that it uses: {sorted(augmenter.uses())}")
+        raise
+    return checked(step, output, types, len(events))
+
+
+def between(step: Step, events: ak.Array, source: NDArray[np.int64], other: Other | None) -> dict[str, Content]:
+    """The columns that lie between those of two rows, of all rows that a step leaves."""
+    columns = {}
+    for name in step.augmenter.between():
+        values = np.asarray(cols.plain(cols.column(events, name)).data)
+        if other is None:
+            columns[name] = cols.as_content(values[source])
+            continue
+        found = np.empty(len(source), values.dtype)
+        interpolated(values, other.columns[name], source, other.row, other.share, found)
+        columns[name] = cols.as_content(found)
+    return columns
 
 
 def acting_rows(step: Step, events: ak.Array, setting: Setting) -> NDArray[np.int64] | None:
@@ -100,15 +121,19 @@ def lineage_columns(
     types: Mapping[str, ak.types.Type], other: Other | None,
 ) -> dict[str, Content]:  # fmt: skip
     """Of rows interpolated now, both parents and the way between them; of others, what there was."""
-    made = nth > 0
-    new: dict[str, Any] = {"augment_base_copy": copy_numbers(events)[source]}
+    made = np.flatnonzero(nth)
+    copies = copy_numbers(events)
+    new: dict[str, NDArray[Any]] = {"augment_base_copy": copies[source[made]]}
     if other is not None:
-        new |= {f"augment_other_{name}": values for name, values in other.ids.items()}
-        new |= {"augment_other_dataset": other.dataset, "augment_other_copy": other.copy, "augment_share": other.share}
+        told = {**other.ids, "dataset": other.dataset, "copy": other.copy}
+        new |= {f"augment_other_{name}": values[other.row[made]] for name, values in told.items()}
+        new |= {"augment_share": other.share[made]}
     columns = {}
     for name in lineage(setting.ids):
-        had = np.asarray(kept(events, name, types[name]).data)[source]
-        columns[name] = cols.as_content(np.where(made, new[name], had).astype(had.dtype) if name in new else had)
+        column = np.asarray(kept(events, name, types[name]).data)[source]
+        if name in new:
+            column[made] = new[name]
+        columns[name] = cols.as_content(column)
     return columns
 
 

@@ -10,6 +10,21 @@ from numpy.typing import NDArray
 
 
 @njit(nogil=True, cache=True)
+def expanded(times: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Row i as often as ``times[i]`` says, one after the other: which row each is, and which one of it, from 0."""
+    rows = 0
+    for i in range(len(times)):
+        rows += times[i]
+    source, nth = np.empty(rows, np.int64), np.empty(rows, np.int32)
+    at = 0
+    for i in range(len(times)):
+        for j in range(times[i]):
+            source[at], nth[at] = i, j
+            at += 1
+    return source, nth
+
+
+@njit(nogil=True, cache=True)
 def interpolated(
     values: NDArray[Any], table: NDArray[Any], source: NDArray[np.int64], other: NDArray[np.int64],
     share: NDArray[np.float64], out: NDArray[Any],
@@ -19,13 +34,16 @@ def interpolated(
     In float64, no further than x and y, and rounded once to the type of ``out``.
     """
     for i in range(len(source)):
-        x = np.float64(values[source[i]])
         if other[i] < 0:
             out[i] = values[source[i]]
-            continue
-        y = np.float64(table[other[i]])
-        between = x + share[i] * (y - x)
-        out[i] = min(max(between, min(x, y)), max(x, y))
+        else:
+            out[i] = between(np.float64(values[source[i]]), np.float64(table[other[i]]), share[i])
+
+
+@njit(nogil=True, cache=True, inline="always")
+def between(x, y, share):  # type: ignore[no-untyped-def]
+    """A number on the way from x to y, no further than both."""
+    return min(max(x + share * (y - x), min(x, y)), max(x, y))
 
 
 @njit(nogil=True, cache=True)

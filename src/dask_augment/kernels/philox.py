@@ -36,22 +36,37 @@ def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def absorb(state: NDArray[np.uint64], first: NDArray[np.uint64], second: NDArray[np.uint64]) -> None:
-    """Mix two 64-bit values per row into ``state`` (n, 2), in place (CBC chaining).
+def absorb(
+    key: NDArray[np.uint64], chain: NDArray[np.uint64], first: NDArray[np.uint64], second: NDArray[np.uint64]
+) -> None:
+    """Mix two 64-bit values per row into its state, ``key`` and ``chain`` (n,), in place (CBC chaining).
 
     Half of the state is the key of the block, the other half is added to its counter.
     """
-    for i in range(state.shape[0]):
-        key, chain = state[i, 0], state[i, 1]
-        a = first[i] ^ chain
-        b = second[i]
-        w0, w1, w2, w3 = philox(a & _LOW, a >> _32, b & _LOW, b >> _32, key & _LOW, key >> _32)
-        state[i, 0] = w0 | (w1 << _32)
-        state[i, 1] = w2 | (w3 << _32)
+    # Each array is walked through in steps of one word, so that the compiler computes several rows at once.
+    for i in range(key.shape[0]):
+        a, b, k = first[i] ^ chain[i], second[i], key[i]
+        w0, w1, w2, w3 = philox(a & _LOW, a >> _32, b & _LOW, b >> _32, k & _LOW, k >> _32)
+        key[i] = w0 | (w1 << _32)
+        chain[i] = w2 | (w3 << _32)
 
 
 @njit(nogil=True, cache=True)
-def words(state: NDArray[np.uint64], counts: NDArray[np.int64], stream: int, size: int) -> NDArray[np.uint64]:
+def word(key: NDArray[np.uint64], chain: NDArray[np.uint64], stream: int) -> NDArray[np.uint64]:
+    """The first random word of each row: what :func:`words` gives for one object and ``size`` 1."""
+    out = np.empty(key.shape[0], np.uint64)
+    first = np.uint64(stream) << np.uint64(12)
+    for i in range(out.shape[0]):
+        k, c = key[i], chain[i]
+        w0, w1, _, _ = philox(c & _LOW, c >> _32, np.uint64(0), first, k & _LOW, k >> _32)
+        out[i] = w0 | (w1 << _32)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def words(
+    key: NDArray[np.uint64], chain: NDArray[np.uint64], counts: NDArray[np.int64], stream: int, size: int
+) -> NDArray[np.uint64]:
     """``size`` random words for each of ``counts[i]`` objects of row i: uint64 (sum(counts), size).
 
     Word j of object o of a row is half ``j % 2`` of the block with counter (chain, o, stream * 4096 + j // 2).
@@ -62,9 +77,8 @@ def words(state: NDArray[np.uint64], counts: NDArray[np.int64], stream: int, siz
     out = np.empty((total, size), np.uint64)
     first = np.uint64(stream) << np.uint64(12)
     at = 0
-    for i in range(state.shape[0]):
-        key, chain = state[i, 0], state[i, 1]
-        k0, k1, c0, c1 = key & _LOW, key >> _32, chain & _LOW, chain >> _32
+    for i in range(key.shape[0]):
+        k0, k1, c0, c1 = key[i] & _LOW, key[i] >> _32, chain[i] & _LOW, chain[i] >> _32
         for thing in range(counts[i]):
             for block in range((size + 1) // 2):
                 w0, w1, w2, w3 = philox(c0, c1, np.uint64(thing), first + np.uint64(block), k0, k1)

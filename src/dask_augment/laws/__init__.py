@@ -72,7 +72,7 @@ def check(
     Parameters
     ----------
     augmenter
-        A learner need not have learned.
+        A learner need not have learned. Of a compound each step is held to the laws, after those before it.
     events
         Nested events with the columns that it uses and ids, as ``dask_augment.columns.only(events, names)`` takes them
         out of NanoEvents or flat branches; ``weight`` and ``split`` are made where they lack. A few hundred do.
@@ -88,11 +88,12 @@ def check(
     if unknown:
         raise ValueError(f"without names no laws: {sorted(unknown)}; there are {[law.__name__ for law in LAWS]}")
     chosen = Setting(seed, SETTING.dataset) if setting is None else setting
-    case = case_of(augmenter, sample_events(seed=seed) if events is None else events, chosen)
-    for law in LAWS:
-        if law.__name__ in without:
-            continue
-        try:
-            law(case)
-        except LawBroken as broken:
-            raise LawBroken(f"{law.__name__}: {broken}") from broken
+    whole = case_of(augmenter, sample_events(seed=seed) if events is None else events, chosen)
+    for case in whole.apart():
+        for law in LAWS:
+            if law.__name__ in without:
+                continue
+            try:
+                law(case)
+            except LawBroken as broken:
+                raise LawBroken(f"{law.__name__}: {broken}") from broken

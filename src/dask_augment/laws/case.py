@@ -12,7 +12,7 @@ import numpy as np
 
 from dask_augment import columns as cols
 from dask_augment import frames
-from dask_augment.contract import Augmenter, Learner, Measure, Output
+from dask_augment.contract import Augmenter, Compound, Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.frames.given import draw_of, only
 from dask_augment.frames.planning import narrow
@@ -70,6 +70,17 @@ class Case:
     def after(self, *steps: tuple[str, Augmenter]) -> Case:
         """The same after these steps, whose result is what it learns from."""
         return self.on(self.chain(self.events, *steps))
+
+    def apart(self) -> tuple[Case, ...]:
+        """One case for each step of a compound, with the events that the steps before it give; else this one."""
+        if not isinstance(self.augmenter, Compound):
+            return (self,)
+        cases: list[Case] = []
+        events = self.events
+        for step in self.augmenter.steps():
+            cases.append(replace(self, augmenter=step, events=events))
+            events = ak.to_packed(cases[-1].run(events))
+        return tuple(cases)
 
     @property
     def untaught(self) -> Augmenter:

@@ -29,6 +29,13 @@ class Result:
         """Rows of the data set."""
         return self.manifest.rows
 
+    def report(self) -> dict[str, list[dict[str, Any]]]:
+        """What each step that resampled says of its strata, by label: rows, weights, and the events that they are worth.
+
+        See :meth:`dask_augment.Augmenter.report`.
+        """
+        return self.manifest.resampled
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """Data sets of which no row is left, with what became of their rows."""
@@ -65,6 +72,7 @@ class Result:
             "datasets": {name: account_dict(account) for name, account in manifest.datasets.items()},
             "warnings": list(self.warnings),
             "quarantined": [lost.to_dict() for lost in manifest.quarantined],
+            "resampled": self.report(),
             "seconds": dict(self.seconds),
             "peak_bytes": self.peak_bytes,
         }

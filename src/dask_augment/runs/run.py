@@ -25,7 +25,7 @@ from dask_augment.runs.prepare import Work, prepare
 from dask_augment.runs.result import Result
 from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import Finished, Progress, Segment, Silent, Tasks, Unreadable, Way, merged
-from dask_augment.runs.teaching import learned_of, taught
+from dask_augment.runs.teaching import learned_of, reports_of, taught
 from dask_augment.runs.trial import tried
 from dask_augment.words import counted, one_line
 
@@ -218,6 +218,7 @@ def _published(work: Work, way: Way, resume: bool, replace: bool, show: Progress
     extra = {
         "normalisation": {name: entry.to_dict() for name, entry in work.normalisation.items()},
         "learned": learned_of(segment.steps),
+        "resampled": reports_of(segment.steps),
         "changed_bits": work.stage.changed_bits,
         # Checked before anything was learned; the positions of events differ by themselves.
         "ids": {"columns": list(work.stage.setting.ids), "checked": True},

@@ -103,6 +103,11 @@ def _checkpointed(segment: Segment, step: Step, job: Job, way: Way) -> Segment:
     return Segment(reader, segment.parts, segment.stage.after(before), segment.done + before.steps)
 
 
+def reports_of(steps: Iterable[Step]) -> dict[str, list[dict[str, Any]]]:
+    """What steps say of the rows that they made or left, by label: for the manifest."""
+    return {step.label: report for step in steps if (report := step.augmenter.report())}
+
+
 def learned_of(steps: Iterable[Step]) -> dict[str, Any]:
     """What the learners learned, by label, whole where it is small: for the manifest."""
     described = {}

@@ -89,16 +89,36 @@ def times_drawn(draw: Draw, unit: NDArray[np.int64], place: NDArray[np.uint64]) 
 class Early:
     """Of one stratum: arrivals before a window of time, and the times of those in it."""
 
-    before: int
+    rows: NDArray[np.int64]
+    """How many rows have 0, 1, 2, ... arrivals before the window."""
     units: NDArray[np.int64]
     places: NDArray[np.uint64]
+    earlier: NDArray[np.int64]
+    """How many arrivals the row of each has before it."""
 
     def __add__(self, other: Early) -> Early:
+        rows = np.zeros(max(len(self.rows), len(other.rows)), np.int64)
+        rows[: len(self.rows)] += self.rows
+        rows[: len(other.rows)] += other.rows
         return Early(
-            self.before + other.before,
+            rows,
             np.concatenate([self.units, other.units]),
             np.concatenate([self.places, other.places]),
+            np.concatenate([self.earlier, other.earlier]),
         )
+
+    @property
+    def before(self) -> int:
+        """Arrivals before the window."""
+        return int(self.rows @ np.arange(len(self.rows)))
+
+    def drawn(self, first: NDArray[np.int64]) -> dict[int, int]:
+        """How many rows have how many arrivals, where these are the arrivals in the window that count, in order."""
+        rows = np.zeros(max(len(self.rows), int(self.earlier.max(initial=0)) + 2), np.int64)
+        rows[: len(self.rows)] += self.rows
+        np.subtract.at(rows, self.earlier[first], 1)
+        np.add.at(rows, self.earlier[first] + 1, 1)
+        return {number: int(n) for number, n in enumerate(rows) if n}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,17 +142,26 @@ class Arrived(Measure[ByGroup[Early]]):
         found = arrivals(draw, units[which])
         stratum = which[found.row]
         before, until = (_until(found, stratum, [window[border] for window in windows]) for border in (0, 1))
+        times = np.bincount(found.row[before], minlength=len(which))
+        most = int(times.max(initial=0)) + 1
+        rows = np.bincount(which * most + times, minlength=len(labels) * most).reshape(len(labels), most)
         inside = np.flatnonzero(until & ~before)
-        inside = inside[np.argsort(stratum[inside], kind="stable")]
+        inside = inside[np.lexsort((found.place[inside], found.unit[inside], found.row[inside], stratum[inside]))]
+        row = found.row[inside]
+        earlier = times[row] + np.arange(len(row)) - _starts(row)
         borders = np.searchsorted(stratum[inside], np.arange(len(labels) + 1))
-        earlier = np.bincount(stratum[before], minlength=len(labels))
+        parts = [slice(borders[g], borders[g + 1]) for g in range(len(labels))]
         return ByGroup({
-            label: Early(
-                int(earlier[g]), found.unit[inside[borders[g] : borders[g + 1]]],
-                found.place[inside[borders[g] : borders[g + 1]]],
-            )
+            label: Early(rows[g], found.unit[inside[parts[g]]], found.place[inside[parts[g]]], earlier[parts[g]])
             for g, label in enumerate(labels) if label in self.windows
         })  # fmt: skip
+
+
+def _starts(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the run of equal values begins that each one is in."""
+    new = np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.bool_)
+    starts: NDArray[np.int64] = np.maximum.accumulate(np.where(new, np.arange(len(values)), 0))
+    return starts
 
 
 def _until(found: Arrivals, stratum: NDArray[np.int64], times: list[int]) -> NDArray[np.bool_]:
@@ -145,13 +174,16 @@ def _until(found: Arrivals, stratum: NDArray[np.int64], times: list[int]) -> NDA
 
 def last_draws(
     strata: Strata, rows: Mapping[str, int], draws: Mapping[str, int]
-) -> Generator[Measure[Any], Any, dict[str, int]]:
-    """Ask when the last of so many draws from each stratum is; :data:`NEVER` where there are none.
+) -> Generator[Measure[Any], Any, tuple[dict[str, int], dict[str, dict[int, int]]]]:
+    """Ask when the last of so many draws from each stratum is, :data:`NEVER` where there are none.
+
+    And how many rows of each stratum are drawn how often.
 
     The m-th arrival at N rows is at m / N, give or take sqrt(m) / N: one question as a rule. The window is widened
     where it is not within eight times that.
     """
     found = {stratum: NEVER for stratum in rows if not draws[stratum]}
+    drawn = {stratum: {0: rows[stratum]} for stratum in found}
     width = 1
     while open_strata := [stratum for stratum in rows if stratum not in found]:
         windows = {stratum: _window(rows[stratum], draws[stratum], width) for stratum in open_strata}
@@ -165,9 +197,9 @@ def last_draws(
             moments = [(int(early.units[i]) << 64) + int(early.places[i]) for i in order[last : last + 2]]
             if moments[0] == moments[-1] and len(moments) == 2:
                 raise equal_keys(stratum)
-            found[stratum] = moments[0]
+            found[stratum], drawn[stratum] = moments[0], early.drawn(order[: last + 1])
         width *= 16
-    return found
+    return found, drawn
 
 
 def _window(rows: int, draws: int, width: int) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dask_augment.columns import lookup, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
+from dask_augment.kernels.grouping import exact_sums, first_keys, in_windows
 from dask_augment.strata import MOST, Strata, paired, too_many
 
 TRAIN_WEIGHT = "train_weight"
@@ -29,7 +30,6 @@ STREAM = 0
 _SIGNS = "-0+"
 SMALLEST = 1100
 """Powers of two are counted in units of 2**-1100, below all of float64."""
-_HALF = 26
 
 
 class Adds(Protocol):
@@ -87,20 +87,13 @@ class RowsOf(Measure[ByGroup[int]]):
         return ByGroup(dict(zip(labels, np.bincount(which, minlength=len(labels)).tolist(), strict=True)))
 
 
-def exact_sums(units: NDArray[np.int64], which: NDArray[np.int64], groups: int) -> list[int]:
-    """The sum of each group's units (0 <= unit < 2**53), as Python's integers: nothing overflows."""
-    high, low = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
-    np.add.at(high, which, units >> _HALF)
-    np.add.at(low, which, units & ((1 << _HALF) - 1))
-    return [(int(h) << _HALF) + int(rest) for h, rest in zip(high, low, strict=True)]
-
-
-def number(events: ak.Array, name: str) -> NDArray[Any]:
-    """A column with one number for each event."""
-    content = plain(lookup(events.layout, name))
+def number(events: ak.Array, name: str, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
+    """A column with one number for each event, of these rows."""
+    content = lookup(events.layout, name)
+    content = content if content.is_numpy else plain(content)
     if not content.is_numpy or content.data.ndim != 1:
         raise TypeError(f"column {name!r} must be one number for each event, it is {content.form.type}")
-    return np.asarray(content.data)
+    return np.ascontiguousarray(np.asarray(content.data)[rows])
 
 
 @dataclass(frozen=True)
@@ -201,9 +194,7 @@ class Census(Measure[ByGroup[Count]]):
         keys, which = self.groups.of(events)
         number = len(keys)
         bits = draw.bits(STREAM)
-        first = np.full(number, np.iinfo(np.uint64).max)
-        np.minimum.at(first, which, bits)
-        times = np.bincount(which[bits == first[which]], minlength=number)
+        rows, first, times = first_keys(which, bits, number)
         names = [*self.groups.weights, *([TRAIN_WEIGHT] if self.groups.train else [])]
         values = [self.groups.weight(events, name) for name in names]
         broken = [np.bincount(which[~np.isfinite(v)], minlength=number) for v in values]
@@ -213,7 +204,6 @@ class Census(Measure[ByGroup[Count]]):
             exponents = np.zeros((number, len(self.groups.weights)), np.int64)
             bare = Groups(self.groups.strata)
             train = exact_sums(bare.units(events, which, exponents)[-1], which, number)
-        rows = np.bincount(which, minlength=number)
         return ByGroup({
             key: Count(
                 int(rows[g]), int(first[g]), int(times[g]), Ints(tuple(b[g] for b in bounds)),
@@ -282,11 +272,10 @@ class Window(Measure[ByGroup[Slice]]):
         bits = draw.bits(STREAM)
         wanted = [self.windows.get(key) for key in keys]
         # A group without a quota has the empty window [1, 0], which no key lies in.
-        low = np.array([window[0] if window else 1 for window in wanted], np.uint64)[which]
-        high = np.array([window[1] if window else 0 for window in wanted], np.uint64)[which]
-        below, inside = bits < low, np.flatnonzero((bits >= low) & (bits <= high))
-        rows = np.bincount(which[below], minlength=len(keys))
-        beneath = [exact_sums(unit[below], which[below], len(keys)) for unit in units]
+        low = np.array([window[0] if window else 1 for window in wanted], np.uint64)
+        high = np.array([window[1] if window else 0 for window in wanted], np.uint64)
+        rows, inside = in_windows(which, bits, low, high)
+        beneath = [exact_sums(np.where(bits < low[which], unit, 0), which, len(keys)) for unit in units]
         total = [exact_sums(unit, which, len(keys)) for unit in units]
         inside = inside[np.argsort(which[inside], kind="stable")]
         borders = np.searchsorted(which[inside], np.arange(len(keys) + 1))

@@ -11,22 +11,23 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Learner, Measure, Output
+from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
+from dask_augment.kernels.grouping import exact_sums
 from dask_augment.learned import Learned
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, ByGroup, Count, Groups, Ints, Key, exact_sums
+from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.gathering import Table, check_scale, gathered, scales_of
 from dask_augment.sampling.quotas import (
     Quotas,
     balanced,
     check_policy,
-    counted,
     equal_keys,
     exponents_of,
     quotas_of,
     rows_by_stratum,
     train_weights,
 )
+from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.sharing import by_outer
 from dask_augment.strata import Strata
 
@@ -69,12 +70,8 @@ class Sums(Measure[ByGroup[Ints]]):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Cleaner(Learner):
+class Cleaner(Resampling):
     """Base of samplers that drop events of some classes because of their neighbours in the same stratum."""
-
-    keeps_rows: ClassVar[bool] = False
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
 
     strata: Any = ()
     label: str = "label"
@@ -162,7 +159,7 @@ class Cleaner(Learner):
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Count; bring the strata together; find who is dropped, and what the others are to weigh."""
         groups = self._groups
-        census = yield from counted(groups)
+        census, likeness = yield from counted_alike(groups)
         counts = dict(sorted(rows_by_stratum(census).items()))
         cleaned = self.cleaned(counts)
         scales = yield from scales_of(self.scale, self.features)
@@ -172,7 +169,14 @@ class Cleaner(Learner):
         drop = self._drop(table, scales, {key: outer[key] for key in cleaned}, cleaned)
         quotas = self._kept(groups, census, table, drop, {name for names in cleaned.values() for name in names})
         sums = (yield from Sums(quotas=quotas).ask()).parts
-        return (yield from self._weighed(quotas, census, sums).learned(drops=True))
+        gone = {key: int(drop[table.which == g].sum()) for g, key in enumerate(table.groups)}
+        times = {key: {1: count.rows - gone.get(key, 0)} for key, count in census.items()}
+        rules = self._weighed(quotas, census, sums)
+        return (yield from reported(self, rules, census, times, likeness, drops=True))
+
+    def quotas_from(self, learned: Mapping[str, NDArray[Any]]) -> Kept:
+        """The quotas of classes and signs, and the rows that are dropped."""
+        return Kept(self._groups, learned)
 
     def _drop(
         self, table: Table, scales: NDArray[np.float64], outer: Mapping[str, Sequence[str]],
@@ -241,7 +245,7 @@ class Cleaner(Learner):
         """The rows that stay, with the weight of those that do not."""
         assert draw is not None
         assert self.learned is not None
-        quotas = Kept(self._groups, self.learned)
+        quotas = self.quotas_from(self.learned)
         which, bits = quotas.find(events), draw.bits(STREAM)
         source = np.flatnonzero(quotas.taken(bits, which))
         events, which, bits = events[source], which[source], bits[source]

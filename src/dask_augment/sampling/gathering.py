@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, ClassVar
 
@@ -22,11 +22,12 @@ MOST_ROWS = 1_000_000
 """Rows of a stratum that may be brought together."""
 
 
-def words_of(draw: Draw) -> NDArray[np.uint64]:
-    """What tells rows apart, uint64 (n, w): the word of the data set, the ids, the copy number."""
+def words_of(draw: Draw, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """What tells these rows apart, uint64 (n, w): the word of the data set, the ids, the copy number."""
     datasets = np.array([file_word(name) for name in draw.datasets], np.uint64)
     codes = np.zeros(len(draw), np.int64) if draw.codes is None else draw.codes
-    return np.stack([datasets[codes], *draw.ids.values(), draw.copies.astype(np.uint64)], axis=1)
+    columns = [datasets[codes[rows]], *(values[rows] for values in draw.ids.values()), draw.copies[rows]]
+    return np.stack([column.astype(np.uint64, copy=False) for column in columns], axis=1)
 
 
 def in_order(words: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -35,11 +36,11 @@ def in_order(words: NDArray[np.uint64]) -> NDArray[np.int64]:
     return order
 
 
-def measured(events: ak.Array, names: Sequence[str]) -> list[NDArray[Any]]:
-    """Columns that can be interpolated: one float32 or float64 for each event."""
+def measured(events: ak.Array, names: Sequence[str], rows: NDArray[np.int64]) -> list[NDArray[Any]]:
+    """Of these rows, columns that can be interpolated: one float32 or float64 for each event."""
     columns = []
     for name in names:
-        values = number(events, name)
+        values = number(events, name, rows)
         if values.dtype not in (np.float32, np.float64):
             raise TypeError(
                 f"feature {name!r} has type {values.dtype}, and what lies between two of its values is none: leave it "
@@ -49,9 +50,9 @@ def measured(events: ak.Array, names: Sequence[str]) -> list[NDArray[Any]]:
     return columns
 
 
-def category(events: ak.Array, name: str) -> NDArray[Any]:
-    """A column of categories: one integer or boolean for each event."""
-    values = number(events, name)
+def category(events: ak.Array, name: str, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
+    """Of these rows, a column of categories: one integer or boolean for each event."""
+    values = number(events, name, rows)
     if values.dtype.kind not in "iub":
         raise TypeError(f"categorical column {name!r} has type {values.dtype}, not integers: make it a feature")
     return values
@@ -86,14 +87,15 @@ class Gather(Measure[ByGroup[Rows]]):
         """The rows of one slice."""
         assert draw is not None
         keys, which = self.groups.of(events)
-        values = measured(events, self.features) + [category(events, name) for name in self.categories]
-        columns = [words_of(draw), draw.bits(STREAM), *values]
+        mine = np.flatnonzero(np.array([key.stratum in self.strata for key in keys])[which])
+        which, words, bits = which[mine], words_of(draw, mine), draw.bits(STREAM)[mine]
+        values = measured(events, self.features, mine) + [category(events, name, mine) for name in self.categories]
         found = {}
-        for g, key in enumerate(keys):
-            if key.stratum in self.strata:
-                rows = np.flatnonzero(which == g)
-                taken = tuple(column[rows] for column in columns)
-                found[key] = Rows((taken,), Ints(tuple(int((~np.isfinite(v)).sum()) for v in taken[2:])))
+        for g in np.unique(which):
+            rows = np.flatnonzero(which == g)
+            taken = (words[rows], bits[rows], *(column[rows] for column in values))
+            broken = Ints(tuple(int((~np.isfinite(v)).sum()) for v in taken[2:]))
+            found[keys[g]] = Rows((taken,), broken)
         return ByGroup(found)
 
 
@@ -117,7 +119,9 @@ class Table:
 
     def points(self, scales: NDArray[np.float64]) -> NDArray[np.float64]:
         """The features in units of their scales, float64 (n, d): distances are taken between these."""
-        return np.ascontiguousarray((self.features.astype(np.float64) / scales[:, None]).T)
+        points = np.empty((len(self), len(scales)))
+        np.divide(self.features.T, scales, out=points, dtype=np.float64)
+        return points
 
     def of(self, stratum: str) -> NDArray[np.int64]:
         """Rows of a stratum."""
@@ -140,37 +144,35 @@ def gathered(
             )
     question = Gather(groups=groups, strata=tuple(counts), features=tuple(features), categories=tuple(categories))
     if not counts:
-        return _nothing(len(features), len(categories))
+        return _table(0, len(features), len(categories), np.float64)
     parts: Mapping[Key, Rows] = (yield from question.ask()).parts
     for i, name in enumerate([*features, *categories]):
         if broken := sum(part.broken.values[i] for part in parts.values()):
             raise ValueError(f"feature {name!r} is NaN or infinite in {broken} rows; repair or drop them first")
     keys = sorted(parts)
-    columns = [np.concatenate(column) for column in zip(*(p for key in keys for p in parts[key].pieces), strict=True)]
-    which = np.repeat(np.arange(len(keys)), [sum(len(p[0]) for p in parts[key].pieces) for key in keys])
-    order = in_order(columns[0])
-    words, bits, *values = (column[order] for column in columns)
-    measured_, categorical = values[: len(features)], values[len(features) :]
-    dtype = np.result_type(np.float32, *(column.dtype for column in measured_))
-    return Table(
-        words=words,
-        keys=bits,
-        features=np.stack(measured_).astype(dtype) if measured_ else np.zeros((0, len(words)), dtype),
-        categories=np.stack(categorical).astype(np.int64) if categorical else np.zeros((0, len(words)), np.int64),
-        groups=tuple(keys),
-        which=which[order],
-    )
+    pieces = [piece for key in keys for piece in parts[key].pieces]
+    which = np.repeat(np.arange(len(keys)), [sum(len(piece[0]) for piece in parts[key].pieces) for key in keys])
+    order = in_order(np.concatenate([piece[0] for piece in pieces]))
+
+    def column(number: int) -> NDArray[Any]:
+        return np.concatenate([piece[number] for piece in pieces])[order]
+
+    dtype = np.result_type(np.float32, *(values.dtype for piece in pieces for values in piece[2 : 2 + len(features)]))
+    found = _table(len(order), len(features), len(categories), dtype)
+    for i, values in enumerate([*found.features, *found.categories]):
+        values[:] = column(2 + i)
+    return replace(found, words=column(0), keys=column(1), groups=tuple(keys), which=which[order])
 
 
-def _nothing(features: int, categories: int) -> Table:
-    """A table without rows."""
+def _table(rows: int, features: int, categories: int, dtype: np.dtype[Any] | type) -> Table:
+    """A table for so many rows."""
     return Table(
-        words=np.zeros((0, 0), np.uint64),
-        keys=np.zeros(0, np.uint64),
-        features=np.zeros((features, 0)),
-        categories=np.zeros((categories, 0), np.int64),
+        words=np.zeros((rows, 0), np.uint64),
+        keys=np.zeros(rows, np.uint64),
+        features=np.zeros((features, rows), dtype),
+        categories=np.zeros((categories, rows), np.int64),
         groups=(),
-        which=np.zeros(0, np.int64),
+        which=np.zeros(rows, np.int64),
     )
 
 

@@ -11,9 +11,9 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Learner, Measure, Other, Output
+from dask_augment.contract import Measure, Other, Output
 from dask_augment.draw import Draw
-from dask_augment.kernels.interpolation import interpolated, modes, positions
+from dask_augment.kernels.interpolation import expanded, modes, positions
 from dask_augment.kernels.neighbours import nearest
 from dask_augment.learned import Learned
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
@@ -23,20 +23,20 @@ from dask_augment.sampling.gathering import (
     category,
     check_scale,
     gathered,
-    measured,
     scales_of,
     words_of,
 )
+from dask_augment.sampling.narrowing import variance_ratios
 from dask_augment.sampling.quotas import (
     Quotas,
     balanced,
     check_policy,
-    counted,
     exponents_of,
     quotas_of,
     rows_by_stratum,
     train_weights,
 )
+from dask_augment.sampling.report import Resampling, counted_alike, multiples, reported
 from dask_augment.sampling.sharing import by_outer, check_count
 from dask_augment.sampling.spread import standard_deviations
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
@@ -66,16 +66,13 @@ class Around(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Interpolator(Learner):
+class Interpolator(Resampling):
     """Base of samplers that make events on the way from an event to one of its nearest neighbours.
 
     A subclass says how many are made of each event, :meth:`children`.
     """
 
-    keeps_rows: ClassVar[bool] = False
     makes: ClassVar[str] = "interpolated"
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
 
     strata: Any = ()
     label: str | None = None
@@ -127,6 +124,10 @@ class Interpolator(Learner):
         """The features, and the weight for training."""
         return {**dict.fromkeys((*self.features, *self._categorical)), TRAIN_WEIGHT: "float64"}
 
+    def between(self) -> frozenset[str]:
+        """The features."""
+        return frozenset(self.features)
+
     def carries(self) -> frozenset[str] | None:
         """Strata and label, which are those of the source; all columns with ``carry="parent"``."""
         return None if self.carry == "parent" else self._classes.uses()
@@ -152,7 +153,7 @@ class Interpolator(Learner):
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Count; bring the rows of the strata together that get more; find their neighbours."""
         groups = self._groups
-        census = yield from counted(groups)
+        census, likeness = yield from counted_alike(groups)
         counts = rows_by_stratum(census)
         more = self.more(counts)
         scales = yield from scales_of(self.scale, self.features)
@@ -166,13 +167,32 @@ class Interpolator(Learner):
         children = np.zeros(0, np.int64)
         if more:
             children = yield from self.children(more, Around(table, points, found > 0, counts, scales))
-        quotas = yield from self._quotas(groups, census).learned(drops=False)
+        near, found = neighbours.astype(np.int32), found.astype(np.int32)
+        strata = sorted(counts)
         arrays: dict[str, Any] = {
             "words": table.words, "features": table.features, "categories": table.categories,
-            "neighbours": neighbours.astype(np.int32), "found": found.astype(np.int32), "children": children,
+            "neighbours": near, "found": found, "children": children,
             "gathered": np.array([key.stratum in more for key in census]),
+            "report_variance": variance_ratios(table, near, found, children, strata, more),
         }  # fmt: skip
-        return Learned({**quotas, **arrays})
+        times = {
+            key: multiples(children[table.of(key.stratum)]) if key.stratum in more else {1: count.rows}
+            for key, count in census.items()
+        }
+        quotas = self._quotas(groups, census)
+        return (yield from reported(self, quotas, census, times, likeness, drops=False, more=arrays))
+
+    def quotas_from(self, learned: Mapping[str, NDArray[Any]]) -> Quotas:
+        """The quotas of strata."""
+        return Quotas(self._groups, learned)
+
+    def times(self, quotas: Quotas, draw: Draw, which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """One more than the rows that are made of each."""
+        at = self._found(draw, which)
+        more = np.flatnonzero(at >= 0)
+        times = np.ones(len(which), np.int64)
+        times[more] += quotas.arrays["children"][at[more]]
+        return times
 
     def more(self, counts: Mapping[str, int]) -> dict[str, int]:
         """Rows to make in each stratum that gets any; with a label, classes are balanced within each stratum."""
@@ -198,7 +218,8 @@ class Interpolator(Learner):
             rows = np.flatnonzero(table.which == g)
             if len(rows) <= self.k_neighbors:
                 continue
-            mine, codes = points[rows], np.ascontiguousarray(table.categories[:, rows].T)
+            mine = points if len(rows) == len(table) else points[rows]
+            codes = np.ascontiguousarray(table.categories[:, rows].T)
             _, local = nearest(
                 mine, mine, self.k_neighbors, own=np.arange(len(rows)), distinct=self.distinct,
                 categories=(codes, codes, penalties[key.stratum]) if len(table.categories) else None,
@@ -235,29 +256,30 @@ class Interpolator(Learner):
         assert draw is not None
         assert self.learned is not None
         learned = self.learned
-        quotas = Quotas(self._groups, learned)
-        which, bits = quotas.find(events), draw.bits(STREAM)
-        at = self._found(words_of(draw), which)
+        quotas = self.quotas_from(learned)
+        which = quotas.find(events)
+        at = self._found(draw, which)
+        more = np.flatnonzero(at >= 0)
         times = np.ones(len(events), np.int64)
-        times[at >= 0] += learned["children"][at[at >= 0]]
-        source = np.repeat(np.arange(len(events)), times)
-        nth = np.arange(len(source)) - np.repeat(np.cumsum(times) - times, times)
+        times[more] += learned["children"][at[more]]
+        source, nth = expanded(times)
         made = np.flatnonzero(nth)
         children = draw.at(source[made], nth[made])
-        base, other, share = at[source], np.full(len(source), -1), np.zeros(len(source))
+        base, other, share = at[source[made]], np.full(len(source), -1), np.zeros(len(source))
         if len(made):
-            chosen = children.integers(NEIGHBOUR, learned["found"][base[made]])
-            other[made] = learned["neighbours"][base[made], chosen]
+            other[made] = learned["neighbours"][base, children.integers(NEIGHBOUR, learned["found"][base])]
             share[made] = children.uniform(SHARE)
-        columns: dict[str, Any] = {}
-        for name, values, table in zip(
-            self.features, measured(events, self.features), learned["features"], strict=True
-        ):
-            columns[name] = np.empty(len(source), values.dtype)
-            interpolated(values, table, source, other, share, columns[name])
-        columns |= self._chosen(events, source, made, base[made], children)
-        columns[TRAIN_WEIGHT] = self._shared(quotas, events, which, bits, times, source, nth)
-        return Output(columns, source, nth.astype(np.int32), self._other(draw, other, share))
+        columns = self._chosen(events, source, made, base, children)
+        columns[TRAIN_WEIGHT] = self._shared(quotas, events, which, draw, times, source, nth)
+        return Output(columns, source, nth, self._parents(draw, other, share) if len(made) else None)
+
+    def _parents(self, draw: Draw, other: NDArray[np.int64], share: NDArray[np.float64]) -> Other:
+        """The rows of the table, which of them are second parents, and how near made rows are to them."""
+        assert self.learned is not None
+        words = self.learned["words"]
+        ids = {name: words[:, 1 + i] for i, name in enumerate(draw.ids)}
+        columns = dict(zip(self.features, self.learned["features"], strict=True))
+        return Other(ids, words[:, 0], words[:, -1].astype(np.int64), other, share, columns)
 
     def _chosen(
         self, events: ak.Array, source: NDArray[np.int64], made: NDArray[np.int64], base: NDArray[np.int64],
@@ -275,37 +297,31 @@ class Interpolator(Learner):
             columns[name] = column
         return columns
 
-    def _found(self, words: NDArray[np.uint64], which: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _found(self, draw: Draw, which: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where each row stands in the table; -1 in strata that get no more."""
         assert self.learned is not None
-        table = self.learned["words"]
-        if not len(table):
-            return np.full(len(words), -1)
+        at = np.full(len(which), -1)
+        rows = np.flatnonzero(self.learned["gathered"][which])
+        if not len(rows):
+            return at
+        table, words = self.learned["words"], words_of(draw, rows)
         if table.shape[1] != words.shape[1]:
             raise ValueError("the step learned from events with other ids; learn again")
-        at = positions(table, words)
-        lost = np.flatnonzero((at < 0) & self.learned["gathered"][which])
+        at[rows] = positions(table, words)
+        lost = rows[at[rows] < 0]
         if len(lost):
             raise ValueError(
                 f"{len(lost)} rows, the first of stratum {str(self.learned['strata'][which[lost[0]]])!r}, were not there "
                 "while learning, so that nobody knows what to make of them: learn from all the data again"
             )
-        found: NDArray[np.int64] = at
-        return found
+        return at
 
     def _shared(
-        self, quotas: Quotas, events: ak.Array, which: NDArray[np.int64], bits: NDArray[np.uint64],
-        times: NDArray[np.int64], source: NDArray[np.int64], nth: NDArray[np.int64],
+        self, quotas: Quotas, events: ak.Array, which: NDArray[np.int64], draw: Draw, times: NDArray[np.int64],
+        source: NDArray[np.int64], nth: NDArray[np.int32],
     ) -> NDArray[np.float64]:  # fmt: skip
         """train_weight of each row, divided between it and the rows made of it."""
         if not quotas.groups.train:
             return np.ones(len(source))
-        share, rest = np.divmod(quotas.rescaled(events, which, bits)[-1], times)
+        share, rest = np.divmod(quotas.rescaled(events, which, draw.bits(STREAM))[-1], times)
         return train_weights(share[source] + (nth < rest[source]))
-
-    def _other(self, draw: Draw, other: NDArray[np.int64], share: NDArray[np.float64]) -> Other:
-        assert self.learned is not None
-        table = self.learned["words"]
-        words = table[np.maximum(other, 0)] if len(table) else np.zeros((len(other), len(draw.ids) + 2), np.uint64)
-        ids = {name: words[:, 1 + i] for i, name in enumerate(draw.ids)}
-        return Other(ids, words[:, 0], words[:, -1].astype(np.int64), share)

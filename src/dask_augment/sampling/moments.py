@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
-from dask_augment.sampling.census import ByGroup, Groups, Ints, exact_sums
+from dask_augment.kernels.grouping import exact_sums
+from dask_augment.sampling.census import ByGroup, Groups, Ints
 
 _HALF = 26
+
+
+def exact_squares(units: NDArray[np.int64], which: NDArray[np.int64], groups: int, times: Any = 1) -> list[int]:
+    """The sum of each group's squares, each taken ``times`` (0 <= units, units * times < 2**53), as Python's integers."""
+    # A square has up to 106 bits: (2**26 a + b)**2, term by term.
+    a, b = units >> _HALF, units & ((1 << _HALF) - 1)
+    terms: list[NDArray[np.int64]] = [a * a * times, a * b * times, b * b * times]
+    parts = [exact_sums(term, which, groups) for term in terms]
+    return [(high << 2 * _HALF) + (middle << _HALF + 1) + low for high, middle, low in zip(*parts, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,11 +46,8 @@ class Moments(Measure[ByGroup[Ints]]):
         exponents = np.array([self.exponents[key.stratum] for key in keys], np.int64).reshape(len(keys), -1)
         sums: list[list[int]] = [[] for _ in keys]
         for units in self.groups.units(events, which, exponents):
-            # A square has up to 104 bits: (2**26 a + b)**2, term by term.
-            a, b = units >> _HALF, units & ((1 << _HALF) - 1)
             first = exact_sums(units, which, len(keys))
-            parts = [exact_sums(term, which, len(keys)) for term in (a * a, a * b, b * b)]
+            second = exact_squares(units, which, len(keys))
             for g, found in enumerate(sums):
-                high, middle, low = (part[g] for part in parts)
-                found += [first[g], (high << 2 * _HALF) + (middle << _HALF + 1) + low]
+                found += [first[g], second[g]]
         return ByGroup({key: Ints(tuple(found)) for key, found in zip(keys, sums, strict=True)})

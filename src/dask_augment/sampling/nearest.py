@@ -77,11 +77,12 @@ class Nearest(Measure[Ranked]):
         assert draw is not None
         labels, which = self.strata.codes(events)
         area = np.array([self.areas.get(label, -1) for label in labels], np.int64)[which]
-        words = words_of(draw)
+        rows = np.flatnonzero(area >= 0)
+        words = words_of(draw, rows)
         order = in_order(words)
-        order = order[area[order] >= 0]
-        words, area = words[order], area[order]
-        columns = [values[order] for values in measured(events, self.features)]
+        words, there = words[order], rows[order]
+        area = area[there]
+        columns = measured(events, self.features, there)
         points = np.stack(columns, axis=1).astype(np.float64) / np.array(self.scales)
         found = Ranked(
             self.k, np.zeros(0, np.int64), np.zeros(0), np.zeros((0, words.shape[1]), np.uint64), np.zeros(0, np.bool_)

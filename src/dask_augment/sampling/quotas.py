@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.kernels.allocation import rescaled
+from dask_augment.kernels.grouping import exact_sums, within
 from dask_augment.learned import Learned
 from dask_augment.sampling.census import (
     STREAM,
@@ -33,10 +34,9 @@ from dask_augment.sampling.census import (
     Key,
     Slice,
     Window,
-    exact_sums,
     unit_exponent,
 )
-from dask_augment.strata import MOST, too_many, unknown_stratum
+from dask_augment.strata import MOST, renumbered, too_many, unknown_stratum
 
 POLICIES = ("conserve", "balance", "unit")
 """What train_weight can be: its sum in each stratum as before, the same in all strata, or 1 for every row."""
@@ -185,12 +185,12 @@ class Quotas:
                 known = {known.stratum for known in self._index}
                 detail = f" with weights of sign {key.signs!r}" if key.stratum in known else ""
                 raise unknown_stratum(key.stratum, known, detail)
-        return np.array([self._index[key] for key in keys], np.int64)[which]
+        return renumbered(np.array([self._index[key] for key in keys], np.int64), which)
 
     def taken(self, bits: NDArray[np.uint64], which: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each row is within the quota of its group."""
-        within: NDArray[np.bool_] = bits <= self.arrays["threshold"][which]
-        return within & (self.arrays["quota"][which] > 0)
+        taken: NDArray[np.bool_] = within(which, bits, self.arrays["threshold"], self.arrays["quota"] > 0)
+        return taken
 
     def rescaled(self, events: ak.Array, which: NDArray[np.int64], bits: NDArray[np.uint64]) -> NDArray[np.int64]:
         """All weights of the rows taken, as integers that add up to what the group is to have: int64 (U, n)."""

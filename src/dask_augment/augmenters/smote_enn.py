@@ -1,0 +1,67 @@
+"""Make events between neighbours, then drop those that lie among another class (SMOTE-ENN)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dask_augment.augmenters.edited_nearest_neighbours import EditedNearestNeighbours
+from dask_augment.augmenters.smote import Smote
+from dask_augment.contract import Augmenter
+from dask_augment.sampling.compounds import AfterSmote
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SmoteEnn(AfterSmote):
+    r"""Make events between neighbours in small classes, then drop those of any class that lie among another one.
+
+    ``smote``, then ``edited_nearest_neighbours`` of all classes, for which rows that were made are neighbours as good as
+    the others: a row stays if all of its n nearest rows of the stratum are of its own class (``kind_sel="all"``), or if
+    its class is the most frequent among them (``"mode"``). Classes are far apart then, and no longer of one size. That
+    is not what was there: it is for training alone. Numbers, neighbours and sums of weights are exact, those of the
+    whole data set.
+
+    Parameters
+    ----------
+    features
+        Columns to interpolate and to take distances between: one float32 or float64 for each event.
+    label
+        Column of the classes: integers or strings.
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: classes are balanced, and
+        neighbours are sought, within each.
+    sampling_strategy
+        Rows that classes have before any is dropped, as in ``smote``: ``"auto"`` (as many as the largest),
+        ``"minority"``, ``"not minority"``, ``"not majority"``, ``"all"``, a ratio, or ``{stratum: events}``.
+    k_neighbors
+        Neighbours of each event that rows are made with.
+    n_neighbors, kind_sel
+        Neighbours that decide which rows stay, and how: ``"all"`` or ``"mode"``.
+    scale
+        Units of the features: ``"std"``, their standard deviations over all training events (for the second step, with
+        the rows that were made); None, as they are; or one number for each.
+    distinct
+        Leave out neighbours at distance 0, between which there are only copies.
+    allocation
+        ``"even"`` or ``"iid"``: who the sources of made rows are, as in ``smote``.
+    weights
+        Physics weights (float64): both parents have the same signs, made rows have 0, and what is dropped weighs on the
+        rest of its class. ``()``: there are no weights.
+    train_weight
+        ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``smote``, in both steps.
+    carry
+        None: the result has features, strata, ids, weights, split and provenance. ``"parent"``: all columns, of made
+        rows those of their parent.
+
+    Columns out: features, the weights, ``train_weight`` float64, and those that ``smote`` writes about made rows. At
+    most a million rows of a class of a stratum, made ones too. In accounts it is two steps, ``smote_enn.smote`` and
+    ``smote_enn.edited_nearest_neighbours``.
+
+    Source: Batista, Prati and Monard, SIGKDD Explorations 6 (2004) 20.
+    """
+
+    n_neighbors: int = 3
+    kind_sel: str = "all"
+
+    def steps(self) -> tuple[Augmenter, ...]:
+        """SMOTE, and edited nearest neighbours of all classes."""
+        return self.of(Smote), self.of(EditedNearestNeighbours, sampling_strategy="all")

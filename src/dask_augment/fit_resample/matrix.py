@@ -1,0 +1,199 @@
+"""A matrix in memory, resampled a slice of rows at a time: rows are taken as they stand, columns only where they are used.
+
+The steps are those that every frame runs. What a frame adds for a data set, weights of physics and the lineage of made
+rows, has no place in a matrix and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from awkward.contents import Content, IndexedArray, NumpyArray, RecordArray
+from numpy.typing import NDArray
+
+from dask_augment.contract import KINDS, Augmenter, Compound, Learner, Measure, Output
+from dask_augment.draw import composed
+from dask_augment.fit_resample.tables import CLASS, ROW, check_lengths, classes
+from dask_augment.frames import learned, total
+from dask_augment.frames.acting import output_of
+from dask_augment.frames.planning import promised, refuse
+from dask_augment.frames.stage import Stage
+from dask_augment.frames.steps import Setting, Step, labelled
+from dask_augment.kernels.matrices import columns_of, interpolated_rows
+from dask_augment.sampling.census import TRAIN_WEIGHT
+
+_VALUES = ""
+"""Stands for the matrix where columns are told apart by their names."""
+SLICE = 2**16
+"""Rows that are looked at together: what is computed of them stays in the cache."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows of numbers, and what is known of each beside them."""
+
+    values: NDArray[Any]
+    """(n, d)."""
+    columns: Sequence[str]
+    """Names of the d columns."""
+    beside: Mapping[str, NDArray[Any]]
+    """Other columns by name (n,); without ``row``, rows are counted from 0."""
+    texts: Mapping[str, Sequence[str]]
+    """The texts that codes in a column stand for, where it holds texts."""
+
+    @classmethod
+    def of(cls, values: NDArray[Any], y: Any, sample_weight: Any) -> Matrix:
+        """The rows of X, with their classes and positions."""
+        check_lengths(len(values), y, sample_weight)
+        found, texts = classes(y), {}
+        if found.dtype == object:
+            names, found = np.unique(found, return_inverse=True)
+            texts[CLASS] = names.tolist()
+        beside = {CLASS: found}
+        if sample_weight is not None:
+            beside[TRAIN_WEIGHT] = np.asarray(sample_weight, np.float64)
+        return cls(values, [f"x{number}" for number in range(values.shape[1])], beside, texts)
+
+    def slices(self) -> list[slice]:
+        """All rows, a slice at a time; one slice at least."""
+        return [slice(start, start + SLICE) for start in range(0, max(len(self.values), 1), SLICE)]
+
+    def events(self, rows: slice, names: Collection[str], unread: Collection[str] = ()) -> ak.Array:
+        """These rows with the columns of these names, and all that stands beside; ``unread``: the type is all that counts."""
+        wanted = [number for number, name in enumerate(self.columns) if name in names]
+        columns = columns_of(self.values[rows], np.array(wanted, np.int64))
+        contents: dict[str, Content] = {
+            self.columns[number]: NumpyArray(column) for number, column in zip(wanted, columns, strict=True)
+        }
+        for name in set(self.columns) & set(unread):
+            contents[name] = NumpyArray(self.values[rows, self.columns.index(name)])
+        for name in {**self.beside, ROW: None}:
+            contents[name] = self._content(name, self.column(name, rows))
+        return ak.Array(RecordArray(list(contents.values()), list(contents), length=len(self.values[rows])))
+
+    def column(self, name: str, rows: slice) -> NDArray[Any]:
+        """Of these rows, a column that stands beside, or which rows they are."""
+        if name not in self.beside and name == ROW:
+            return np.arange(*rows.indices(len(self.values)))
+        return self.beside[name][rows]
+
+    def _content(self, name: str, values: NDArray[Any]) -> Content:
+        if name not in self.texts:
+            return NumpyArray(values)
+        texts = ak.to_layout(list(self.texts[name]))
+        return IndexedArray(ak.index.Index64(values), texts, parameters={"__array__": "categorical"})
+
+    def resampled(self, augmenter: Augmenter, setting: Setting) -> tuple[Augmenter, Matrix]:
+        """The augmenter with what it learned, and the rows that it leaves or makes."""
+        rows, steps = self, labelled([augmenter])
+        taught: list[Augmenter] = []
+        for step in steps:
+            if isinstance(step.augmenter, Learner):
+                # The position of a row stands once.
+                learner = learned(step, Stage((), setting), rows._ask, check_ids=not taught and setting.ids != (ROW,))
+                step = replace(step, augmenter=learner)
+            taught.append(step.augmenter)
+            rows = rows._after(step, setting, last=len(taught) == len(steps))
+        if isinstance(augmenter, Compound):
+            return replace(augmenter, learned=tuple(getattr(part, "learned", None) for part in taught)), rows
+        return taught[0], rows
+
+    def _ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
+        names = measure.uses() | set(stage.setting.ids)
+        return total(stage.measure(self.events(rows, names), measure, label) for rows in self.slices())
+
+    def _after(self, step: Step, setting: Setting, *, last: bool) -> Matrix:
+        """The rows after a step; ``last``: no other one needs copies to be told apart."""
+        room: dict[str, _Room] = {}
+        for rows in self.slices():
+            between = step.augmenter.between()
+            events = self.events(rows, step.augmenter.uses() - between | set(setting.ids), between)
+            refuse(step, events, setting)
+            output = output_of(step, events, promised(step, events, setting), setting)
+            source = np.arange(len(events)) if output.source is None else output.source
+            beside = self._beside(step, rows, source, output, last)
+            if not room:
+                share = len(source) / max(len(events), 1)
+                room = {name: _Room(values, share * len(self.values)) for name, values in beside.items()}
+                room[_VALUES] = _Room(self.values, share * len(self.values))
+            self._fill(room[_VALUES].next(len(source)), rows, source, output)
+            for name, values in beside.items():
+                room[name].put(values)
+        filled = {name: found.filled() for name, found in room.items()}
+        return replace(self, values=filled.pop(_VALUES), beside=filled)
+
+    def _fill(self, taken: NDArray[Any], rows: slice, source: NDArray[np.int64], output: Output) -> None:
+        """The rows of X that a step leaves or makes of a slice."""
+        values, other = self.values[rows], output.other
+        if other is None:
+            np.take(values, source, axis=0, out=taken, mode="clip")  # "raise" would take them to another place first
+        else:
+            table = np.zeros((len(other.dataset), len(self.columns)), self.values.dtype)
+            for name, column in other.columns.items():
+                table[:, self.columns.index(name)] = column
+            interpolated_rows(values, table, source, other.row, other.share, taken)
+            for name in set(self.columns) - set(other.columns):
+                taken[:, self.columns.index(name)] = values[source, self.columns.index(name)]
+        for name in set(self.columns) & set(output.columns):
+            taken[:, self.columns.index(name)] = np.asarray(output.columns[name].data)
+
+    def _beside(
+        self, step: Step, rows: slice, source: NDArray[np.int64], output: Output, last: bool
+    ) -> dict[str, NDArray[Any]]:
+        """What stands beside these rows; of the last step, which rows they are and what they weigh."""
+        names = {*self.beside, ROW} if not last else {ROW, *({TRAIN_WEIGHT} & self.beside.keys())}
+        beside = {name: self.column(name, rows)[source] for name in names & self.beside.keys()}
+        if ROW not in beside:
+            beside[ROW] = rows.start + source
+        beside |= {n: np.asarray(content.data) for n, content in output.columns.items() if n not in self.columns}
+        if step.augmenter.makes and not last:
+            nth = np.zeros(len(source), np.int64) if output.nth is None else output.nth
+            copies = beside.get("augment_copy", np.zeros(len(source), np.int64))
+            kinds = beside.get("augment_kind", np.zeros(len(source), np.int8))
+            beside["augment_copy"] = composed(copies, step.label, nth)
+            beside["augment_kind"] = np.where(nth > 0, np.int8(KINDS[step.augmenter.makes]), kinds)
+        return beside
+
+
+class _Room:
+    """Where rows are put, one slice after the other, that never stand twice in memory."""
+
+    def __init__(self, like: NDArray[Any], rows: float) -> None:
+        """For about so many rows: memory that is not written to takes no room."""
+        self._values = np.empty((int(rows * 9 / 8), *like.shape[1:]), like.dtype)
+        self._end = 0
+        self._one: NDArray[Any] | None = None
+
+    def next(self, rows: int) -> NDArray[Any]:
+        """The next so many rows."""
+        start, self._end = self._end, self._end + rows
+        if self._end > len(self._values):
+            self._resize()
+        return self._values[start : self._end]
+
+    def put(self, values: NDArray[Any]) -> None:
+        """The next rows; while all have one value, as weights often do, they take no room."""
+        if self._one is None and not self._end and len(values):
+            self._one = values[:1].copy()
+        if self._one is not None and np.all(values == self._one):
+            self._end += len(values)
+            return
+        if self._one is not None:
+            before, self._end = self._end, 0
+            self.next(before)[:] = self._one
+            self._one = None
+        self.next(len(values))[:] = values
+
+    def filled(self) -> NDArray[Any]:
+        """All of them."""
+        if self._one is not None:
+            return np.broadcast_to(self._one, self._end)
+        self._resize()
+        return self._values
+
+    def _resize(self) -> None:
+        self._values.resize((self._end, *self._values.shape[1:]), refcheck=False)

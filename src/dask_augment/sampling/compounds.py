@@ -1,0 +1,40 @@
+"""What compounds share that make events by SMOTE and then drop some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from dask_augment.contract import Compound
+from dask_augment.sampling.strategy import Strategy
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AfterSmote(Compound):
+    """Base of compounds whose first step is SMOTE; options that its steps share stand here."""
+
+    keeps_rows: ClassVar[bool] = False
+    makes: ClassVar[str] = "interpolated"
+    keyed: ClassVar[bool] = True
+    use: ClassVar[str] = "training"
+
+    strata: Any = ()
+    label: str = "label"
+    features: Sequence[str] = ()
+    sampling_strategy: Strategy = "auto"
+    k_neighbors: int = 5
+    scale: Any = "std"
+    distinct: bool = False
+    allocation: str = "even"
+    weights: Sequence[str] = ("weight",)
+    train_weight: str = "conserve"
+    carry: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        first = self.steps()[0]
+        for field in fields(first):
+            # As the step writes them: lists and tuples, names and strata are one configuration.
+            if field.name != "learned":
+                object.__setattr__(self, field.name, getattr(first, field.name))
