@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-HEAVY = ["coffea", "dask.dataframe", "dask_awkward", "matplotlib", "pandas", "sklearn", "torch"]
+HEAVY = ["coffea", "dask.dataframe", "dask_awkward", "faiss", "matplotlib", "pandas", "sklearn", "torch"]
 
 
 def loaded_by(statement: str) -> list[str]:

@@ -38,7 +38,7 @@ class Other(NamedTuple):
     """The words of their data sets (m,), :func:`dask_augment.identity.file_word` of the name."""
     copy: NDArray[np.int64]
     """Their copy numbers (m,)."""
-    row: NDArray[np.int64]
+    row: NDArray[np.integer[Any]]
     """Which of the m each output row has (n_out,); what stands at rows that are not made does not count."""
     share: NDArray[np.float64]
     """How far the row lies on the way from the source row to it (n_out,): 0 at the source row, 1 there."""
@@ -106,7 +106,7 @@ class Augmenter(ABC):
 
     @abstractmethod
     def uses(self) -> frozenset[str]:
-        """Columns that ``apply`` reads, by their dotted names: ``{"Jet.pt", "weight"}``."""
+        """Columns that the step needs, also to learn, by their dotted names: ``{"Jet.pt", "weight"}``."""
 
     @abstractmethod
     def produces(self) -> Mapping[str, str | None]:
@@ -131,9 +131,13 @@ class Augmenter(ABC):
     def between(self) -> frozenset[str]:
         """Of a step that interpolates, the columns that lie between those of two rows, x + share (y - x), in made rows.
 
-        The frame computes them: ``apply`` does not get them, and gives those of second parents as ``Output.other``.
+        The frame computes them, and ``apply`` gives those of second parents as ``Output.other``.
         """
         return frozenset()
+
+    def sees(self) -> frozenset[str]:
+        """The columns among ``uses`` that ``apply`` gets."""
+        return self.uses()
 
     def resources(self) -> Mapping[str, float]:
         """What a worker must have free to run ``apply`` on one partition: ``{"GPU": 1}``."""
@@ -143,7 +147,7 @@ class Augmenter(ABC):
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         """Augment one slice of events.
 
-        ``events`` holds ``uses`` and no more, nested (``events.Jet.pt``), is never empty and never changed in place.
+        ``events`` holds what it ``sees`` and no more, nested (``events.Jet.pt``), is never empty and never changed in place.
         The result may not depend on how the events were sliced.
         """
 

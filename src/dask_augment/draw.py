@@ -127,7 +127,7 @@ class Draw:
         """Integers in [0, high); ``high`` is a number or one number for each row (each object with ``counts``)."""
         words = self.bits(stream, counts=counts, size=size)
         bounds = np.asarray(high, np.int64)
-        if np.any(bounds < 1):
+        if bounds.min(initial=1) < 1:
             raise ValueError(f"high must be at least 1, got {int(bounds.min())}")
         if size is not None and bounds.ndim == 1:
             bounds = bounds[:, None]

@@ -188,9 +188,13 @@ def _coded(events: ak.Array, entry: str | Bins) -> tuple[list[str], NDArray[np.i
     content = plain(lookup(events.layout, column))
     if isinstance(entry, str) and _is_text(content):
         coded = content if content.is_indexed else ak.str.to_categorical(ak.Array(content)).layout
-        texts = [str(text).replace("%", "%25").replace("|", "%7C") for text in ak.to_list(coded.content)]
-        found, which = distinct(np.asarray(coded.index.data))
-        return [f"{column}={texts[code]}" for code in found], which
+        texts = [
+            str(text).replace("%", "%25").replace("|", "%7C").replace("\0", "%00") for text in ak.to_list(coded.content)
+        ]
+        names = sorted(set(texts))
+        place = np.array([names.index(text) for text in texts], np.int64)
+        found, which = distinct(place[np.asarray(coded.index.data)])
+        return [f"{column}={names[code]}" for code in found], which
     if not content.is_numpy or content.data.ndim != 1:
         raise TypeError(
             f"column {column!r} cannot divide events into strata: it has type {content.form.type}, not one "

@@ -314,7 +314,7 @@ def test_errors_of_events() -> None:
 def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dask_augment.sampling.gathering.MOST_ROWS", 100)
     with pytest.raises(
-        ValueError, match=r"stratum 'label=1' has \d+ rows, and neighbours are sought among 100 at most"
+        ValueError, match=r"stratum 'label=1' has \d+ rows, and neighbours are sought exactly among 100 at most"
     ):
         taught(smote(), [classes()])
 
@@ -338,3 +338,19 @@ def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_errors_of_options(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises((ValueError, TypeError), match=sentence):
         smote(**options)
+
+
+@pytest.mark.parametrize("kind", [da.Smote, da.Adasyn, da.BorderlineSmote])
+def test_a_feature_may_be_a_stratum_in_bins(kind: Any) -> None:
+    """Classes are balanced in each bin of the sources, and what is made may lie in another."""
+    events = classes(fractions=(0.8, 0.2))
+    step = kind(strata=[da.Bins("x", [-99, 0.5, 99])], label="label", features=FEATURES, scale=None)
+    result = applied(taught(step, [events]), divided(events, 3))
+    base, other = parents(result, events)
+    points, share = matrix(events), column(made(result), "augment_share")[:, None]
+    between = points[base] + share * (points[other] - points[base])
+    assert np.allclose(matrix(made(result)), between, rtol=1e-6)
+    inside = points[:, 0] < 0.5
+    for rows in (inside, ~inside):
+        few, many = np.bincount(column(events, "label")[rows])[::-1]
+        assert np.sum(rows[base]) == many - few

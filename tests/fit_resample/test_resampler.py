@@ -179,7 +179,8 @@ def test_slices_of_a_matrix_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     for method, options in METHODS.items():
         results = []
         for rows in (1000, 7):
-            monkeypatch.setattr(matrix, "SLICE", rows)
+            monkeypatch.setattr(matrix, "ASKED", rows)
+            monkeypatch.setattr(matrix, "ACTED_ON", rows - 3)
             resampler = da.Resampler(method, **options)
             results.append([*resampler.fit_resample(X, Y, sample_weight=weight), resampler.sample_weight_])
         assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))

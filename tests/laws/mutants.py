@@ -56,6 +56,16 @@ class AsksUndeclared(Centre):
         return UndeclaredMeasure()
 
 
+class AsksForMore(Centre):
+    """Its question is about a column that a plan would not have read."""
+
+    def uses(self) -> frozenset[str]:
+        return frozenset()
+
+    def sees(self) -> frozenset[str]:
+        return frozenset({"MET.pt"})
+
+
 class ChangesInput(Feature):
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         pt = met_pt(events)
@@ -246,6 +256,7 @@ MUTANTS = [
     Mutant("reads_what_it_declares", "does not name.*phi", UndeclaredColumn()),
     Mutant("reads_what_it_declares", "without keyed = True", UndeclaredDraw()),
     Mutant("reads_what_it_declares", "UndeclaredMeasure.measure.*does not name.*label", AsksUndeclared()),
+    Mutant("reads_what_it_declares", r"Mean asks about \['MET.pt'\]", AsksForMore()),
     Mutant("leaves_its_input_alone", "apply changed the events", ChangesInput()),
     Mutant("leaves_its_input_alone", "changed the ids", ChangesIds()),
     Mutant("leaves_its_input_alone", "MeasuresInPlace.measure changed", LearnsInPlace()),

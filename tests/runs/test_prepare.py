@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import dask_augment as da
+import whole_toys
 from dask_augment.dataset.job import RunFailed
 from dask_augment.plan import PlanError
 from dask_augment.runs import reader
@@ -218,3 +220,22 @@ def test_fault_of_the_reader_is_no_bad_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(reader, "made_columns", wrong)
     with pytest.raises(RunFailed, match="TypeError: a fault of ours"):
         run(plan(write(tmp_path / "a.root"), write(tmp_path / "b.root", 12)), tmp_path / "out", max_bad_files=1)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        da.TomekLinks(label="label", features=["MET.pt", "MET.phi"]),
+        da.EditedNearestNeighbours(label="label", features=["MET.pt"], kind_sel="mode"),
+        da.Undersample(strata=["label"], allocation="neyman", variable="MET.pt", size=60),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_what_is_only_learned_from_is_read_too(step: Any, tmp_path: Path) -> None:
+    """Columns that nothing but a question needs are read, and not written."""
+    plan = whole_toys.plan(
+        whole_toys.fileset(tmp_path / "in", 400), (da.Split(train=0.7), da.Define(label="nJet > 5"), step), keep=("label",)
+    )  # fmt: skip
+    result = run(plan, tmp_path / "out")
+    assert 0 < result.rows < 400
+    assert "MET_pt" not in whole_toys.table(tmp_path / "out").column_names

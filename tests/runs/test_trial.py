@@ -29,7 +29,7 @@ def undeclared(events: ak.Array) -> Any:
     ("steps", "message"),
     [
         ([wrong_type], "'wrong_type' promised 'x' as float32 and returned float64"),
-        ([undeclared], r"in step 'undeclared', which sees the columns that it uses: \['MET.pt'\]"),
+        ([undeclared], r"in step 'undeclared', which sees the columns \['MET.pt'\]"),
         ([da.Select("Jet.pt > 30")], "the condition of Select must have one value for each event"),
         ([da.Undersample(strata=["MET.pt"])], "'MET.pt'"),
         ([wrong_type, da.Undersample(strata=["run"])], "'wrong_type' promised 'x'"),

@@ -315,3 +315,10 @@ def test_exact_squares(rows: list[tuple[int, int]]) -> None:
     assert exact_squares(thirds, which, 3, np.full(len(rows), 3)) == [
         3 * sum((unit // 3) ** 2 for unit, group in rows if group == g) for g in range(3)
     ]
+
+
+def test_exact_squares_of_many_alike() -> None:
+    """One row in many pieces: the square of a piece, as often as there are, is beyond int64."""
+    units, times = 2**26 - 1, 2**26
+    found = exact_squares(np.array([units]), np.zeros(1, np.int64), 1, np.array([times]))
+    assert found == [units**2 * times]

@@ -66,7 +66,7 @@ def test_errors_tell_what_to_do() -> None:
     with pytest.raises(ValueError, match=r"there is but one: \['a'\]"):
         targets({"a": 4}, "auto", "under")
     assert targets({"a": 4}, {"a": 2}, "under") == {"a": 2}
-    with pytest.raises(ValueError, match="not there; there is \\['label=1'"):
+    with pytest.raises(ValueError, match="not there; the nearest are \\['label=1'"):
         targets({"label=1": 4, "x": 1}, {"label=2": 2}, "under")
     with pytest.raises(ValueError, match="number of rows"):
         targets({"a": 4}, {"a": 2.5}, "under")  # type: ignore[dict-item]

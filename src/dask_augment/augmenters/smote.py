@@ -14,6 +14,7 @@ from dask_augment.sampling.interpolating import Around, Interpolator
 from dask_augment.sampling.sharing import at_random, evenly
 
 _ALLOCATIONS = {"even": evenly, "iid": at_random}
+_NEIGHBORS = ("exact", "approximate")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,6 +48,10 @@ class Smote(Interpolator):
         ``"not majority"``, ``"all"``, for two classes the ratio small / large, or ``{stratum: events}``.
     k_neighbors
         Neighbours of each event that are drawn from.
+    neighbors
+        ``"exact"``, or ``"approximate"``: an index of faiss (``pip install 'dask-augment[faiss]'``) that misses some of
+        them, for strata of up to ten million rows. They depend on faiss's version and the CPU then, as little as ever on
+        partitions, workers or the order of rows. Below 2000 different points the search is exact all the same.
     scale
         Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
         number for each.
@@ -68,17 +73,25 @@ class Smote(Interpolator):
 
     Columns out: features, ``train_weight`` float64; augment_kind 2 of made rows, and both parents: the ids of the first
     are those of the row, with ``augment_base_copy``; ``augment_other_run`` and so on are those of the second,
-    ``augment_share`` is :math:`\lambda`. Each row is followed by those made of it. At most a million rows of a stratum.
+    ``augment_share`` is :math:`\lambda`. Each row is followed by those made of it. At most a million rows of a
+    stratum, or ten with ``neighbors="approximate"``.
 
     Source: Chawla et al., J. Artif. Intell. Res. 16 (2002) 321, arXiv:1106.1813.
     """
 
     allocation: str = "even"
+    neighbors: str = "exact"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.allocation not in _ALLOCATIONS:
             raise ValueError(f"allocation must be one of {list(_ALLOCATIONS)}, got {self.allocation!r}")
+        if self.neighbors not in _NEIGHBORS:
+            raise ValueError(f"neighbors must be one of {list(_NEIGHBORS)}, got {self.neighbors!r}")
+
+    @property
+    def _approximate(self) -> bool:
+        return self.neighbors == "approximate"
 
     def children(self, more: Mapping[str, int], around: Around) -> Generator[Measure[Any], Any, NDArray[np.int64]]:
         """As many of each row, or of rows at random; no question is needed."""

@@ -34,6 +34,9 @@ class SmoteEnn(AfterSmote):
         ``"minority"``, ``"not minority"``, ``"not majority"``, ``"all"``, a ratio, or ``{stratum: events}``.
     k_neighbors
         Neighbours of each event that rows are made with.
+    neighbors
+        ``"exact"``, or ``"approximate"`` for the neighbours that rows are made with, as in ``smote``; those that decide
+        which rows stay are exact.
     n_neighbors, kind_sel
         Neighbours that decide which rows stay, and how: ``"all"`` or ``"mode"``.
     scale

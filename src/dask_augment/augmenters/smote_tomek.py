@@ -32,6 +32,8 @@ class SmoteTomek(AfterSmote):
         ``"minority"``, ``"not minority"``, ``"not majority"``, ``"all"``, a ratio, or ``{stratum: events}``.
     k_neighbors
         Neighbours of each event that rows are made with.
+    neighbors
+        ``"exact"``, or ``"approximate"`` for the neighbours that rows are made with, as in ``smote``; links are exact.
     scale
         Units of the features: ``"std"``, their standard deviations over all training events (for the second step, with
         the rows that were made); None, as they are; or one number for each.

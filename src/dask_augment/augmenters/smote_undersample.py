@@ -38,6 +38,8 @@ class SmoteUndersample(AfterSmote):
         ``{stratum: events}``, ...
     k_neighbors
         Neighbours of each event that rows are made with.
+    neighbors
+        ``"exact"``, or ``"approximate"`` for the neighbours that rows are made with, as in ``smote``.
     scale
         Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
         number for each.

@@ -111,7 +111,11 @@ class Undersample(Resampling):
                 raise ValueError(f"{name} must be a number of events, 0 or more, got {value!r}")
 
     def uses(self) -> frozenset[str]:
-        """Strata, weights, and train_weight unless it becomes 1."""
+        """Strata, weights, the variable, and train_weight unless it becomes 1."""
+        return self._groups.uses() | ({self.variable} if self.variable else set())
+
+    def sees(self) -> frozenset[str]:
+        """All but the variable."""
         return self._groups.uses()
 
     def produces(self) -> Mapping[str, str | None]:

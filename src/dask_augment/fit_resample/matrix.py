@@ -20,6 +20,7 @@ from dask_augment.draw import composed
 from dask_augment.fit_resample.tables import CLASS, ROW, check_lengths, classes
 from dask_augment.frames import learned, total
 from dask_augment.frames.acting import output_of
+from dask_augment.frames.given import draw_of
 from dask_augment.frames.planning import promised, refuse
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, Step, labelled
@@ -28,8 +29,8 @@ from dask_augment.sampling.census import TRAIN_WEIGHT
 
 _VALUES = ""
 """Stands for the matrix where columns are told apart by their names."""
-SLICE = 2**16
-"""Rows that are looked at together: what is computed of them stays in the cache."""
+ASKED, ACTED_ON = 2**17, 3 * 2**14
+"""Rows that are asked, and acted on, together: fewer where more is computed of each, which stays in the cache so."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +54,22 @@ class Matrix:
         if found.dtype == object:
             names, found = np.unique(found, return_inverse=True)
             texts[CLASS] = names.tolist()
-        beside = {CLASS: found}
-        if sample_weight is not None:
-            beside[TRAIN_WEIGHT] = np.asarray(sample_weight, np.float64)
+        weight = np.broadcast_to(1.0, len(values)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        beside = {CLASS: found, TRAIN_WEIGHT: weight}
         return cls(values, [f"x{number}" for number in range(values.shape[1])], beside, texts)
 
-    def slices(self) -> list[slice]:
-        """All rows, a slice at a time; one slice at least."""
-        return [slice(start, start + SLICE) for start in range(0, max(len(self.values), 1), SLICE)]
+    def slices(self, size: int) -> list[slice]:
+        """All rows, so many at a time; one slice at least."""
+        return [slice(start, start + size) for start in range(0, max(len(self.values), 1), size)]
 
-    def events(self, rows: slice, names: Collection[str], unread: Collection[str] = ()) -> ak.Array:
-        """These rows with the columns of these names, and all that stands beside; ``unread``: the type is all that counts."""
+    def events(self, rows: slice, names: Collection[str] = (), strided: Collection[str] = ()) -> ak.Array:
+        """These rows with the columns of these names, and all that stands beside; ``strided`` ones as they stand."""
         wanted = [number for number, name in enumerate(self.columns) if name in names]
         columns = columns_of(self.values[rows], np.array(wanted, np.int64))
         contents: dict[str, Content] = {
             self.columns[number]: NumpyArray(column) for number, column in zip(wanted, columns, strict=True)
         }
-        for name in set(self.columns) & set(unread):
+        for name in set(self.columns) & set(strided):
             contents[name] = NumpyArray(self.values[rows, self.columns.index(name)])
         for name in {**self.beside, ROW: None}:
             contents[name] = self._content(name, self.column(name, rows))
@@ -103,17 +103,25 @@ class Matrix:
         return taught[0], rows
 
     def _ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
-        names = measure.uses() | set(stage.setting.ids)
-        return total(stage.measure(self.events(rows, names), measure, label) for rows in self.slices())
+        return total(self._answer(stage.setting, measure, label, rows) for rows in self.slices(ASKED))
+
+    def _answer(self, setting: Setting, measure: Measure[Any], label: str, rows: slice) -> Any:
+        # Columns are handed over as they stand: a question may be about few of the rows.
+        events = self.events(rows, strided=measure.uses() | set(setting.ids))
+        if not len(events):
+            return None
+        draw = draw_of(label, events, setting) if measure.keyed else None
+        return measure.measure(events, draw)
 
     def _after(self, step: Step, setting: Setting, *, last: bool) -> Matrix:
         """The rows after a step; ``last``: no other one needs copies to be told apart."""
         room: dict[str, _Room] = {}
-        for rows in self.slices():
-            between = step.augmenter.between()
-            events = self.events(rows, step.augmenter.uses() - between | set(setting.ids), between)
-            refuse(step, events, setting)
-            output = output_of(step, events, promised(step, events, setting), setting)
+        some = self.events(slice(0, 1), strided=step.augmenter.uses() | set(setting.ids))
+        refuse(step, some, setting)
+        types = promised(step, some, setting)
+        for rows in self.slices(ACTED_ON):
+            events = self.events(rows, step.augmenter.sees() | set(setting.ids))
+            output = output_of(step, events, types, setting)
             source = np.arange(len(events)) if output.source is None else output.source
             beside = self._beside(step, rows, source, output, last)
             if not room:
@@ -145,8 +153,9 @@ class Matrix:
         self, step: Step, rows: slice, source: NDArray[np.int64], output: Output, last: bool
     ) -> dict[str, NDArray[Any]]:
         """What stands beside these rows; of the last step, which rows they are and what they weigh."""
-        names = {*self.beside, ROW} if not last else {ROW, *({TRAIN_WEIGHT} & self.beside.keys())}
-        beside = {name: self.column(name, rows)[source] for name in names & self.beside.keys()}
+        names = {TRAIN_WEIGHT, ROW} & self.beside.keys() if last else self.beside.keys()
+        names -= output.columns.keys()
+        beside = {name: self.column(name, rows)[source] for name in names}
         if ROW not in beside:
             beside[ROW] = rows.start + source
         beside |= {n: np.asarray(content.data) for n, content in output.columns.items() if n not in self.columns}

@@ -18,6 +18,9 @@ from dask_augment.frames.steps import Setting
 from dask_augment.sampling.census import TRAIN_WEIGHT
 from dask_augment.strata import Strata
 
+_NOT_HERE = {"label", "learned", "weights"}
+"""Options of samplers that ``fit_resample`` says itself."""
+
 
 class Resampler(Parameters):
     """One of our samplers, by name, with ``fit_resample(X, y)``: the classes of y are its strata.
@@ -61,7 +64,11 @@ class Resampler(Parameters):
         if self._kind.keeps_rows or not {"strata", "sampling_strategy"} <= known:
             raise ValueError(f"method must be a sampler, which has strata and a sampling_strategy, got {method!r}")
         if unknown := sorted(set(options) - known):
-            raise ValueError(f"{method} has no options {unknown}; there are {sorted(known - {'learned', 'label'})}")
+            raise ValueError(f"{method} has no options {unknown}; there are {sorted(known - _NOT_HERE)}")
+        if given := sorted(_NOT_HERE & set(options)):
+            raise ValueError(
+                f"fit_resample has no option {given[0]!r}: y says the classes, and rows are weighed by sample_weight alone"
+            )
 
     def fit_resample(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any]:  # noqa: N803
         """The rows of X and y that are left or made: of the kind that X and y are, lazy where they are."""
@@ -71,7 +78,8 @@ class Resampler(Parameters):
             "weights": (), "split": None,
         }  # fmt: skip
         table = table_of(X)
-        if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biuf":
+        # Kernels know no half or long floats, and no bytes in another order: those go the way of frames.
+        if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.isnative and X.dtype.char in "?bBhHiIlLqQfd":
             return self._of_matrix(Matrix.of(X, y, sample_weight), y, Setting(**setting))
         frame, columns = table.frame(X, y, sample_weight)
         if own is None:
@@ -103,7 +111,8 @@ class Resampler(Parameters):
         else:
             options["strata"] = [*strata, CLASS]
         if "features" in known:
-            options.setdefault("features", list(columns))
+            categorical = options.get("categorical", ())
+            options.setdefault("features", [name for name in columns if name not in categorical])
         if "weights" in known:
             options["weights"] = ()
         if "carry" in known:

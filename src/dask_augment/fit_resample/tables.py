@@ -217,8 +217,12 @@ def _series(y: Any, X: Any) -> Any:  # noqa: N803
 
 def _coded(target: Any) -> Any:
     import pandas as pd
+    import pyarrow as pa
 
-    return pd.Series(classes(target.to_numpy()), index=target.index)
+    values = classes(target.to_numpy())
+    # Of objects alone, a partition without rows would not say that they are texts.
+    dtype = pd.ArrowDtype(pa.string()) if values.dtype == object else values.dtype
+    return pd.Series(values, index=target.index, dtype=dtype)
 
 
 def _length(part: Any) -> Any:

@@ -64,9 +64,9 @@ def output_of(step: Step, events: ak.Array, types: Mapping[str, ak.types.Type], 
     augmenter = step.augmenter
     draw = draw_of(step.label, events, setting) if augmenter.keyed else None
     try:
-        output = augmenter.apply(only(events, augmenter.uses() - augmenter.between(), setting), draw)
+        output = augmenter.apply(only(events, augmenter.sees(), setting), draw)
     except Exception as error:
-        error.add_note(f"in step {step.label!r}, which sees the columns that it uses: {sorted(augmenter.uses())}")
+        error.add_note(f"in step {step.label!r}, which sees the columns {sorted(augmenter.sees())}")
         raise
     return checked(step, output, types, len(events))
 

@@ -109,14 +109,15 @@ def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
         raise cols.MissingColumn(
             f"step {step.label!r} makes rows, whose physics weight must be 0, and the events have none of the weight "
             f"columns {list(setting.weights)}: name those that they have with weights=[...], or say weights=() where "
-            "there are none"
+            "there are none, as an argument of augment and learn or under inputs of a plan"
         )
     produced = {cols.dotted(name) for name in augmenter.produces()}
     _refuse_collections_that_are_there(step, events)
     left = [name for name in weights if cols.dotted(name) not in produced]
     drops = augmenter.use == "training" and not augmenter.keeps_rows and not augmenter.makes
-    if drops and left and len(left) < len(weights):
-        rescaled = [name for name in weights if name not in left]
+    named = getattr(augmenter, "weights", ())
+    if drops and left and (named or len(left) < len(weights)):
+        rescaled = list(named) or [name for name in weights if name not in left]
         raise ValueError(
             f"step {step.label!r} drops rows and rescales the weights {rescaled}, but not {left}, whose sums would no "
             f"longer be right: give the step weights: {weights}, or leave those columns out"

@@ -71,7 +71,7 @@ def _checked_source(label: str, source: Any, rows: int) -> NDArray[np.int64]:
         raise PromiseBroken(
             f"step {label!r} names source rows {indices.min()} to {indices.max()}; there are {rows} rows in"
         )
-    return indices.astype(np.int64)
+    return indices.astype(np.int64, copy=False)
 
 
 def _check_other(step: Step, other: Any, made: NDArray[np.bool_]) -> None:

@@ -10,18 +10,22 @@ from numpy.typing import NDArray
 
 
 @njit(nogil=True, cache=True)
-def expanded(times: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Row i as often as ``times[i]`` says, one after the other: which row each is, and which one of it, from 0."""
-    rows = 0
-    for i in range(len(times)):
-        rows += times[i]
-    source, nth = np.empty(rows, np.int64), np.empty(rows, np.int32)
+def expanded(more: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+    """Each row, and then as many made of it as ``more`` says: which row each is or is made of, which one of it, from 0,
+    and where those stand that are made."""
+    number = 0
+    for i in range(len(more)):
+        number += more[i]
+    source, nth = np.empty(len(more) + number, np.int64), np.empty(len(more) + number, np.int32)
+    made = np.empty(number, np.int64)
     at = 0
-    for i in range(len(times)):
-        for j in range(times[i]):
-            source[at], nth[at] = i, j
+    for i in range(len(more)):
+        source[at], nth[at] = i, 0
+        at += 1
+        for j in range(more[i]):
+            source[at], nth[at], made[at - i - 1] = i, j + 1, at
             at += 1
-    return source, nth
+    return source, nth, made
 
 
 @njit(nogil=True, cache=True)

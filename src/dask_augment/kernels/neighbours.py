@@ -23,7 +23,7 @@ _BROAD = 256
 _BOX, _LEAF, _POINT = 30.0, 60.0, 40.0
 """What a tree costs for each box, leaf and point that is seen, in nanoseconds: only their ratios to each other, and to
 those of products, matter."""
-_FURTHEST = 1e150
+FURTHEST = 1e150
 
 
 def nearest(
@@ -103,8 +103,8 @@ def _found(pairs: Pairs, k: int, *, any_: bool, way: str) -> tuple[NDArray[np.fl
         return best, rows
     both = [points] if queries is points else [points, queries]
     furthest = float(np.max([np.abs([values.min(initial=0), values.max(initial=0)]) for values in both]))
-    if not furthest < _FURTHEST:
-        raise ValueError(f"coordinates must be finite and below {_FURTHEST:g}, the largest is {furthest}")
+    if not furthest < FURTHEST:
+        raise ValueError(f"coordinates must be finite and below {FURTHEST:g}, the largest is {furthest}")
     if way == "products" or (not way and (min(n, m) < _FEW or d > _BROAD)):
         by_products(pairs, best, rows)
         return best, rows

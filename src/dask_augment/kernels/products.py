@@ -65,7 +65,8 @@ def _factor(values: NDArray[np.float64], share: float) -> NDArray[np.float32]:
 @njit(nogil=True, cache=True)
 def _limits(distance: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
     """What a bound may be at most for the point to be looked at."""
-    return distance * (unit * (1 + 1e-6)) + 1e-30
+    # The last part: squares of differences below 1e-161 are 0 in float64, of each feature.
+    return distance * (unit * (1 + 1e-6)) + 1e-30 + unit * 1e-318
 
 
 @njit(nogil=True, cache=True)

@@ -75,8 +75,15 @@ def _asked(case: Case, question: Measure[Any]) -> Any:
 def reads_what_it_declares(case: Case) -> None:
     """``apply`` and questions need no column but those in ``uses``, and no random numbers unless they are keyed."""
     if isinstance(case.untaught, Learner):
-        taught(case.untaught, lambda question: _answered(case, question, "measure", question.measure))
+        taught(case.untaught, lambda question: _declared(case, question))
     _answered(case, case.ready, "apply", case.ready.apply)
+
+
+def _declared(case: Case, question: Measure[Any]) -> Any:
+    """The answer to a question, which is about columns that its learner declares: no others may have been read."""
+    if undeclared := sorted(question.uses() - case.augmenter.uses()):
+        raise case.broken(f"{type(question).__name__} asks about {undeclared}, which uses() of the step does not name")
+    return _answered(case, question, "measure", question.measure)
 
 
 def _answered(

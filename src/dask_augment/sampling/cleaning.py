@@ -115,7 +115,11 @@ class Cleaner(Resampling):
         return Groups(self._classes, tuple(self.weights), self.train_weight != "unit")
 
     def uses(self) -> frozenset[str]:
-        """Strata, label, weights, and train_weight unless it becomes 1."""
+        """Strata, label, features, weights, and train_weight unless it becomes 1."""
+        return self._groups.uses() | set(self.features)
+
+    def sees(self) -> frozenset[str]:
+        """All but the features."""
         return self._groups.uses()
 
     def produces(self) -> Mapping[str, str | None]:

@@ -27,6 +27,7 @@ class AfterSmote(Compound):
     scale: Any = "std"
     distinct: bool = False
     allocation: str = "even"
+    neighbors: str = "exact"
     weights: Sequence[str] = ("weight",)
     train_weight: str = "conserve"
     carry: str | None = None

@@ -19,7 +19,9 @@ from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.strata import Strata
 
 MOST_ROWS = 1_000_000
-"""Rows of a stratum that may be brought together."""
+"""Rows of a stratum that may be searched exactly."""
+MOST_APPROXIMATE = 10_000_000
+"""Rows of a stratum that may be searched by an index that may miss some."""
 
 
 def words_of(draw: Draw, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -134,14 +136,14 @@ def gathered(
     counts: Mapping[str, int],
     features: Sequence[str],
     categories: Sequence[str] = (),
+    *,
+    approximate: bool | None = None,
 ) -> Generator[Measure[Any], Any, Table]:
-    """Ask for the rows of these strata; refuses strata that are too large, and broken values."""
-    for stratum, rows in counts.items():
-        if rows > MOST_ROWS:
-            raise ValueError(
-                f"stratum {stratum!r} has {rows} rows, and neighbours are sought among {MOST_ROWS} at most: make more "
-                "strata, or take fewer rows of it with undersample first"
-            )
+    """Ask for the rows of these strata; refuses strata that are too large, and broken values.
+
+    ``approximate``: whether neighbours are sought by an index that may miss some; None: there is no choice.
+    """
+    _refuse_large(counts, approximate)
     question = Gather(groups=groups, strata=tuple(counts), features=tuple(features), categories=tuple(categories))
     if not counts:
         return _table(0, len(features), len(categories), np.float64)
@@ -162,6 +164,22 @@ def gathered(
     for i, values in enumerate([*found.features, *found.categories]):
         values[:] = column(2 + i)
     return replace(found, words=column(0), keys=column(1), groups=tuple(keys), which=which[order])
+
+
+def _refuse_large(counts: Mapping[str, int], approximate: bool | None) -> None:
+    """Raise for a stratum with more rows than can be searched in that way."""
+    most, way, remedy = (MOST_APPROXIMATE, "by an index ", "") if approximate else (MOST_ROWS, "exactly ", "")
+    if approximate is False:
+        remedy = (
+            ', or say neighbors="approximate" for an index that misses some of them (it needs '
+            "pip install 'dask-augment[faiss]')"
+        )
+    for stratum, rows in counts.items():
+        if rows > most:
+            raise ValueError(
+                f"stratum {stratum!r} has {rows} rows, and neighbours are sought {way}among {most} at most: make more "
+                f"strata, or take fewer rows of it with undersample first{remedy}"
+            )
 
 
 def _table(rows: int, features: int, categories: int, dtype: np.dtype[Any] | type) -> Table:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Other, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.interpolation import expanded, modes, positions
-from dask_augment.kernels.neighbours import nearest
 from dask_augment.learned import Learned
+from dask_augment.sampling.approximate import faiss_module
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
 from dask_augment.sampling.gathering import (
     Spreads,
@@ -27,6 +27,7 @@ from dask_augment.sampling.gathering import (
     words_of,
 )
 from dask_augment.sampling.narrowing import variance_ratios
+from dask_augment.sampling.partners import partners, refuse_few
 from dask_augment.sampling.quotas import (
     Quotas,
     balanced,
@@ -117,8 +118,8 @@ class Interpolator(Resampling):
         return ()
 
     def uses(self) -> frozenset[str]:
-        """Strata, label, features, and train_weight unless it becomes 1."""
-        return self._groups.uses() | set(self.features) | set(self._categorical)
+        """Strata, label, features, weights (for their signs), and train_weight unless it becomes 1."""
+        return self._groups.uses() | set(self.features) | set(self._categorical) | set(self.weights)
 
     def produces(self) -> Mapping[str, str | None]:
         """The features, and the weight for training."""
@@ -128,9 +129,18 @@ class Interpolator(Resampling):
         """The features."""
         return frozenset(self.features)
 
+    def sees(self) -> frozenset[str]:
+        """Strata, label, categories, and train_weight unless it becomes 1."""
+        return self._groups.uses() | set(self._categorical)
+
     def carries(self) -> frozenset[str] | None:
         """Strata and label, which are those of the source; all columns with ``carry="parent"``."""
         return None if self.carry == "parent" else self._classes.uses()
+
+    @property
+    def _approximate(self) -> bool | None:
+        """Whether neighbours are sought by an index that may miss some; None: there is no choice."""
+        return None
 
     @abstractmethod
     def children(self, more: Mapping[str, int], around: Around) -> Generator[Measure[Any], Any, NDArray[np.int64]]:
@@ -152,6 +162,8 @@ class Interpolator(Resampling):
 
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Count; bring the rows of the strata together that get more; find their neighbours."""
+        if self._approximate:
+            faiss_module()  # It is missed before the data is read.
         groups = self._groups
         census, likeness = yield from counted_alike(groups)
         counts = rows_by_stratum(census)
@@ -159,11 +171,14 @@ class Interpolator(Resampling):
         scales = yield from scales_of(self.scale, self.features)
         signed = Groups(groups.strata, tuple(self.weights), False)
         wanted = {stratum: counts[stratum] for stratum in more}
-        table = yield from gathered(signed, wanted, self.features, self._categorical)
+        table = yield from gathered(signed, wanted, self.features, self._categorical, approximate=self._approximate)
         points = table.points(scales)
-        neighbours = self._neighbours(table, points, (yield from self._penalties(more, scales)))
+        neighbours = partners(
+            table, points, self.k_neighbors, (yield from self._penalties(more, scales)), distinct=self.distinct,
+            approximate=bool(self._approximate),
+        )  # fmt: skip
         found = (neighbours >= 0).sum(axis=1)
-        self._refuse_few(table, more, found)
+        refuse_few(table, more, found, self.k_neighbors, signed=bool(self.weights))
         children = np.zeros(0, np.int64)
         if more:
             children = yield from self.children(more, Around(table, points, found > 0, counts, scales))
@@ -209,42 +224,6 @@ class Interpolator(Resampling):
                 wanted |= targets({name: counts[name] for name in inside}, self.sampling_strategy, "over")
         return {name: wanted[name] - counts[name] for name in sorted(wanted) if wanted[name] > counts[name]}
 
-    def _neighbours(
-        self, table: Table, points: NDArray[np.float64], penalties: Mapping[str, float]
-    ) -> NDArray[np.int64]:
-        """Rows of the table (n, k) that are next to each, of its own group; -1 fills up."""
-        neighbours = np.full((len(table), self.k_neighbors), -1, np.int64)
-        for g, key in enumerate(table.groups):
-            rows = np.flatnonzero(table.which == g)
-            if len(rows) <= self.k_neighbors:
-                continue
-            mine = points if len(rows) == len(table) else points[rows]
-            codes = np.ascontiguousarray(table.categories[:, rows].T)
-            _, local = nearest(
-                mine, mine, self.k_neighbors, own=np.arange(len(rows)), distinct=self.distinct,
-                categories=(codes, codes, penalties[key.stratum]) if len(table.categories) else None,
-            )  # fmt: skip
-            neighbours[rows] = np.where(local >= 0, rows[local], -1)
-        return neighbours
-
-    def _refuse_few(self, table: Table, more: Mapping[str, int], found: NDArray[np.int64]) -> None:
-        for stratum in more:
-            if found[table.of(stratum)].any():
-                continue
-            rows = {
-                key.signs: int((table.which == g).sum()) for g, key in enumerate(table.groups) if key.stratum == stratum
-            }
-            if max(rows.values(), default=0) > self.k_neighbors:
-                raise ValueError(
-                    f"all rows of stratum {stratum!r} have the same features, so there is nothing between them: say "
-                    "distinct=False to copy them"
-                )
-            signs = f" (by sign of the weight: {rows})" if self.weights else ""
-            raise ValueError(
-                f"stratum {stratum!r} has {sum(rows.values())} rows{signs}; k_neighbors={self.k_neighbors} needs "
-                f"{self.k_neighbors + 1} of one sign: lower k_neighbors, make coarser strata, or copy them with oversample"
-            )
-
     def _quotas(self, groups: Groups, census: Mapping[Key, Count]) -> Quotas:
         """Of each stratum the train_weight that it has and is to have; no quota drops any row."""
         weights = balanced(census, self.train_weight)
@@ -260,20 +239,20 @@ class Interpolator(Resampling):
         which = quotas.find(events)
         at = self._found(draw, which)
         more = np.flatnonzero(at >= 0)
-        times = np.ones(len(events), np.int64)
-        times[more] += learned["children"][at[more]]
-        source, nth = expanded(times)
-        made = np.flatnonzero(nth)
-        children = draw.at(source[made], nth[made])
-        base, other, share = at[source[made]], np.full(len(source), -1), np.zeros(len(source))
+        times = np.zeros(len(events), np.int64)
+        times[more] = learned["children"][at[more]]
+        source, nth, made = expanded(times)
+        parent = source[made]
+        children = draw.at(parent, nth[made])
+        base, other, share = at[parent], np.full(len(source), -1, np.int32), np.zeros(len(source))
         if len(made):
             other[made] = learned["neighbours"][base, children.integers(NEIGHBOUR, learned["found"][base])]
             share[made] = children.uniform(SHARE)
         columns = self._chosen(events, source, made, base, children)
-        columns[TRAIN_WEIGHT] = self._shared(quotas, events, which, draw, times, source, nth)
+        columns[TRAIN_WEIGHT] = self._shared(quotas, events, which, draw, times + 1, source, nth)
         return Output(columns, source, nth, self._parents(draw, other, share) if len(made) else None)
 
-    def _parents(self, draw: Draw, other: NDArray[np.int64], share: NDArray[np.float64]) -> Other:
+    def _parents(self, draw: Draw, other: NDArray[np.int32], share: NDArray[np.float64]) -> Other:
         """The rows of the table, which of them are second parents, and how near made rows are to them."""
         assert self.learned is not None
         words = self.learned["words"]

@@ -20,11 +20,10 @@ _HALF = 26
 
 def exact_squares(units: NDArray[np.int64], which: NDArray[np.int64], groups: int, times: Any = 1) -> list[int]:
     """The sum of each group's squares, each taken ``times`` (0 <= units, units * times < 2**53), as Python's integers."""
-    # A square has up to 106 bits: (2**26 a + b)**2, term by term.
-    a, b = units >> _HALF, units & ((1 << _HALF) - 1)
-    terms: list[NDArray[np.int64]] = [a * a * times, a * b * times, b * b * times]
-    parts = [exact_sums(term, which, groups) for term in terms]
-    return [(high << 2 * _HALF) + (middle << _HALF + 1) + low for high, middle, low in zip(*parts, strict=True)]
+    # units * (units * times) has up to 106 bits: (2**26 a + b) (2**26 c + d), term by term, of which none overflows.
+    (a, b), (c, d) = ((part >> _HALF, part & ((1 << _HALF) - 1)) for part in (units, units * times))
+    parts = [exact_sums(term, which, groups) for term in (a * c, a * d, b * c, b * d)]
+    return [(hh << 2 * _HALF) + (hl + lh << _HALF) + ll for hh, hl, lh, ll in zip(*parts, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

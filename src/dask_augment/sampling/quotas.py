@@ -149,6 +149,12 @@ def balanced(census: Mapping[Key, Count], train_weight: str) -> dict[Key, int]:
     strata: dict[str, list[Key]] = {}
     for key in have:
         strata.setdefault(key.stratum, []).append(key)
+    for name, keys in strata.items():
+        if sum(have.values()) and not sum(have[key] for key in keys):
+            raise ValueError(
+                f"stratum {name!r} has no {TRAIN_WEIGHT}, so that it cannot get as much as the others: say "
+                'train_weight="conserve", or leave its rows out'
+            )
     each = sum(have.values()) // len(strata)
     wanted: dict[Key, int] = {}
     for keys in strata.values():

@@ -125,7 +125,9 @@ def _named(have: Mapping[str, int], wanted: Mapping[str, int], kind: str) -> dic
     for label, rows in wanted.items():
         if label not in have:
             near = difflib.get_close_matches(str(label), have, n=3, cutoff=0.4) or list(have)[:5]
-            raise ValueError(f"sampling_strategy names the stratum {label!r}, which is not there; there is {near}")
+            raise ValueError(
+                f"sampling_strategy names the stratum {label!r}, which is not there; the nearest are {near}"
+            )
         if isinstance(rows, bool) or int(rows) != rows or rows < 0:
             raise ValueError(
                 f"sampling_strategy wants {rows!r} rows of {label!r}; it must be a number of rows, 0 or more"
