@@ -354,3 +354,11 @@ def test_a_feature_may_be_a_stratum_in_bins(kind: Any) -> None:
     for rows in (inside, ~inside):
         few, many = np.bincount(column(events, "label")[rows])[::-1]
         assert np.sum(rows[base]) == many - few
+
+
+def test_a_weight_that_is_no_number_has_no_sign() -> None:
+    events = classes()
+    weight = column(events, "weight").copy()
+    weight[[3, 8]] = np.nan, np.inf
+    with pytest.raises(ValueError, match="'weight' is NaN or infinite in 2 rows"):
+        taught(smote(), [ak.with_field(events, weight, "weight")])

@@ -88,6 +88,12 @@ class Gather(Measure[ByGroup[Rows]]):
     def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[Rows]:
         """The rows of one slice."""
         assert draw is not None
+        for name in self.groups.weights:
+            if broken := int((~np.isfinite(number(events, name))).sum()):
+                raise ValueError(
+                    f"weight column {name!r} is NaN or infinite in {broken} rows of one partition, so that they have no "
+                    "sign; repair or drop them first"
+                )
         keys, which = self.groups.of(events)
         mine = np.flatnonzero(np.array([key.stratum in self.strata for key in keys])[which])
         which, words, bits = which[mine], words_of(draw, mine), draw.bits(STREAM)[mine]
