@@ -89,9 +89,9 @@ class Gather(Measure[ByGroup[Rows]]):
         """The rows of one slice."""
         assert draw is not None
         for name in self.groups.weights:
-            if broken := int((~np.isfinite(number(events, name))).sum()):
+            if without := int((~np.isfinite(number(events, name))).sum()):
                 raise ValueError(
-                    f"weight column {name!r} is NaN or infinite in {broken} rows of one partition, so that they have no "
+                    f"weight column {name!r} is NaN or infinite in {without} rows of one partition, so that they have no "
                     "sign; repair or drop them first"
                 )
         keys, which = self.groups.of(events)
