@@ -38,6 +38,7 @@ def show_dry_run(out: Console, summary: dict[str, Any]) -> None:
     out.print(table)
     lines = [
         *(f"left out {lost['part']['input']['file']}: {lost['error']}" for lost in summary["quarantined"]),
+        *(f"warning: {text}" for text in summary["warnings"]),
         f"Columns written: {', '.join(summary['columns'])}",
         f"Steps: {', '.join(summary['steps']) or 'none'}. Some events of each data set went through them.",
         f"Nothing was written; {summary['path']} would be, and is {summary['standing']}.",

@@ -62,6 +62,11 @@ class Manifest:
         return sum(file.rows for file in self.files)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know of the inputs before the rows are used."""
+        return tuple(self.extra.get("warnings", ()))
+
+    @property
     def resampled(self) -> dict[str, list[dict[str, Any]]]:
         """The reports of steps that resampled, by label; none from releases that had no reports."""
         return dict(self.extra.get("resampled", {}))
@@ -120,8 +125,11 @@ class Manifest:
             extra=values["extra"],
         )
 
-    def faults(self, path: Path | str) -> list[str]:
-        """Files that are missing, of another size, or not of the data set; reads names and sizes only."""
+    def faults(self, path: Path | str, foreign: str = "*") -> list[str]:
+        """Files that are missing, of another size, or not of the data set; reads names and sizes only.
+
+        Of files that are not of the data set, those whose names match ``foreign`` are told.
+        """
         found = {file.relative_to(path).as_posix(): file for file in _files(Path(path))}
         faults = []
         for file in self.files:
@@ -136,7 +144,7 @@ class Manifest:
                 continue
             if size != file.bytes:
                 faults.append(f"{file.path} has {size} bytes, the manifest says {file.bytes}")
-        return faults + [f"{name} is not in the manifest" for name in sorted(found)]
+        return faults + [f"{name} is not in the manifest" for name, file in sorted(found.items()) if file.match(foreign)]
 
 
 def _joined(head: str, lists: Mapping[str, Iterable[str]]) -> Iterator[str]:

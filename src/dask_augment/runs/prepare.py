@@ -49,6 +49,7 @@ from dask_augment.runs.sources import (
     nearest,
     parts_of,
 )
+from dask_augment.runs.vouching import held_to_manifests
 from dask_augment.words import counted
 
 OURS = ("split", "train_weight", *PROVENANCE, CHANGED)
@@ -74,6 +75,8 @@ class Work:
     job: Job
     quarantined: tuple[Quarantined, ...]
     normalisation: Mapping[str, Normalisation]
+    warnings: tuple[str, ...] = ()
+    """What a person should know of the inputs."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def prepare(
     inputs, target = _sections(plan)
     stage = _stage(plan, inputs)
     sources, metadata = find(inputs, limit_files)
+    warnings = held_to_manifests(sources, inputs.folder)
     _check_collision_data(stage, metadata)
     explicit = _explicit(stage, inputs)
     split = {plan.split} if plan.split else set()
@@ -130,7 +134,7 @@ def prepare(
     )
     identity = _identity(plan, normalisation)
     job = Job(path, identity, (*parts, *(q.part for q in quarantined)), schema, target.partition_by)
-    return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation)
+    return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation, tuple(warnings))
 
 
 def for_dataset(stage: Stage, dataset: str) -> Stage:

@@ -38,8 +38,8 @@ class Result:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Data sets of which no row is left, with what became of their rows."""
-        found = []
+        """What to know of the inputs, and data sets of which no row is left, with what became of their rows."""
+        found = list(self.manifest.warnings)
         for name, account in sorted(self.manifest.datasets.items()):
             if account.rows_out:
                 continue

@@ -150,6 +150,7 @@ def dry_run(
         "steps": [step.label for step in work.stage.steps],
         "columns": list(work.columns),
         "quarantined": [lost.to_dict() for lost in work.quarantined],
+        "warnings": list(work.warnings),
     }
 
 
@@ -222,6 +223,7 @@ def _published(work: Work, way: Way, resume: bool, replace: bool, show: Progress
         "changed_bits": work.stage.changed_bits,
         # Checked before anything was learned; the positions of events differ by themselves.
         "ids": {"columns": list(work.stage.setting.ids), "checked": True},
+        "warnings": list(work.warnings),
     }
     manifest = publish(job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra)
     clock.lap("publish")

@@ -1,0 +1,58 @@
+"""Published data sets among the inputs, held against their manifests before anything of them is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from dask_augment.dataset.layout import MANIFEST
+from dask_augment.dataset.manifest import Manifest, NotADataset
+from dask_augment.plan import PlanError
+from dask_augment.runs.sources import Source
+from dask_augment.words import counted
+
+
+def held_to_manifests(sources: Iterable[Source], folder: str | Path | None) -> list[str]:
+    """Compare every published data set that the sources are of with its manifest; returns what to warn of.
+
+    Names and sizes are compared, which costs no more than to list them. PlanError where a file is missing, of another
+    size or not of the data set; also where a plan names only some files of it, since nobody knows what else is wrong.
+    A warning says of the ``folder`` of a plan that nothing vouches for its files, where it has no manifest.
+    """
+    local = (source.path for source in sources if source.tree is None and "://" not in source.path)
+    roots = {_root(Path(path).absolute()) for path in local}
+    if folder is not None and "://" not in str(folder):
+        # Of a data set of which every file is gone no source is left.
+        roots |= {manifest.parent.absolute() for manifest in Path(folder).rglob(MANIFEST)}
+    warnings = []
+    for root in sorted(roots):
+        if (root / MANIFEST).exists():
+            _hold(root)
+        elif folder is not None:
+            warnings.append(
+                f"{_shown(root)}/ has no {MANIFEST}, so nothing vouches for its files: whether some are missing, cut short or "
+                "foreign is not known"
+            )
+    return warnings
+
+
+def _root(file: Path) -> Path:
+    """The folder of the data set that a file would be of: the first one above it that is no hive folder."""
+    return next(folder for folder in file.parents if "=" not in folder.name)
+
+
+def _shown(root: Path) -> Path:
+    here = Path.cwd()
+    return root.relative_to(here) if here in root.parents else root
+
+
+def _hold(root: Path) -> None:
+    try:
+        faults = Manifest.read(root).faults(root, foreign="*.parquet")
+    except NotADataset as error:
+        raise PlanError(f"{_shown(root)}/ is read as an input, and {error}") from error
+    if faults:
+        more = f" (the first of {counted(len(faults), 'fault')})" if len(faults) > 1 else ""
+        raise PlanError(
+            f"{_shown(root)}/ is not what its manifest says: {faults[0]}{more}; publish it again, or bring back what was published"
+        )
