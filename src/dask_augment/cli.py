@@ -152,7 +152,7 @@ def show(
     from dask_augment import registry
     from dask_augment.manual import page, summary
 
-    if name not in registry.names() and Path(name).is_dir():
+    if name not in registry.names() and (Path(name).expanduser().is_dir() or "/" in name):
         from dask_augment.dataset.manifest import Manifest
 
         show_dataset(out, Path(name), Manifest.read(name))
@@ -205,9 +205,7 @@ def verify(
 
 @app.command()
 def clean(
-    folder: Annotated[
-        Path, typer.Argument(help="The folder that data sets are published in.", exists=True, file_okay=False)
-    ],
+    folder: Annotated[Path, typer.Argument(help="The folder that data sets are published in.")],
     older_than: Annotated[
         float, typer.Option(min=0, metavar="DAYS", help="Leave alone what was written to in so many days.")
     ] = 7.0,
@@ -253,7 +251,9 @@ def demo(
         from dask_augment.demo import job
         from dask_augment.demo.events import source
         from dask_augment.demo.report import show as report
+        from dask_augment.places import local_folder
 
+        output = local_folder(output, "output")
         begun = time.perf_counter()
         out.print(source(events, job.beside(output, "-events")), markup=False, highlight=False, soft_wrap=True)
         with showing(err, out, quiet=quiet) as shown:
@@ -287,6 +287,9 @@ def generate(
     GPL.
     """
     from dask_augment.generator.generate import FILESET, generate
+    from dask_augment.places import local_folder
+
+    output = local_folder(output, "output")
 
     with _stoppable("run the same command to go on"), showing(err, out, quiet=quiet or as_json) as shown:
         found = generate(

@@ -18,6 +18,7 @@ from dask_augment.contract import Augmenter, plain
 from dask_augment.identity import POSITION
 from dask_augment.inputs import Inputs, PlanError, names, refuse_misspelt
 from dask_augment.models.files import SHIPPED
+from dask_augment.places import NoLocalFolder, local_folder
 from dask_augment.words import unknown
 
 __all__ = ["Inputs", "Plan", "PlanError", "Target"]
@@ -43,6 +44,11 @@ class Target:
     keep: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.path is not None:
+            try:
+                local_folder(self.path, "output: path")
+            except NoLocalFolder as error:
+                raise PlanError(str(error)) from None
         for name in ("partition_by", "keep"):
             value = getattr(self, name)
             if value is not None:

@@ -74,7 +74,10 @@ INPUTS: list[dict[str, Any]] = [
         (missing, r"a/ is not what its manifest says: dataset=qcd/part-000000.parquet is missing; "),
         (gone, r"a/ is not what its manifest says: dataset=qcd/part-000000.parquet is missing; "),
         (foreign, r"a/ is not what its manifest says: dataset=wz/more.parquet is not in the manifest; "),
-        (truncated, r"a/ is not what its manifest says: dataset=wz/part-000001.parquet has \d+ bytes, the manifest says"),
+        (
+            truncated,
+            r"a/ is not what its manifest says: dataset=wz/part-000001.parquet has \d+ bytes, the manifest says",
+        ),
         (rotten, r"a/ is read as an input, and .*_manifest.json is damaged"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dask_augment.dataset import files
 from dask_augment.dataset.layout import ASIDE, is_staging
+from dask_augment.places import NoLocalFolder, local_folder
 
 
 def collect(
@@ -22,6 +23,9 @@ def collect(
     """
     if older_than_days < 0:
         raise ValueError(f"older_than_days is 0 or more, got {older_than_days}")
+    parent = local_folder(parent, "the folder to clean")
+    if not parent.is_dir():
+        raise NoLocalFolder(f"the folder to clean, {str(parent)!r}, is not there")
     limit = time.time() - older_than_days * 86_400
     removed = []
     for entry in sorted(os.scandir(parent), key=lambda entry: entry.name):

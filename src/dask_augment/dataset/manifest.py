@@ -14,6 +14,7 @@ from dask_augment.dataset.layout import MANIFEST, QUARANTINE
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import to_json
 from dask_augment.meters import Account
+from dask_augment.places import NoLocalFolder, local_folder
 
 VERSION = 1
 # The last member is the sha256 of the text before it, so that a manifest that rotted is not believed.
@@ -144,7 +145,9 @@ class Manifest:
                 continue
             if size != file.bytes:
                 faults.append(f"{file.path} has {size} bytes, the manifest says {file.bytes}")
-        return faults + [f"{name} is not in the manifest" for name, file in sorted(found.items()) if file.match(foreign)]
+        return faults + [
+            f"{name} is not in the manifest" for name, file in sorted(found.items()) if file.match(foreign)
+        ]
 
 
 def _joined(head: str, lists: Mapping[str, Iterable[str]]) -> Iterator[str]:
@@ -163,7 +166,10 @@ def account_dict(account: Account) -> dict[str, Any]:
 
 def document(path: Path | str) -> dict[str, Any]:
     """``_manifest.json`` of a published folder as it stands, with a line for each part."""
-    file = Path(path, MANIFEST)
+    try:
+        file = local_folder(path, "the data set") / MANIFEST
+    except NoLocalFolder as error:
+        raise NotADataset(str(error)) from None
     try:
         text = file.read_text(encoding="utf-8")
         values = json.loads(text)

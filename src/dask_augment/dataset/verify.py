@@ -20,6 +20,7 @@ from dask_augment.dataset.parquet import not_finite
 from dask_augment.dataset.receipt import to_json
 from dask_augment.dataset.schema import schema_list
 from dask_augment.meters import Account
+from dask_augment.places import local_folder
 from dask_augment.words import counted
 
 _CHILD = "augment_copy"
@@ -63,6 +64,7 @@ def verify(path: Path | str, *, deep: bool = False) -> Report:
     report = Report(str(path), deep)
     try:
         values = document(path)
+        path = local_folder(path, "the data set")
         manifest = Manifest.from_document(values)
     except (NotADataset, OSError) as error:
         report.faults.append(str(error))

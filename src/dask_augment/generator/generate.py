@@ -12,6 +12,7 @@ from dask_augment.dataset.job import RunFailed
 from dask_augment.generator import pythia
 from dask_augment.generator.detector import Detector
 from dask_augment.generator.jobs import Job, Made
+from dask_augment.places import local_folder
 from dask_augment.runs.pools import opened
 from dask_augment.runs.tasks import Progress, Silent
 from dask_augment.words import counted
@@ -82,7 +83,7 @@ def generate(
         raise ValueError(f"per_file must be a positive number of events, got {per_file}")
     pythia.module()
     jobs = [job for name in names for job in _jobs(name, events, seed, detector or Detector(), per_file)]
-    folder = Path(output).absolute()
+    folder = local_folder(output, "output").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     show = progress or Silent()
     made: dict[Job, Made] = {}

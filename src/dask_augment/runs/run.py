@@ -17,8 +17,10 @@ from dask_augment.dataset.files import remove_folder
 from dask_augment.dataset.job import AlreadyCommitted, Job, RunFailed
 from dask_augment.dataset.manifest import Manifest, NotADataset
 from dask_augment.dataset.receipt import Part
+from dask_augment.dataset.staging import try_place
 from dask_augment.frames.steps import labelled
 from dask_augment.learned import Learned
+from dask_augment.places import NoLocalFolder, local_folder, refuse_mount_point
 from dask_augment.plan import Plan, PlanError, Target
 from dask_augment.runs.pools import opened
 from dask_augment.runs.prepare import Work, prepare
@@ -128,7 +130,7 @@ def dry_run(
 ) -> dict[str, Any]:
     """What a run would read and write: every file is opened, and some events of each data set are tried.
 
-    Nothing is written. Errors are those of :func:`run`, found now.
+    Nothing is written, but that a folder is made beside the output, and removed. Errors are those of :func:`run`, found now.
     """
     path = _path(plan, output)
     show = progress or Silent()
@@ -136,6 +138,8 @@ def dry_run(
     with opened(executor, scheduler=scheduler, workers=workers, tell=show.tell) as pool:
         show.start("opening files", None)
         work = prepare(plan, path, pool, **how, advance=show.advance)
+    standing = _standing(work.job)
+    _try_place(work.job)
     tried(work)
     datasets = {}
     for name, normalisation in work.normalisation.items():
@@ -144,7 +148,7 @@ def dry_run(
         datasets[name] = {"files": len(files), "entries": entries, "parts": len(mine), **normalisation.to_dict()}
     return {
         "path": str(path),
-        "standing": _standing(work.job),
+        "standing": standing,
         "digest": work.job.digest,
         "datasets": datasets,
         "steps": [step.label for step in work.stage.steps],
@@ -154,9 +158,16 @@ def dry_run(
     }
 
 
+def _try_place(job: Job) -> None:
+    try:
+        try_place(job)
+    except OSError as error:
+        raise RunFailed(f"{job.path} could not be made: {type(error).__name__}: {one_line(error)}") from error
+
+
 def _standing(job: Job) -> str:
     """What is in the place where the data set would be published."""
-    if not job.path.exists():
+    if not job.path.exists() or (job.path.is_dir() and not any(job.path.iterdir())):
         return "free"
     try:
         same = Manifest.read(job.path).digest == job.digest
@@ -176,7 +187,12 @@ def _path(plan: Plan, output: str | Path | None) -> Path:
     path = output if output is not None else plan.output.path
     if path is None:
         raise PlanError("the plan does not say where its output goes; write output: {path: out/}")
-    return Path(path)
+    try:
+        path = local_folder(path, "output")
+        refuse_mount_point(path)
+    except NoLocalFolder as error:
+        raise PlanError(str(error)) from None
+    return path
 
 
 def _carried_out(work: Work, way: Way, resume: bool, replace: bool, show: Progress) -> Result:
@@ -250,7 +266,7 @@ def published_plan(path: str | Path, *, folder: str | Path = ".") -> Plan:
     Errors: NotADataset for a folder without a manifest; PlanError where what was learned was too large to keep, or such
     a file is missing or has changed.
     """
-    manifest = Manifest.read(Path(path))
+    manifest = Manifest.read(path)
     said = {key: value for key, value in manifest.plan.items() if key not in ("normalisation", "versions")}
     plan = Plan.from_dict(said, folder=folder)
     steps = []
