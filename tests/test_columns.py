@@ -21,7 +21,10 @@ BOTH = pytest.mark.parametrize("events", [NESTED, FLAT], ids=["nested", "flat"])
 
 def test_names() -> None:
     assert cols.flat("Jet.pt") == "Jet_pt"
-    assert cols.flat("HLT.Iso_Mu24.x") == "HLT_Iso_Mu24.x"
+    assert cols.flat("HLT.Iso_Mu24.x") == "HLT_Iso_Mu24_x"
+    assert cols.flat("('ak8FatJetPt', '0')") == "ak8FatJetPt_0"
+    assert cols.flat("('weight', '')") == "weight"
+    assert cols.flat("(x)") == "(x)"
     assert cols.dotted("Jet_pt") == "Jet.pt"
     assert cols.dotted("HLT_Iso_Mu24") == "HLT.Iso_Mu24"
     assert cols.dotted("Jet.pt_raw") == "Jet.pt_raw"
@@ -48,12 +51,24 @@ def test_a_name_as_it_stands_comes_first() -> None:
     events = ak.Array({"a.b": [1], "a": [{"b": 2}], "a_b": [3]})
     assert ak.Array(cols.column(events, "a.b")).to_list() == [1]
     assert ak.Array(cols.column(events[["a", "a_b"]], "a.b")).to_list() == [2]
+    assert ak.Array(cols.column(events[["a_b"]], "a.b")).to_list() == [3]
+    dots = ak.Array({"Jet.PT": [[1.0, 2.0]], "R.x.y": [4]})
+    assert ak.Array(cols.column(dots, "Jet_PT")).to_list() == [[1.0, 2.0]]
+    assert ak.Array(cols.column(dots, "nJet")).to_list() == [2]
+    with pytest.raises(cols.MissingColumn, match=r"no column 'Jet\.pt' among the events; the nearest are Jet\.PT"):
+        cols.column(dots, "Jet.pt")
+
+
+def test_a_record_in_a_record_is_found() -> None:
+    events = ak.Array({"Jet": [[{"pt": 1.0, "track": {"x": 5}}]]})
+    assert ak.Array(cols.column(events, "Jet.track.x")).to_list() == [[5]]
+    assert not cols.has(events, "Jet.track.y")
     assert ak.Array(cols.column(events[["a", "a_b"]], "a_b")).to_list() == [3]
 
 
 @BOTH
 def test_missing(events: ak.Array) -> None:
-    with pytest.raises(cols.MissingColumn, match=r"no column 'Jet.ptt' among the events; the nearest are Jet\.pt"):
+    with pytest.raises(cols.MissingColumn, match=r"no column 'Jet.ptt' among the events; the nearest are Jet[._]pt"):
         cols.column(events, "Jet.ptt")
     with pytest.raises(cols.MissingColumn, match=r"; the columns are Electron.* and \d+ more"):
         cols.column(events, "qqqqqqqq")

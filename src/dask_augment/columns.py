@@ -1,8 +1,8 @@
 """Columns by name, whatever the shape of the events: take them out, put new ones back, and say the form beforehand.
 
-A column's name is dotted, ``Jet.pt``; the first ``_`` of a flat branch is the dot. A name is looked up as it stands,
-then nested, then flat; ``nJet`` is also the number of entries of ``Jet``. Augmenters always see one shape: nested,
-plain layouts without names, behaviours or parameters.
+A column's name is dotted, ``Jet.pt``; the first ``_`` of a flat branch is the dot. A name is looked up as it stands
+(some files have real dots), then nested, then flat; ``nJet`` is also the number of entries of ``Jet``. Augmenters always
+see one shape: nested, plain layouts without names, behaviours or parameters.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, Numpy
 from awkward.index import Index
 from numpy.typing import NDArray
 
+from dask_augment.names import dotted as dotted
+from dask_augment.names import flat as flat
 from dask_augment.words import nearest
 
 _STRINGS = ("string", "bytestring")
@@ -26,16 +28,6 @@ class MissingColumn(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
-
-
-def flat(name: str) -> str:
-    """The branch name of a column: ``Jet.pt`` is ``Jet_pt``."""
-    return name.replace(".", "_", 1)
-
-
-def dotted(name: str) -> str:
-    """The column name of a branch: ``Jet_pt`` is ``Jet.pt``."""
-    return name if "." in name else name.replace("_", ".", 1)
 
 
 def column(events: ak.Array, name: str) -> Content:
@@ -61,16 +53,24 @@ def _found(layout: Content, name: str) -> Content | None:
     if name in fields:
         return _field(layout, name)
     head, _, tail = dotted(name).partition(".")
-    if head in fields and tail in (collection := _field(layout, head)).fields:
-        return _field(collection, tail)
-    if flat(name) in fields:
-        return _field(layout, flat(name))
+    if head in fields and (inner := _inside(_field(layout, head), tail)) is not None:
+        return inner
+    if (other := flat(name) if flat(name) in fields else dotted(name)) in fields:
+        return _field(layout, other)
     if name[:1] == "n" and "." not in name:
         counted = collection_of(layout, name[1:])
         if counted is not None:
             counts = ak.num(ak.Array(counted), axis=1)
             return counts.layout
     return None
+
+
+def _inside(collection: Content, name: str) -> Content | None:
+    """A field of a collection, or one of a record in it."""
+    if name in collection.fields:
+        return _field(collection, name)
+    head, dot, tail = name.partition(".")
+    return _inside(_field(collection, head), tail) if dot and head in collection.fields else None
 
 
 def _field(layout: Content, name: str) -> Content:
@@ -83,7 +83,7 @@ def collection_of(layout: Content, name: str) -> Content | None:
     if name in layout.fields:
         return layout[name] if _is_list(layout[name]) else None
     for field in layout.fields:
-        if field.startswith(f"{name}_") and _is_list(layout[field]):
+        if field.startswith((f"{name}_", f"{name}.")) and _is_list(layout[field]):
             return layout[field]
     return None
 
@@ -95,10 +95,11 @@ def _is_list(content: Content) -> bool:
 
 
 def _missing(layout: Content, name: str) -> str:
-    known = {*map(dotted, layout.fields), *(f"{f}.{g}" for f in layout.fields for g in layout[f].fields)}
+    # Names as the events have them: a flat branch with its ``_``, a field of a collection with its dot.
+    known = {f"{f}.{g}" if g else f for f in layout.fields for g in layout[f].fields or ("",)}
     # Some files have a counter for each branch, nJet_pt; counters are never data.
     known = {column for column in known if not (column[:1] == "n" and column[1:] in known)}
-    return f"no column {name!r} among the events; {nearest(dotted(name), known)}"
+    return f"no column {name!r} among the events; {nearest(name, known)}"
 
 
 def plain(content: Content) -> Content:
@@ -307,7 +308,7 @@ def _place(contents: dict[str, Content], name: str, new: Content, like: Collecti
 
 def _sibling(contents: Mapping[str, Content], head: str, like: Collection[str]) -> str | None:
     """A flat branch with lists of this collection."""
-    siblings = [field for field in contents if field.startswith(f"{head}_") and _is_list(contents[field])]
+    siblings = [field for field in contents if field.startswith((f"{head}_", f"{head}.")) and _is_list(contents[field])]
     # One that was read anyway comes first: reading another only to count its entries is a whole branch more.
     return min(siblings, key=lambda field: dotted(field) not in like, default=None)
 

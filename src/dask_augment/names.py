@@ -1,0 +1,26 @@
+"""The names of columns: dotted as people write them, flat as branches and published files have them."""
+
+from __future__ import annotations
+
+import ast
+
+
+def flat(name: str) -> str:
+    """The branch name of a column: ``Jet.pt`` is ``Jet_pt``; pandas' name of two levels, ``('pt', '0')``, is ``pt_0``."""
+    if name[:1] == "(" and name[-1:] == ")":
+        name = ".".join(_levels(name)) or name
+    return name.replace(".", "_")
+
+
+def _levels(name: str) -> list[str]:
+    """The levels of a column's name as pandas writes them to Parquet; none where it is no such name."""
+    try:
+        levels = ast.literal_eval(name)
+    except (ValueError, SyntaxError):
+        return []
+    return [str(level) for level in levels if str(level)] if isinstance(levels, tuple) else []
+
+
+def dotted(name: str) -> str:
+    """The column name of a branch: ``Jet_pt`` is ``Jet.pt``."""
+    return name if "." in name else name.replace("_", ".", 1)
