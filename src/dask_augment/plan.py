@@ -9,12 +9,11 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from dask_augment import registry
 from dask_augment.augmenters.function import Function
 from dask_augment.carrying import refuse_gone
 from dask_augment.contract import Augmenter, plain
+from dask_augment.documents import read_yaml
 from dask_augment.identity import POSITION
 from dask_augment.inputs import Inputs, PlanError, names, refuse_misspelt
 from dask_augment.models.files import SHIPPED
@@ -39,7 +38,7 @@ class Target:
         weights. None: the columns that steps use.
     """
 
-    path: str | None = None
+    path: str | Path | None = None
     partition_by: tuple[str, ...] = ("dataset",)
     keep: tuple[str, ...] | None = None
 
@@ -53,6 +52,10 @@ class Target:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, names(f"output: {name}", value))
+        if isinstance(self.path, Path):
+            object.__setattr__(self, "path", str(self.path))
+        if self.path is not None and not (isinstance(self.path, str) and self.path and "\0" not in self.path):
+            raise PlanError(f"output: path must be the path of a folder, got {self.path!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,15 +131,7 @@ class Plan:
     @classmethod
     def read(cls, path: str | Path) -> Plan:
         """The plan of a YAML file."""
-        try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise PlanError(f"plan {str(path)!r} is not there (read from {Path.cwd()})") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlanError(f"plan {str(path)!r} cannot be read: {error}") from None
-        except yaml.YAMLError as error:
-            raise PlanError(f"plan {str(path)!r} is not YAML: {error}") from None
-        return cls.from_dict(values, folder=Path(path).parent)
+        return cls.from_dict(read_yaml(path), folder=Path(path).parent)
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as YAML says it; :meth:`from_dict` gives it back."""

@@ -28,6 +28,7 @@ from dask_augment.dataset.layout import decode
 from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import collection, schema_of
+from dask_augment.filesets import NOTHING_SAID, FileSaid, check_file
 from dask_augment.plan import Inputs, PlanError
 
 
@@ -50,6 +51,8 @@ class Source:
     path: str
     tree: str | None
     """None: a Parquet file."""
+    said: FileSaid = NOTHING_SAID
+    """What the fileset says of it."""
 
     def part(self, content: Content, start: int, stop: int) -> Part:
         """One range of its entries."""
@@ -79,12 +82,12 @@ def find(inputs: Inputs, limit_files: int | None = None) -> tuple[list[Source], 
     if inputs.folder is not None:
         sources = _in_folder(str(inputs.folder))
         metadata = {source.dataset: dict(inputs.metadata) for source in sources}
-    for name, entry in sorted(inputs.datasets().items()):
+    for name, entry in sorted(inputs.described().items()):
         metadata[name] = entry["metadata"]
-        for pattern, tree in entry["files"].items():
+        for pattern, said in entry["files"].items():
             for path in _matching(pattern, name):
-                kind = None if path.endswith((".parquet", ".pq")) else tree or inputs.tree
-                sources.append(Source(name, path, kind))
+                kind = None if path.endswith((".parquet", ".pq")) else said.tree or inputs.tree
+                sources.append(Source(name, path, kind, said._replace(tree=None)))
     for name in metadata:
         mine = [source.path for source in sources if source.dataset == name]
         if len(set(mine)) != len(mine):
@@ -304,13 +307,14 @@ def parts_of(source: Source, content: Content, chunksize: int) -> list[Part]:
 
 
 def check_contents(found: Mapping[Source, Content], needed: Iterable[str], asked: Iterable[str]) -> None:
-    """Refuse a file that is listed twice under two names, and columns that only some files have, or none.
+    """Refuse a file that is not what the fileset says of it, or is listed twice, and columns that not all files have.
 
     ``asked`` are names that the plan says, ``needed`` those that its patterns found. A file without events may lack
     columns.
     """
     seen: dict[tuple[str, str], Source] = {}
     for source, content in found.items():
+        check_file(source.dataset, source.path, source.said, content.entries, content.uuid if source.tree else None)
         first = seen.setdefault((source.dataset, content.uuid), source)
         if first is not source and content.entries:
             raise PlanError(
