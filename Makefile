@@ -25,6 +25,15 @@ DEMO_NEEDS := $(VENV)/.pythia
 endif
 endif
 
+# How many processes run the tests; the files of one process run one after the other. WORKERS=0: all in this one.
+WORKERS ?= auto
+PYTEST := pytest --numprocesses $(WORKERS) --dist loadfile --durations 20
+
+# What knows Dask; the contract, kernels, augmenters and the data set do not, and need no second stack to be tested on.
+DASK_TESTS := tests/demo tests/fault tests/fit_resample tests/frames tests/generator/test_jobs.py tests/runs tests/whole \
+  tests/dataset/test_readers.py tests/sampling/test_acceptance.py tests/sampling/test_one_result.py \
+  tests/test_cli.py tests/test_cluster.py tests/test_docs.py tests/test_examples.py tests/test_light_import.py
+
 # BLAS threads beside the worker processes of a local cluster only make two cores slower.
 test test-slow test-newest: export OMP_NUM_THREADS := 1
 test test-slow test-newest: export OPENBLAS_NUM_THREADS := 1
@@ -45,13 +54,13 @@ demo: $(VENV)/.light $(DEMO_NEEDS) ## the main job on shipped events in a minute
 	$(VENV)/bin/dask-augment demo $(ARGS)
 
 test: $(VENV)/.dev $(SAMPLES) ## run the tests, without the slow ones
-	$(VENV)/bin/pytest -m "not slow" $(ARGS)
+	$(VENV)/bin/$(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: $(VENV)/.dev $(SAMPLES) ## run the slow tests
-	$(VENV)/bin/pytest -m slow $(ARGS)
+	$(VENV)/bin/$(PYTEST) -m slow $(ARGS)
 
-test-newest: $(NEWEST)/.dev $(SAMPLES) ## run the tests on the newest dask, which dask-awkward does not support
-	$(NEWEST)/bin/pytest -m "not slow" $(ARGS)
+test-newest: $(NEWEST)/.dev $(SAMPLES) ## run what knows Dask on the newest one, which dask-awkward does not support
+	$(NEWEST)/bin/$(PYTEST) -m "not slow" $(DASK_TESTS) $(ARGS)
 
 lint: $(VENV)/.dev ## check style, types and the direction of imports
 	$(VENV)/bin/ruff check .
