@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import dask_augment as da
 import whole_toys
 from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.verify import verify
+from dask_augment.runs import pools, reader
 from dask_augment.runs.run import Result, run
 
 
@@ -62,3 +67,91 @@ def test_a_third_failure_ends_the_run(inputs: dict[str, Any], quiet: Result, cou
             continue
         break
     assert result.manifest.logical_hash == quiet.manifest.logical_hash
+
+
+LEARNS = (da.Undersample(strata=[da.Bins("MET.pt", [0, 30, 1e9])]),)
+"""A step that asks its questions after the copies."""
+
+
+def select(inputs: dict[str, Any], *more: Any) -> Any:
+    """A plan in which every question needs the events anew: rows are dropped, and nothing is stored in between."""
+    return whole_toys.plan(inputs, (*whole_toys.STEPS[:3], *more, *LEARNS))
+
+
+@pytest.fixture(scope="module")
+def learned(inputs: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return run(select(inputs), tmp_path_factory.mktemp("learned") / "out")
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "PAUSES", (0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    "executor",
+    ["iterative", pytest.param("futures", marks=pytest.mark.slow), pytest.param("dask", marks=pytest.mark.slow)],
+)
+def test_questions_to_parts_that_fail_twice(
+    inputs: dict[str, Any], learned: Result, counts: Path, tmp_path: Path, request: pytest.FixtureRequest, executor: str
+) -> None:
+    """30 % of the parts of every batch: what cannot be read for now is asked again alone."""
+    options = (
+        {"client": request.getfixturevalue("client")} if executor == "dask" else {"executor": executor, "workers": 2}
+    )
+    asked = select(inputs, whole_toys.transient(counts))
+    result = run(asked, tmp_path / "out", chunksize=10, **options)
+    assert len(list(counts.iterdir())) > 20
+    assert result.manifest.logical_hash == learned.manifest.logical_hash
+    assert result.manifest.extra["learned"]["undersample"] == learned.manifest.extra["learned"]["undersample"]
+
+
+def test_reads_that_fail_twice_in_every_phase(
+    inputs: dict[str, Any], learned: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """30 % of the parts, the first two of three times, at each question and when they are written."""
+    asked, read_root = Counter[str](), reader._read_root
+
+    def unreliable(where: Mapping[str, Any], names: Any) -> Any:
+        which = f"{where['file'].rpartition('/')[2]} {where['start']}"
+        if sha256(which.encode()).digest()[0] < 77:
+            asked[which] += 1
+            if asked[which] % 3:
+                raise OSError("[ERROR] Server responded with an error: [3007] Unable to read; input/output error")
+        return read_root(where, names)
+
+    monkeypatch.setattr(reader, "_read_root", unreliable)
+    result = run(select(inputs), tmp_path / "out", chunksize=10, max_bad_files=3)
+    assert 15 < len(asked) < 35
+    assert set(asked.values()) == {5 * 3}, "the ids, three questions of the step, and the writing"
+    assert result.manifest.logical_hash == learned.manifest.logical_hash
+    assert not result.manifest.quarantined
+
+
+def test_a_run_that_goes_on_asks_only_what_was_not_answered(
+    inputs: dict[str, Any], learned: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One part cannot be read in the second question of a step: the answers of all others are kept."""
+    asked, read_root, broken = Counter[str](), reader._read_root, True
+
+    def read(where: Mapping[str, Any], names: Any) -> Any:
+        which = f"{where['file']} {where['start']}"
+        asked[which] += 1
+        if broken and which == last and asked[which] > 2:
+            raise OSError("[ERROR] Operation expired")
+        return read_root(where, names)
+
+    plan = select(inputs)
+    last = f"{[*[*inputs.values()][-1]['files']][-1]} 90"
+    monkeypatch.setattr(reader, "_read_root", read)
+    with pytest.raises(RunFailed, match=r"learning undersample from .* failed: OSError: \[ERROR\] Operation expired"):
+        run(plan, tmp_path / "out", chunksize=10)
+    parts = len(asked)
+    assert parts == 80
+    assert set(asked.values()) == {3, 2 + 4}, "three times by itself after its batch"
+    asked.clear()
+    broken = False
+    result = run(plan, tmp_path / "out", chunksize=10, resume=True)
+    assert asked.pop(last) == 3
+    assert set(asked.values()) == {2}, "the third question, and the writing"
+    assert result.manifest.logical_hash == learned.manifest.logical_hash

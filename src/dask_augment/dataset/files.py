@@ -95,6 +95,17 @@ def make_folder(path: Path) -> None:
             continue
 
 
+def make_below(base: Path, path: Path) -> None:
+    """Make a folder below one that is there, with those between them; FileNotFoundError where ``base`` is not there."""
+    folder = base
+    for name in path.relative_to(base).parts:
+        folder = folder / name
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            continue
+
+
 def link_first(source: Path, target: Path) -> bool:
     """Give ``source`` the name ``target`` if nothing has that name: True for the first, False for all later ones.
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dask_augment.columns import flat
+from dask_augment.dataset import files
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Part, Receipt
 from dask_augment.dataset.sink import Sink
@@ -19,9 +20,9 @@ from dask_augment.runs.reader import as_events
 
 
 def checkpoint_sink(folder: Path, schema: pa.Schema) -> Sink:
-    """A sink for parts that only this run reads, in a folder inside its staging."""
+    """A sink for parts that only this run reads, in a folder that is made in one inside its staging."""
     for name in ("attempts", "receipts"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        files.make_below(folder.parent, folder / name)
     return Sink(str(folder), schema, (), Settings.for_schema(schema))
 
 

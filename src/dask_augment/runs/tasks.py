@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from dask_augment.contract import Measure
 from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.merge import Group, merge, merge_groups
+from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.receipt import Part, Receipt, Written
 from dask_augment.dataset.schema import to_table
 from dask_augment.dataset.sink import Sink
@@ -17,6 +18,7 @@ from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Step
 from dask_augment.identity import RepeatedIds
 from dask_augment.meters import Account
+from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.prepare import for_dataset
@@ -100,11 +102,32 @@ class Ask:
         """What a worker must have free."""
         return self.stage.resources
 
-    def __call__(self, parts: tuple[Part, ...]) -> Any:
-        """The total over these parts; None where they have no rows to ask."""
-        return total(
-            for_dataset(self.stage, part.dataset).measure(self.reader(part), self.measure, self.label) for part in parts
-        )
+    def __call__(self, parts: tuple[Part, ...]) -> Answer:
+        """The total over these parts, but for those whose events cannot be read for now: these alone are asked again."""
+        answers, done, again = [], [], []
+        for part in parts:
+            try:
+                stage = for_dataset(self.stage, part.dataset)
+                answers.append(stage.measure(self.reader(part), self.measure, self.label))
+            except Exception as error:
+                if len(parts) == 1 or classify(error) != "transient":
+                    raise
+                again.append(part)
+            else:
+                done.append(part.id)
+        return Answer(total(answers), tuple(done), tuple(again))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of some parts."""
+
+    total: Any
+    """None where they have no rows to ask."""
+    done: tuple[str, ...]
+    """Ids of the parts."""
+    again: tuple[Part, ...]
+    """Parts whose events could not be read for now."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +181,7 @@ class Way(Protocol):
     def stores(self) -> bool:
         """Whether events can be stored between two passes, and read from there."""
 
-    def ask(self, segment: Segment, stage: Stage, measure: Measure[Any], label: str) -> Any:
+    def ask(self, segment: Segment, answers: Answers, stage: Stage, measure: Measure[Any], label: str) -> Any:
         """The total of the answers of all parts to one question of a learner, after the stage."""
 
     def write(self, segment: Segment, sink: Sink, columns: tuple[str, ...], done: Finished) -> None:
@@ -173,26 +196,38 @@ class Tasks:
     show: Progress
     stores = True
 
-    def ask(self, segment: Segment, stage: Stage, measure: Measure[Any], label: str) -> Any:
+    def ask(self, segment: Segment, answers: Answers, stage: Stage, measure: Measure[Any], label: str) -> Any:
         """The total over all parts; Unreadable where files of theirs cannot be read."""
         needed = stage.needs(measure.uses(), keyed=measure.keyed)
         question = Ask(segment.reader.narrowed(needed), stage, measure, label)
-        size = max(1, min(32, len(segment.parts) // (4 * self.pool.workers)))
-        batches = [segment.parts[i : i + size] for i in range(0, len(segment.parts), size)]
-        self.show.start(f"learning {label}", len(batches))
-        answers, unreadable = [], []
-        for batch, outcome in self.pool.map(question, batches):
-            if isinstance(outcome, BadInput):
-                unreadable.append(outcome)
-            elif isinstance(outcome, RepeatedIds):
-                raise outcome
-            elif isinstance(outcome, BaseException):
-                raise failed(f"learning {label} from", batch[0], outcome) from outcome
-            answers.append(outcome)
-            self.show.advance(1)
+        kept = answers.to(measure, label)
+        known = list(kept.known({part.id for part in segment.parts}))
+        found = [answer for _, answer in known]
+        done = frozenset[str]().union(*(parts for parts, _ in known))
+        left = tuple(part for part in segment.parts if part.id not in done)
+        size = max(1, min(32, len(left) // (4 * self.pool.workers)))
+        batches = [left[i : i + size] for i in range(0, len(left), size)]
+        self.show.start(f"learning {label}", len(segment.parts))
+        self.show.advance(len(done))
+        again: list[Part] = []
+        unreadable: list[BadInput] = []
+        # What could not be read for now is asked again part by part: a batch would hold up all for one.
+        for several in (batches, ((part,) for part in again)):
+            for batch, outcome in self.pool.map(question, several):
+                if isinstance(outcome, BadInput):
+                    unreadable.append(outcome)
+                elif isinstance(outcome, RepeatedIds):
+                    raise outcome
+                elif isinstance(outcome, BaseException):
+                    raise failed(f"learning {label} from", batch[0], outcome) from outcome
+                else:
+                    kept.keep(outcome.done, outcome.total)
+                    found.append(outcome.total)
+                    again += outcome.again
+                    self.show.advance(len(outcome.done))
         if unreadable:
             raise Unreadable(unreadable)
-        return total(answers)
+        return total(found)
 
     def write(self, segment: Segment, sink: Sink, columns: tuple[str, ...], done: Finished) -> None:
         """Write the parts that are not done; Unreadable where files of theirs cannot be read."""

@@ -22,6 +22,7 @@ from dask_augment.frames import refuse_repeats
 from dask_augment.frames.steps import Step
 from dask_augment.identity import POSITION
 from dask_augment.learned import Learned, load
+from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
 from dask_augment.runs.prepare import shape_of
 from dask_augment.runs.tasks import Finished, Segment, Way
@@ -36,9 +37,12 @@ def taught(segment: Segment, job: Job, way: Way) -> Segment:
     """
     folder = job.staging / "learned"
     ids = folder / "ids.json"
+    # A step may have the label "ids".
+    asked, answers = (Answers(job.staging, f"answers/{name}") for name in ("ids", "steps"))
     if segment.stage.setting.ids != POSITION and not _noted(ids):
-        refuse_repeats(changed(segment.stage, steps=()), partial(way.ask, segment), "ids")
-        _note(ids, {"unique": True})
+        refuse_repeats(changed(segment.stage, steps=()), partial(way.ask, segment, asked), "ids")
+        _note(job, ids, {"unique": True})
+        asked.forget("ids")
     for step in segment.stage.steps:
         if not isinstance(step.augmenter, Learner) or step.augmenter.learned is not None:
             continue
@@ -49,18 +53,19 @@ def taught(segment: Segment, job: Job, way: Way) -> Segment:
         else:
             segment = _checkpointed(segment, step, job, way)
             before = segment.stage.before(step.label)
-            learner = learned_by(step, before, partial(way.ask, segment), str(folder), check_ids=False)
+            learner = learned_by(step, before, partial(way.ask, segment, answers), str(folder), check_ids=False)
             if _kept(folder, learner.learned.digest) is None:
                 # A file of its name was there, cut short.
                 learner.learned.put(str(folder))
-            _note(note, {"digest": learner.learned.digest})
+            _note(job, note, {"digest": learner.learned.digest})
+            answers.forget(step.label)
         segment = changed(segment, stage=segment.stage.with_step(changed(step, augmenter=learner)))
     return segment
 
 
-def _note(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a note; a run that is killed now leaves all of it or nothing."""
-    files.make_folder(path.parent)
+def _note(job: Job, path: Path, values: Mapping[str, Any]) -> None:
+    """Write a note; a run that is killed now leaves all of it or nothing. FileNotFoundError where staging is gone."""
+    files.make_below(job.staging, path.parent)
     draft = path.with_name(f"{path.name}.{uuid4().hex[:12]}")
     files.write_new(draft, [json.dumps(values).encode()])
     files.rename(draft, path)
@@ -97,7 +102,9 @@ def _checkpointed(segment: Segment, step: Step, job: Job, way: Way) -> Segment:
         return segment
     shape = shape_of(before, segment.reader)
     columns = tuple(shape.fields)
-    sink = checkpoint_sink(job.staging / "stages" / encode(step.label), schema_of(shape))
+    stored = job.staging / "stages" / encode(step.label)
+    files.make_below(job.staging, stored.parent)
+    sink = checkpoint_sink(stored, schema_of(shape))
     way.write(changed(segment, stage=before), sink, columns, Finished())
     reader = CheckpointReader(sink, columns)
     return Segment(reader, segment.parts, segment.stage.after(before), segment.done + before.steps)

@@ -13,6 +13,7 @@ from dask_augment.frames.coffea import AugmentProcessor, Chunks
 from dask_augment.frames.stage import Stage
 from dask_augment.identity import POSITION
 from dask_augment.plan import Inputs, Plan, PlanError
+from dask_augment.runs.answers import Answers
 from dask_augment.runs.pools import Iterative
 from dask_augment.runs.prepare import Work, prepare
 from dask_augment.runs.sources import find
@@ -58,7 +59,7 @@ class OnRunner:
     pool = Iterative()
     stores = False
 
-    def ask(self, segment: Segment, stage: Stage, measure: Measure[Any], label: str) -> Any:  # noqa: ARG002  all chunks are asked
+    def ask(self, segment: Segment, answers: Answers, stage: Stage, measure: Measure[Any], label: str) -> Any:  # noqa: ARG002  all chunks are asked
         """The total over all chunks."""
         return self.chunks.ask(stage, measure, label)
 
