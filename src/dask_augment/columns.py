@@ -16,8 +16,8 @@ from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, Numpy
 from awkward.index import Index
 from numpy.typing import NDArray
 
-from dask_augment.names import dotted as dotted
-from dask_augment.names import flat as flat
+from dask_augment.names import dotted as dotted  # noqa: PLC0414  re-exported
+from dask_augment.names import flat as flat  # noqa: PLC0414  re-exported
 from dask_augment.words import nearest
 
 _STRINGS = ("string", "bytestring")
