@@ -15,7 +15,11 @@ import pytest
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import without
+from dask_augment.dataset.split import split
+from dask_augment.plan import PlanError
+from dask_augment.runs.run import dry_run, run
 from dataset_toys import ROWS, SCHEMA, account, finish, job, part, table
+from run_toys import plan
 
 pd = pytest.importorskip("pandas")
 
@@ -125,11 +129,99 @@ def test_coffea(out: Path, other_peoples_warnings) -> None:
     assert result["pt"] == pytest.approx(PT)
 
 
-HOSTILE = ["", "..", "../../../ESCAPED", "b/c", "a=b", "%2F", "__EMPTY__", "\u00fc \u2192"]
+HOSTILE = [
+    "..", ".", "../../../ESCAPED", "b/c", "a=b", "%2F", "a%20b", "__EMPTY__", "\u00fc \u2192", " a ", "a\nb", "a\0b", "'a'", '"a"',
+    "*", "a?b", "[a]", "C:\\x", "a.parquet", "A.PARQUET", ".parquet", "2018A", "1 fb", "TTTo2L2Nu_v9", "e5", "0l", "2020-W01",
+    "Run2018A-02Apr2020-v1", "2020-01-01abc", "12_34x", "1.2.3", "infinite", "nano", "-", "+", "_x", ".x", "\u0661\u0662", "x" * 247,
+]  # fmt: skip
 
 
-def test_hostile_names_come_back(tmp_path: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
+def names_by_reader(out: Path) -> dict[str, list[str]]:
+    """The names of data sets as each reader gives them back from its plain call."""
+    duckdb, dd = pytest.importorskip("duckdb"), pytest.importorskip("dask.dataframe")
+    query = f"select distinct dataset from read_parquet('{out}/**/*.parquet', hive_partitioning=true)"
+    return {
+        "pandas": sorted(set(pd.read_parquet(out).dataset)),
+        "pyarrow": sorted(set(pq.read_table(out)["dataset"].to_pylist())),
+        "duckdb": sorted(row[0] for row in duckdb.sql(query).fetchall()),
+        "dask": sorted(set(dd.read_parquet(out).dataset.compute())),
+    }
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_a_name_alone_comes_back(tmp_path: Path, name: str, other_peoples_warnings) -> None:
+    """Readers look at all names of a folder together: what is a number to them alone is a text among texts."""
+    finish(job(tmp_path / "out", [Part.of(name, part(0, 1).input)]))
+    assert set(map(tuple, names_by_reader(tmp_path / "out").values())) == {(name,)}
+    assert all(path.is_file() for path in (tmp_path / "out").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        *(
+            (name, "readers take it for a number")
+            for name in (
+                "0012",
+                "12",
+                "-12",
+                "+1",
+                "1e5",
+                "1.5",
+                "1.",
+                ".5",
+                "1_000",
+                " 12 ",
+                "0x1F",
+                "0b11",
+                "9" * 30,
+                "1E-3",
+            )
+        ),
+        *(
+            (name, "readers take it for a date or a time")
+            for name in (
+                "2020-01-01",
+                "2020-1-1",
+                "2020/01/01",
+                "20/1/2020",
+                "2020-01-01 10:00:00",
+                "2020-01-01T10:00Z",
+                "10:00",
+            )
+        ),
+        *(
+            (name, "readers take it for a flag or a missing value")
+            for name in ("true", "FALSE", "null", "NaN", "None", "inf", "-Infinity", "epoch", "N/A")
+        ),
+        ("__HIVE_DEFAULT_PARTITION__", "readers take it for a missing value"),
+        ("a\ud800", "cannot be encoded"),
+        ("x" * 248, "256 letters of it would be encoded"),
+        ("\u00fc" * 42, "260 letters of it would be encoded"),
+    ],
+    ids=ascii,
+)
+def test_a_name_that_would_come_back_changed_is_refused(tmp_path: Path, name: str, why: str) -> None:
+    """Before anything is read: the file is not there."""
+    for call in (run, dry_run):
+        with pytest.raises(PlanError, match=why):
+            call(plan(inputs={"fileset": {name: {"files": ["not-there.root"]}}}), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match=why):
+        split_by_dataset(name)
+
+
+def split_by_dataset(name: str) -> None:
+    """As a processor of somebody else's does, which has no plan."""
+    list(split(table(part(0)), ("dataset",), {"dataset": name}))
+
+
+def test_a_name_without_letters_is_refused() -> None:
+    with pytest.raises(ValueError, match="readers would get '__EMPTY__'"):
+        split_by_dataset("")
+
+
+def test_hostile_names_come_back(tmp_path: Path, other_peoples_warnings) -> None:
     parts = [Part.of(name, part(0).input) for name in HOSTILE]
     finish(job(tmp_path / "deep" / "down" / "here" / "out", parts))
     out = tmp_path / "deep" / "down" / "here" / "out"
@@ -137,8 +229,5 @@ def test_hostile_names_come_back(tmp_path: Path) -> None:
         "dataset=..%2F..%2F..%2FESCAPED"
     ]
     assert all(path.parent.parent == out for path in tmp_path.rglob("*.parquet"))
-    expected = sorted(name or "__EMPTY__" for name in HOSTILE)
-    assert sorted(set(pd.read_parquet(out).dataset)) == sorted(set(expected))
-    rows = duckdb.sql(f"select distinct dataset from read_parquet('{out}/**/*.parquet', hive_partitioning=true)")
-    assert sorted(row[0] for row in rows.fetchall()) == sorted(set(expected))
+    assert set(map(tuple, names_by_reader(out).values())) == {tuple(sorted(HOSTILE))}
     assert len(pd.read_parquet(out)) == len(HOSTILE) * ROWS

@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -158,10 +159,10 @@ def test_several_folders(tmp_path: Path) -> None:
     assert sink.write_part(part(3, 0), [], Account).files == (), "no rows: no stratum to name a folder by"
 
 
-def test_folders_by_integers_and_booleans(tmp_path: Path) -> None:
-    sink = open_staging(job(tmp_path / "out", partition_by=("isGood", "nJet")))
+def test_folders_by_integers(tmp_path: Path) -> None:
+    sink = open_staging(job(tmp_path / "out", partition_by=("stratum", "nJet")))
     folders = {file.folder for file in write(sink, part(0)).files}
-    assert folders == {f"isGood={good}/nJet={n}" for good in ("true", "false") for n in range(4)}
+    assert folders == {f"stratum={name}/nJet={n}" for n, name in enumerate(("low", "high", "low", "high"))}
 
 
 def test_too_many_folders(tmp_path: Path) -> None:
@@ -177,6 +178,7 @@ def test_too_many_folders(tmp_path: Path) -> None:
     [
         (("nope",), "names 'nope', which is no column"),
         (("HT",), "names 'HT', which is double"),
+        (("isGood",), "names 'isGood', which is bool; .* readers would give a flag back as the text 'true'"),
         (("stratum", "Jet_pt"), "names 'Jet_pt', which is list"),
     ],
 )
@@ -185,6 +187,26 @@ def test_partition_by_is_checked_at_once(tmp_path: Path, keys, message) -> None:
         open_staging(job(tmp_path / "out", partition_by=keys))
     with pytest.raises(SchemaError, match="leaves no column"):
         Sink("x", pa.schema({"stratum": pa.string()}), ("stratum",))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [
+        (pa.string(), "0012", "s '0012' cannot name a folder: readers take it for a number"),
+        (pa.string(), "", "s is an empty text"),
+        (pa.dictionary(pa.int8(), pa.string()), "true", "readers take it for a flag or a missing value"),
+        (pa.int64(), 2**31, "'s' has the value 2147483648, beyond 32 bits"),
+        (pa.int64(), -(2**40), "beyond 32 bits"),
+    ],
+    ids=str,
+)
+def test_a_value_that_would_come_back_changed(tmp_path: Path, column: pa.DataType, value: Any, why: str) -> None:
+    schema = pa.schema({"x": pa.int32(), "s": column})
+    sink = open_staging(job(tmp_path / "out", schema=schema, partition_by=("s",)))
+    table = pa.table({"x": pa.array([1, 2], pa.int32()), "s": pa.array([value, value]).cast(column)}, schema=schema)
+    with pytest.raises(ValueError, match=why):
+        sink.write_part(part(0), [table], Account)
+    assert attempt_files(sink) == []
 
 
 def test_a_row_without_a_folder(tmp_path: Path) -> None:

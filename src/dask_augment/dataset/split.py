@@ -7,21 +7,28 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pyarrow as pa
 
-from dask_augment.dataset.layout import hive_folder
+from dask_augment.dataset.layout import hive_folder, refuse_changed
 from dask_augment.dataset.schema import SchemaError
+
+_LARGEST = 2**31 - 1
 
 
 def check_keys(schema: pa.Schema, keys: tuple[str, ...]) -> None:
-    """SchemaError unless each key is a string, integer or boolean column, or ``dataset``, and a column is left."""
+    """SchemaError unless each key is a string or integer column, or ``dataset``, and a column is left."""
     for key in keys:
         if key not in schema.names:
             if key == "dataset":
                 continue
             raise SchemaError(f"partition_by names {key!r}, which is no column; the columns are {schema.names}")
         kind = _plain(schema.field(key).type)
-        if not (pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-            raise SchemaError(f"partition_by names {key!r}, which is {kind}; a folder's name is made from a string, an "
-                              "integer or a boolean")  # fmt: skip
+        if not (pa.types.is_string(kind) or pa.types.is_integer(kind)):
+            flag = (
+                ": readers would give a flag back as the text 'true', define an integer of it"
+                if pa.types.is_boolean(kind)
+                else ""
+            )
+            raise SchemaError(f"partition_by names {key!r}, which is {kind}; a folder's name is made from a string or an integer"
+                              f"{flag}")  # fmt: skip
     if set(schema.names) <= set(keys):
         raise SchemaError(f"partition_by {list(keys)} leaves no column for the files")
 
@@ -30,6 +37,8 @@ def split(piece: pa.Table, keys: tuple[str, ...], constant: Mapping[str, str]) -
     """Each hive folder with its rows in their order; keys that are no columns have the ``constant`` value."""
     columns = [key for key in keys if key in piece.schema.names]
     if not columns:
+        for key in keys:
+            refuse_changed(key, constant[key])
         yield hive_folder({key: constant[key] for key in keys}), piece
         return
     if not piece.num_rows:
@@ -51,7 +60,14 @@ def _codes(piece: pa.Table, key: str) -> tuple[list[str], np.ndarray]:
     if column.null_count:
         raise SchemaError(f"column {key!r} has {column.null_count} missing values; a row without it has no folder")
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in coded.dictionary.to_pylist()]
+    values = coded.dictionary.to_pylist()
+    for value in values:
+        if isinstance(value, str):
+            refuse_changed(key, value)
+        elif abs(value) > _LARGEST:
+            raise SchemaError(f"column {key!r} has the value {value}, beyond 32 bits, which readers of folders would give back as a "
+                              "text; partition by something smaller")  # fmt: skip
+    texts = [str(value) for value in values]
     return texts, coded.indices.to_numpy(zero_copy_only=False)
 
 

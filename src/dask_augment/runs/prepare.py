@@ -17,9 +17,11 @@ import pyarrow as pa
 import dask_augment
 from dask_augment.columns import dotted, flat
 from dask_augment.dataset.job import Job, RunFailed
+from dask_augment.dataset.layout import refuse_changed
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of, unify
+from dask_augment.dataset.split import check_keys
 from dask_augment.forms import typetracer
 from dask_augment.frames.rows import CHANGED, PROVENANCE
 from dask_augment.frames.stage import Stage
@@ -108,6 +110,7 @@ def prepare(
     inputs, target = _sections(plan)
     stage = _stage(plan, inputs)
     sources, metadata = find(inputs, limit_files)
+    _check_folders(target, metadata)
     warnings = held_to_manifests(sources, inputs.folder)
     _check_collision_data(stage, metadata)
     explicit = _explicit(stage, inputs)
@@ -217,6 +220,15 @@ def _check_keep(
             raise PlanError(f"output: keep names {pattern!r}, which is no column; {nearest(pattern, found)}")
 
 
+def _check_folders(target: Target, datasets: Collection[str]) -> None:
+    """Refuse data sets that would come back under another name, being names of folders."""
+    for name in sorted(datasets) if "dataset" in target.partition_by else ():
+        try:
+            refuse_changed("dataset", name)
+        except ValueError as error:
+            raise PlanError(str(error)) from None
+
+
 def _check_names(target: Target, columns: Sequence[str], datasets: Collection[str]) -> None:
     """Refuse data sets that nobody could tell apart in what is published."""
     if len(datasets) > 1 and "dataset" not in {*target.partition_by, *columns}:
@@ -299,7 +311,9 @@ def _result(stage: Stage, reader: Reader, target: Target) -> tuple[tuple[str, ..
     for key in target.partition_by:
         if key != "dataset" and key not in columns:
             raise PlanError(f"output: partition_by names {key!r}, which is not among the columns {columns}")
-    return tuple(columns), schema_of(shape[columns])
+    schema = schema_of(shape[columns])
+    check_keys(schema, target.partition_by)
+    return tuple(columns), schema
 
 
 def _identity(plan: Plan, normalisation: Mapping[str, Normalisation]) -> dict[str, Any]:
