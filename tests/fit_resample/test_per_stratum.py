@@ -72,11 +72,10 @@ def test_arrays_and_bins() -> None:
 
 def test_errors() -> None:
     one = pd.Series(np.where(FRAME["region"] == "barrel", "top", Y))
-    with pytest.raises(ValueError, match="needs to have more than 1 class") as caught:
+    rows = np.sum(FRAME["region"] == "barrel")
+    words = f"stratum 'region=barrel' has {rows} rows \\({rows} of class 'top'\\), and SMOTE refuses them: .*more than 1 class"
+    with pytest.raises(ValueError, match=words):
         da.PerStratum(SMOTE(), ["region"]).fit_resample(FRAME.drop(columns="n"), one)
-    assert caught.value.__notes__ == [
-        f"in stratum 'region=barrel', which has {np.sum(FRAME['region'] == 'barrel')} rows"
-    ]
     with pytest.raises(TypeError, match="sampler must have fit_resample"):
         da.PerStratum("smote", ["region"])
     assert clone(da.PerStratum(SMOTE(), ["region"])).get_params()["seed"] == 0

@@ -42,7 +42,7 @@ class BorderlineSmote(Interpolator):
         Neighbours of all classes that tell whether an event is in danger.
     scale
         Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
-        number for each.
+        number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
     distinct
         Leave out neighbours at distance 0, between which there are only copies.
     weights

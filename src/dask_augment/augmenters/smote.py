@@ -54,7 +54,7 @@ class Smote(Interpolator):
         partitions, workers or the order of rows. Below 2000 different points the search is exact all the same.
     scale
         Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
-        number for each.
+        number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
     distinct
         Leave out neighbours at distance 0, between which there are only copies.
     allocation

@@ -36,7 +36,8 @@ class SmoteTomek(AfterSmote):
         ``"exact"``, or ``"approximate"`` for the neighbours that rows are made with, as in ``smote``; links are exact.
     scale
         Units of the features: ``"std"``, their standard deviations over all training events (for the second step, with
-        the rows that were made); None, as they are; or one number for each.
+        the rows that were made); None, as they are; or one number for each. imbalanced-learn has no
+        units: its neighbours are those of ``scale=None``.
     distinct
         Leave out neighbours at distance 0, between which there are only copies.
     allocation

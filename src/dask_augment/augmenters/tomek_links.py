@@ -33,7 +33,7 @@ class TomekLinks(Cleaner):
         ``"not majority"``, ``"all"``, or a list of strata, ``["label=0"]``.
     scale
         Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
-        number for each.
+        number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
     weights
         Physics weights (float64) that are rescaled: all that the events have. ``()``: there are no weights.
     train_weight

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from dask_augment.contract import KINDS, Augmenter, Compound, Learner, Measure, Output
 from dask_augment.draw import composed
-from dask_augment.fit_resample.tables import CLASS, ROW, check_lengths, classes
+from dask_augment.fit_resample.features import ROW
+from dask_augment.fit_resample.strategies import CLASS
 from dask_augment.frames import learned, total
 from dask_augment.frames.acting import output_of
 from dask_augment.frames.given import draw_of
@@ -47,14 +48,13 @@ class Matrix:
     """The texts that codes in a column stand for, where it holds texts."""
 
     @classmethod
-    def of(cls, values: NDArray[Any], y: Any, sample_weight: Any) -> Matrix:
+    def of(cls, values: NDArray[Any], found: NDArray[Any], sample_weight: NDArray[np.float64] | None) -> Matrix:
         """The rows of X, with their classes and positions."""
-        check_lengths(len(values), y, sample_weight)
-        found, texts = classes(y), {}
+        texts = {}
         if found.dtype == object:
             names, found = np.unique(found, return_inverse=True)
             texts[CLASS] = names.tolist()
-        weight = np.broadcast_to(1.0, len(values)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weight = np.broadcast_to(1.0, len(values)) if sample_weight is None else sample_weight
         beside = {CLASS: found, TRAIN_WEIGHT: weight}
         return cls(values, [f"x{number}" for number in range(values.shape[1])], beside, texts)
 

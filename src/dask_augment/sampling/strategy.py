@@ -39,19 +39,22 @@ def targets(
     if kind not in ("under", "over"):
         raise ValueError(f'kind must be "under" or "over", got {kind!r}')
     have = {label: int(counts[label]) for label in sorted(counts)}
-    strategy: Any = sampling_strategy(have) if callable(sampling_strategy) else sampling_strategy
+    return have | wanted(have, sampling_strategy(have) if callable(sampling_strategy) else sampling_strategy, kind)
+
+
+def wanted(counts: Mapping[str, int], strategy: Any, kind: str) -> dict[str, int]:
+    """Rows that those strata are to have which the strategy is about; the arguments are those of :func:`targets`."""
+    have = {label: counts[label] for label in sorted(counts)}
     if isinstance(strategy, Mapping):
-        wanted = _named(have, strategy, kind)
-    elif len(have) < 2:
+        return _named(have, strategy, kind)
+    if len(have) < 2:
         raise ValueError(
             f"sampling_strategy: {strategy!r} balances strata against each other, and there is but one: {list(have)}; "
             "name more strata, or say how many rows it is to have: {stratum: rows}"
         )
-    elif isinstance(strategy, str):
-        wanted = _equal(have, strategy, kind)
-    else:
-        wanted = _ratio(have, _checked_ratio(strategy), kind)
-    return have | wanted
+    if isinstance(strategy, str):
+        return _equal(have, strategy, kind)
+    return _ratio(have, _checked_ratio(strategy), kind)
 
 
 def check_strategy(strategy: Any, kind: str) -> None:
