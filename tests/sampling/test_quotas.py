@@ -14,6 +14,7 @@ from dask_augment.frames.given import draw_of, only
 from dask_augment.frames.stage import Stage
 from dask_augment.kernels.allocation import rescaled
 from dask_augment.sampling import quotas as sampling
+from dask_augment.sampling.carried import balanced, exponents_of
 from dask_augment.sampling.census import (
     STREAM,
     Census,
@@ -22,11 +23,10 @@ from dask_augment.sampling.census import (
     Key,
     Slice,
     Window,
-    as_units,
-    unit_exponent,
 )
-from dask_augment.sampling.quotas import balanced, counted, cuts, exponents_of
+from dask_augment.sampling.quotas import counted, cuts
 from dask_augment.sampling.spread import Spread, standard_deviations
+from dask_augment.sampling.units import as_units, unit_exponent
 from dask_augment.strata import Bins, Strata
 from sampling_toys import SETTING, column, divided, toy
 
@@ -66,7 +66,7 @@ def test_unit_holds_all_of_a_stratum(weights: list[float]) -> None:
     events = ak.zip({"run": [1] * len(weights), "luminosityBlock": 1, "event": range(len(weights)), "weight": weights})
     groups = Groups(Strata(), ("weight",), train=False)
     census = driven(counted(groups), [events])
-    (exponent,) = exponents_of(census, 1)["all"]
+    (exponent,) = exponents_of(census, groups)["all"]
     units = as_units(np.abs(np.array(weights)), exponent, "weight")
     total = sum(int(unit) for unit in units)
     assert total < 2**53
@@ -133,7 +133,7 @@ def test_cuts_take_the_smallest_keys(parts: int) -> None:
     events = toy()
     pieces = divided(events, parts)
     census = driven(counted(GROUPS), pieces)
-    quotas, exponents = quotas_for(census), exponents_of(census, 2)
+    quotas, exponents = quotas_for(census), exponents_of(census, GROUPS)
     seen: list[Any] = []
     found = driven(cuts(GROUPS, census, quotas, exponents), pieces, seen)
     assert len(seen) == 1, "one question"
@@ -154,7 +154,7 @@ def test_cuts_take_the_smallest_keys(parts: int) -> None:
 def test_a_window_that_misses_is_widened(monkeypatch: pytest.MonkeyPatch) -> None:
     events = [toy()]
     census = driven(counted(GROUPS), events)
-    quotas, exponents = quotas_for(census), exponents_of(census, 2)
+    quotas, exponents = quotas_for(census), exponents_of(census, GROUPS)
     expected = driven(cuts(GROUPS, census, quotas, exponents), events)
     monkeypatch.setattr(sampling, "_SIGMAS", 1e-6)
     seen: list[Any] = []
@@ -168,7 +168,7 @@ def test_little_is_sent() -> None:
     census = driven(counted(groups), [events])
     (key,) = census
     window = sampling.key_window(20_000, 5_000, 1.0)
-    total = asked(Window(groups=groups, windows={key: window}, exponents=exponents_of(census, 1)), [events])
+    total = asked(Window(groups=groups, windows={key: window}, exponents=exponents_of(census, groups)), [events])
     assert len(total.parts[key].keys) < 1500
 
 
@@ -190,9 +190,11 @@ def test_equal_first_keys_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_balanced_train_weight() -> None:
-    census = driven(counted(Groups(Strata.of("label"), ("weight",))), [toy()])
-    assert balanced(census, "conserve") == {key: count.rows << 32 for key, count in census.items()}
-    wanted = balanced(census, "balance")
+    groups = Groups(Strata.of("label"), ("weight",))
+    census = driven(counted(groups), [toy()])
+    assert balanced(census, groups, "conserve").units == {key: count.rows << 32 for key, count in census.items()}
+    wanted, powers = balanced(census, groups, "balance")
+    assert set(powers.values()) == {-32}
     sums = {s: sum(n for key, n in wanted.items() if key.stratum == s) for s in ("label=0", "label=1", "label=2")}
     assert set(sums.values()) == {(3000 << 32) // 3}
     assert min(wanted.values()) > 0

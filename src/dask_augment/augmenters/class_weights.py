@@ -13,8 +13,9 @@ import awkward as ak
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.sampling.carried import exponents_of, total_train
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
-from dask_augment.sampling.quotas import Quotas, counted, exponents_of, quotas_of, train_weights
+from dask_augment.sampling.quotas import Quotas, counted, quotas_of
 from dask_augment.sampling.strategy import apportion
 from dask_augment.strata import Strata
 
@@ -36,7 +37,8 @@ class ClassWeights(Learner):
     - costs: what a wrong decision about an event of the stratum costs; of a matrix of costs
       :math:`C(h, j)`, its sum over the other strata j.
 
-    and such that the sum over all strata stays what it was. Sums are those integers exactly, in units of 2**-32.
+    and such that the sum over all strata stays what it was. Sums are
+    those, as integers in units of a power of two.
 
     Parameters
     ----------
@@ -91,17 +93,22 @@ class ClassWeights(Learner):
         """Count, and divide the sum of all train_weight over the strata."""
         groups = self._groups
         census = yield from counted(groups)
-        have = [count.train for count in census.values()]
+        exponents = exponents_of(census, groups)
+        total, power = total_train(census, {stratum: found[-1] for stratum, found in exponents.items()})
         with localcontext(prec=40):
-            shares = self._shares(census)
-        wanted = apportion(sum(have), shares, [0] * len(have), [sum(have) if share else 0 for share in shares])
+            shares = self._shares(census, {stratum: found[-1] - power for stratum, found in exponents.items()})
+        wanted = apportion(total, shares, [0] * len(shares), [total if share else 0 for share in shares])
         sums = {key: ((want,), (count.train,)) for (key, count), want in zip(census.items(), wanted, strict=True)}
         rows = {key: count.rows for key, count in census.items()}
-        quotas = quotas_of(groups, census, rows, {}, exponents_of(census, 0), sums)
+        quotas = quotas_of(groups, census, rows, {}, exponents, sums, dict.fromkeys(exponents, power))
         return (yield from quotas.learned(drops=False))
 
-    def _shares(self, census: Mapping[Key, Count]) -> list[int]:
-        """What part of all train_weight each stratum is to have, in proportion, as integers."""
+    def _shares(self, census: Mapping[Key, Count], powers: Mapping[str, int]) -> list[int]:
+        """What part of all train_weight each stratum is to have, in proportion, as integers.
+
+        ``powers``: the power of two that a stratum's sum is to be multiplied with.
+        """
+        have = {key: count.train * Decimal(2) ** powers[key.stratum] for key, count in census.items()}
         if isinstance(self.class_weight, Mapping):
             costs = _costs(self.class_weight)
             known = {key.stratum for key in census}
@@ -109,11 +116,11 @@ class ClassWeights(Learner):
                 raise ValueError(
                     f"class_weight names the strata {unknown}, which are not there; there are {sorted(known)[:8]}"
                 )
-            factors = {key: Decimal(costs.get(key.stratum, 1.0)) * count.train for key, count in census.items()}
+            factors = {key: Decimal(costs.get(key.stratum, 1.0)) * have[key] for key in census}
         elif self.beta is None:
-            factors = {key: Decimal(1 if count.train else 0) for key, count in census.items()}
+            factors = {key: Decimal(1 if have[key] else 0) for key in census}
         else:
-            factors = {key: count.train / _effective(self.beta, count.rows) for key, count in census.items()}
+            factors = {key: have[key] / _effective(self.beta, count.rows) for key, count in census.items()}
         largest = max(factors.values())
         if not largest:
             raise ValueError(
@@ -126,8 +133,9 @@ class ClassWeights(Learner):
         assert draw is not None
         assert self.learned is not None
         quotas = Quotas(self._groups, self.learned)
-        units = quotas.rescaled(events, quotas.find(events), draw.bits(STREAM))
-        return Output({TRAIN_WEIGHT: train_weights(units[-1])})
+        which = quotas.find(events)
+        units = quotas.rescaled(events, which, draw.bits(STREAM))
+        return Output({TRAIN_WEIGHT: quotas.trained(units[-1], which)})
 
 
 def _effective(beta: float, rows: int) -> Decimal:

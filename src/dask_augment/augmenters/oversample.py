@@ -14,17 +14,9 @@ from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
 from dask_augment.sampling.arrivals import last_draws, times_drawn
-from dask_augment.sampling.census import STREAM, TRAIN_UNIT, TRAIN_WEIGHT, Groups
-from dask_augment.sampling.quotas import (
-    Quotas,
-    balanced,
-    check_policy,
-    cuts,
-    exponents_of,
-    quotas_of,
-    rows_by_stratum,
-    train_weights,
-)
+from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum, sums_of_train
+from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Groups
+from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
 from dask_augment.strata import Strata
@@ -56,7 +48,7 @@ class Oversample(Resampling):
     multiplicity
         ``"even"`` or ``"bootstrap"``: how copies are divided over the events of a stratum.
     train_weight
-        What becomes of ``train_weight`` (1 for each event where there is none yet; multiples of 2**-32):
+        What becomes of ``train_weight`` (1 for each event where there is none yet; counted in a power of two):
         ``"conserve"``: an event shares its own with its copies, and the sum in each stratum stays, exactly;
         ``"balance"``: all strata get the same sum; ``"unit"``: each event and copy gets 1.
 
@@ -99,11 +91,11 @@ class Oversample(Resampling):
         wanted = targets(rows, self.sampling_strategy, "over")
         even = self.multiplicity == "even"
         more = {key: wanted[key.stratum] % count.rows if even else 0 for key, count in census.items()}
-        exponents = exponents_of(census, 0)
+        exponents = exponents_of(census, groups)
         found = yield from cuts(groups, census, more, exponents)
-        weights = balanced(census, self.train_weight)
-        sums = {key: ((weights[key],), (count.train,)) if groups.train else ((), ()) for key, count in census.items()}
-        quotas = quotas_of(groups, census, more, found, exponents, sums)
+        weights = balanced(census, groups, self.train_weight)
+        sums = sums_of_train(census, groups, weights)
+        quotas = quotas_of(groups, census, more, found, exponents, sums, weights.exponents)
         if even:
             whole = {key: wanted[key.stratum] // count.rows for key, count in census.items()}
             times = {
@@ -143,5 +135,5 @@ class Oversample(Resampling):
             share, rest = np.divmod(quotas.rescaled(events, which, draw.bits(STREAM))[-1], times)
             units = share[source] + (nth < rest[source])
         else:
-            units = np.full(len(source), 2**-TRAIN_UNIT)
-        return Output({TRAIN_WEIGHT: train_weights(units)}, source, nth.astype(np.int32))
+            units = source
+        return Output({TRAIN_WEIGHT: quotas.trained(units, which[source])}, source, nth.astype(np.int32))

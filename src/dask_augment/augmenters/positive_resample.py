@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Ints, Key
-from dask_augment.sampling.moments import Moments
-from dask_augment.sampling.quotas import Quotas, cuts, exponents_of, quotas_of, train_weights
+from dask_augment.sampling.carried import exponents_of
+from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Ints, Key, Slice, Window
+from dask_augment.sampling.drawing import Drawn, drawn
+from dask_augment.sampling.moments import Moments, exact_sum, variations
+from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
 from dask_augment.sampling.report import Likeness, Resampling, counted_alike, reported
 from dask_augment.sampling.strategy import apportion
 from dask_augment.strata import Strata
@@ -27,17 +29,22 @@ _FORMS = ("sum", "uncertainty")
 class PositiveResample(Resampling):
     r"""Give the events of each stratum positive weights with the sum that they had: for models that take no others.
 
-    With N events, :math:`W = \sum w`, :math:`A = \sum |w|` and :math:`Q = \sum w^2` of a stratum, ``keep`` is
+    With :math:`W = \sum w`, :math:`A = \sum |w|` and :math:`Q = \sum w^2` of a stratum, ``keep`` is
 
     - "sum": all events stay, with :math:`w' = |w|\, W / A` (Andersen, Gütschow, Maier, Prestel, arXiv:2005.09375, in
       bins). The sum of :math:`w'^2` is :math:`Q (W / A)^2`: it understates the statistical uncertainty.
-    - "uncertainty": :math:`n = W^2 / Q` events, to the nearest, drawn without replacement, stay, all with
-      :math:`w' = W / n`, so that the sum of :math:`w'^2` is Q as before: as many events as tell as much (Nachman,
-      Thaler, arXiv:2007.11586, in bins). ``train_weight`` keeps its sum in each stratum.
+    - "uncertainty": events are drawn with a probability in proportion to :math:`|w|`, and all that are drawn get the same
+      weight, so that on average each has what it has with "sum". There are :math:`n = W^2 / Q` of them if all
+      :math:`|w|` are equal; else so many that the sum of :math:`w'^2` is Q as before (to 1 part in n), and events with
+      :math:`|w|` above a threshold, which would be drawn more than once, stay with :math:`w' = |w|\, W / A`: as many
+      events as tell as much (Nachman, Thaler, arXiv:2007.11586, in bins). ``train_weight`` keeps its sum in each stratum.
 
-    Sums of weights of strata stay exactly, as integers in units of a power of two. Inside a stratum weights are averaged:
-    how the share of negative weights varies there is lost, so take strata as fine as there are events for. A stratum
-    whose sum is not positive is refused. One without negative weights stays as it is with "sum".
+    Sums of weights of strata stay, as integers in units of a power of two. A histogram inside a stratum becomes (on
+    average, with "uncertainty") :math:`A_b\, W / A` in bin b: what it was as far as negative weights have the same share
+    everywhere. How that share varies inside a stratum is lost, so take strata as fine as there are events for; how large
+    weights are may vary as it likes. A stratum whose sum is not positive is refused. One without negative weights stays
+    as it is. With "uncertainty" events of weight 0 are dropped where there are negative weights, so put steps that make
+    rows after it.
 
     Parameters
     ----------
@@ -46,11 +53,13 @@ class PositiveResample(Resampling):
     keep
         ``"sum"`` or ``"uncertainty"``.
     weights
-        Physics weights (float64), each made positive by itself; n is that of the first.
+        Physics weights (float64), each made positive by itself. The first one says who is drawn; the others have the
+        sum that they had, and in histograms the average that "sum" gives but for the bias of a ratio, about the squared
+        relative spread of their ratio to the first over n.
 
     Columns out: the weights and, with "uncertainty", ``train_weight`` float64. Rows are kept, or with "uncertainty"
     dropped, of training events only. Random numbers: one 64-bit key for each row. Learns in three questions, or four
-    with "uncertainty".
+    with "uncertainty", which brings 16 bytes of each event, of strata with negative weights, to one place.
     """
 
     strata: Any = ()
@@ -87,11 +96,11 @@ class PositiveResample(Resampling):
         """Count, add up weights and squares, and divide."""
         groups = Groups(self.strata, tuple(self.weights), self._whole.train)
         census, likeness = yield from counted_alike(groups)
-        exponents = exponents_of(census, len(self.weights))
+        exponents = exponents_of(census, groups)
         sums: Mapping[Key, Ints] = (yield from Moments(groups=self._signed, exponents=exponents).ask()).parts
         totals = {stratum: [_net(i, stratum, sums) for i in range(len(self.weights))] for stratum in exponents}
         for stratum, nets in totals.items():
-            for name, net, exponent in zip(self.weights, nets, exponents[stratum], strict=True):
+            for name, net, exponent in zip(self.weights, nets, exponents[stratum], strict=False):
                 if net <= 0:
                     raise ValueError(
                         f"the sum of {name!r} in stratum {stratum!r} is {np.ldexp(float(net), exponent):.6g}, which no "
@@ -99,7 +108,7 @@ class PositiveResample(Resampling):
                     )
         if self.keep == "sum":
             return (yield from self._rescaled(census, sums, totals, exponents))
-        return (yield from self._drawn(census, sums, totals, exponents, likeness))
+        return (yield from self._drawn(census, totals, exponents, likeness, variations(census, sums)))
 
     def _rescaled(
         self, census: Mapping[Key, Count], sums: Mapping[Key, Ints], totals: Mapping[str, list[int]],
@@ -118,37 +127,42 @@ class PositiveResample(Resampling):
         return (yield from quotas_of(self._signed, census, rows, {}, exponents, both).learned(drops=False))
 
     def _drawn(
-        self, census: Mapping[Key, Count], sums: Mapping[Key, Ints], totals: Mapping[str, list[int]],
-        exponents: Mapping[str, tuple[int, ...]], likeness: Likeness,
+        self, census: Mapping[Key, Count], totals: Mapping[str, list[int]], exponents: Mapping[str, tuple[int, ...]],
+        likeness: Likeness, cv: Mapping[str, float],
     ) -> Generator[Measure[Any], Any, Learned]:  # fmt: skip
-        """As many rows of each stratum as have its sum of squares, each with the same weight."""
+        """The rows that stay of each stratum that has negative weights, and what they weigh."""
+        mixed = {key.stratum for key in census if "-" in key.signs}
+        windows = {key: (0, 2**64 - 1) for key in census if key.stratum in mixed}
+        groups = Groups(self.strata, tuple(self.weights), train=True)
+        rows: Mapping[Key, Slice] = {}
+        if windows:
+            rows = (yield from Window(groups=groups, windows=windows, exponents=exponents).ask()).parts
         strata: dict[Key, Count] = {}
         for key, count in census.items():
-            stratum, bare = Key(key.stratum, ""), replace(count, bounds=Ints(()))
+            stratum = Key(key.stratum, "")
+            bare = replace(count, bounds=Ints(count.bounds.values[-1:]))
             strata[stratum] = strata[stratum] + bare if stratum in strata else bare
-        quotas = {}
+        found, train = {}, {}
         for key, count in strata.items():
-            net = totals[key.stratum][0]
-            squares = sum(found.values[1] for signed, found in sums.items() if signed.stratum == key.stratum)
-            quotas[key] = min(max((2 * net**2 + squares) // (2 * squares), 1), count.rows)
-        none = exponents_of(strata, 0)
-        found = yield from cuts(self._whole, strata, quotas, none)
-        train = {
-            key: ((count.train,), (found[key].taken[-1] if key in found else count.train,))
-            for key, count in strata.items()
-        }
-        shares = [[divmod(net, quotas[key]) for net in totals[key.stratum]] for key in strata]
-        arrays = {
-            "share": np.array(shares, np.int64),
-            "powers": np.array([exponents[key.stratum] for key in strata], np.int64),
-        }
-        rules = quotas_of(self._whole, strata, quotas, found, none, train)
-        times = {key: {1: quota} for key, quota in quotas.items()}
-        return (yield from reported(self, rules, strata, times, likeness, drops=True, more=arrays))
+            stays = count.train
+            if key.stratum in mixed:
+                parts = {signed: part for signed, part in rows.items() if signed.stratum == key.stratum}
+                found[key], stays = _drawn_of(key.stratum, self.weights, parts, totals[key.stratum])
+            train[key] = ((count.train,), (stays,))
+        arrays = _arrays(strata, found, exponents, len(self.weights))
+        powers = {stratum: (power[-1],) for stratum, power in exponents.items()}
+        rules = quotas_of(self._whole, strata, {key: count.rows for key, count in strata.items()}, {}, powers, train)
+        first = {key: int(drawn.keys[0]) for key, drawn in found.items()}
+        rules = Stays(rules.groups, {
+            **rules.arrays, **arrays, "first": np.array([first.get(k, c.first) for k, c in strata.items()], np.uint64),
+        })  # fmt: skip
+        times = {key: {1: len(found[key].keys) if key in found else count.rows} for key, count in strata.items()}
+        spread = {stratum: (value, 0.0) for stratum, value in cv.items()}
+        return (yield from reported(self, rules, strata, times, likeness, drops=True, more=arrays, spread=spread))
 
     def quotas_from(self, learned: Mapping[str, NDArray[Any]]) -> Quotas:
         """The quotas: of strata and signs, where all rows stay, or of strata."""
-        return Quotas(self._signed if self.keep == "sum" else self._whole, learned)
+        return Quotas(self._signed, learned) if self.keep == "sum" else Stays(self._whole, learned)
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         """Rescale, or draw."""
@@ -156,27 +170,89 @@ class PositiveResample(Resampling):
         assert self.learned is not None
         bits = draw.bits(STREAM)
         quotas = self.quotas_from(self.learned)
+        which = quotas.find(events)
         if self.keep == "sum":
-            which = quotas.find(events)
             units = quotas.rescaled(events, which, bits)
             columns: dict[str, Any] = {}
             for i, name in enumerate(self.weights):
                 columns[name] = np.abs(quotas.weight(i, quotas.groups.weight(events, name), units[i], which))
             return Output(columns, np.arange(len(events)))
-        which = quotas.find(events)
         source = np.flatnonzero(quotas.taken(bits, which))
         events, which, bits = events[source], which[source], bits[source]
-        columns = {name: self._equal(i, which, bits) for i, name in enumerate(self.weights)}
-        columns[TRAIN_WEIGHT] = train_weights(quotas.rescaled(events, which, bits)[-1])
+        columns = self._positive(events, which, bits)
+        columns[TRAIN_WEIGHT] = quotas.trained(quotas.rescaled(events, which, bits)[-1], which)
         return Output(columns, source)
 
-    def _equal(self, i: int, which: NDArray[np.int64], bits: NDArray[np.uint64]) -> NDArray[np.float64]:
-        """Weight i of rows that all have the same, but for the units that are left over."""
+    def _positive(self, events: ak.Array, which: NDArray[np.int64], bits: NDArray[np.uint64]) -> dict[str, Any]:
+        """The weights of the rows that stay; those of strata without negative weights are what they were."""
         assert self.learned is not None
-        share, left = self.learned["share"][which, i].T
-        units = share + np.where(bits == self.learned["first"][which], left, 0)
-        weight: NDArray[np.float64] = np.ldexp(units.astype(np.float64), self.learned["powers"][which, i])
-        return weight
+        learned = self.learned
+        found = {name: self._signed.weight(events, name).copy() for name in self.weights}
+        units = self._signed.units(events, which, learned["weight_powers"]) if len(which) else None
+        for h in np.unique(which[learned["mixed"][which]]):
+            rows = np.flatnonzero(which == h)
+            assert units is not None
+            drawn = _drawn_from(learned, int(h))
+            weighed = drawn.weighed(units[:, rows])
+            weighed += np.where(bits[rows] == learned["first"][h], np.array(drawn.left)[:, None], 0)
+            for i, name in enumerate(self.weights):
+                found[name][rows] = np.ldexp(weighed[i].astype(np.float64), learned["weight_powers"][h, i])
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Stays(Quotas):
+    """Quotas that name the rows that stay, by their random keys (D,), ascending, in strata with negative weights."""
+
+    def taken(self, bits: NDArray[np.uint64], which: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each row stays."""
+        stays: NDArray[np.bool_] = among(self.arrays["stays"], bits) | ~self.arrays["mixed"][which]
+        return stays
+
+
+_NUMBERS = ("threshold", "net", "size", "rest", "number", "share")
+"""What is learned of each stratum that is drawn from, beside its keys; 0 of the others."""
+
+
+def _arrays(
+    strata: Mapping[Key, Count], found: Mapping[Key, Drawn], exponents: Mapping[str, tuple[int, ...]], weights: int
+) -> dict[str, NDArray[Any]]:
+    """What was drawn, as arrays by stratum."""
+    none = Drawn(np.zeros(0, np.uint64), 0, 0, 0, 0, 0, 0, (0.0,) * (weights - 1), (0,) * weights)
+    rows = [found.get(key, none) for key in strata]
+    numbers = [[getattr(row, name) for name in _NUMBERS] for row in rows]
+    return {
+        "stays": np.sort(np.concatenate([row.keys for row in rows])),
+        "mixed": np.array([key in found for key in strata]),
+        "drawn": np.array(numbers, np.int64).reshape(len(rows), -1),
+        "factors": np.array([row.factors for row in rows], np.float64).reshape(len(rows), -1),
+        "left": np.array([row.left for row in rows], np.int64).reshape(len(rows), -1),
+        "weight_powers": np.array([exponents[key.stratum][:weights] for key in strata], np.int64),
+    }
+
+
+def _drawn_from(learned: Mapping[str, NDArray[Any]], h: int) -> Drawn:
+    """What was drawn of one stratum, without the keys."""
+    numbers = dict(zip(_NUMBERS, learned["drawn"][h].tolist(), strict=True))
+    none = np.zeros(0, np.uint64)
+    return Drawn(keys=none, factors=tuple(learned["factors"][h]), left=tuple(learned["left"][h]), **numbers)
+
+
+def _drawn_of(stratum: str, names: Sequence[str], parts: Mapping[Key, Slice], nets: list[int]) -> tuple[Drawn, int]:
+    """The rows that stay of a stratum, and the units of train_weight that these have."""
+    there = {key: part for key, part in parts.items() if key.signs[0] != "0"}
+    if lost := [key for key in parts if key not in there and key.signs.strip("0")]:
+        rows = sum(len(parts[key].keys) for key in lost)
+        raise ValueError(
+            f"{rows} rows of stratum {stratum!r} have {names[0]!r} 0 and another weight that is not: the first weight says "
+            "how probably a row stays, and none of these would; drop them first, or put another weight first"
+        )
+    keys = np.concatenate([part.keys for part in there.values()])
+    units = np.concatenate([part.units for part in there.values()], axis=1)
+    if len(np.unique(keys)) < len(keys):
+        raise equal_keys(stratum)
+    found = drawn(keys, units[:-1], nets)
+    return found, exact_sum(units[-1][among(found.keys, keys)])
 
 
 def _net(i: int, stratum: str, sums: Mapping[Key, Ints]) -> int:

@@ -64,7 +64,7 @@ class Smote(Interpolator):
         Columns whose signs both parents share; a sign with k_neighbors events or fewer is no source. ``()``: there are
         no weights.
     train_weight
-        What becomes of ``train_weight`` (1 for each event where there is none yet; multiples of 2**-32):
+        What becomes of ``train_weight`` (1 for each event where there is none yet; counted in a power of two):
         ``"conserve"``: an event shares its own with the rows made of it, and the sum in each stratum stays, exactly;
         ``"balance"``: all strata get the same sum; ``"unit"``: each row gets 1.
     carry

@@ -13,17 +13,9 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
-from dask_augment.sampling.quotas import (
-    Quotas,
-    balanced,
-    check_policy,
-    cuts,
-    exponents_of,
-    quotas_of,
-    rows_by_stratum,
-    train_weights,
-)
+from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.sampling.strategy import Strategy, apportion, check_strategy, neyman, proportional, targets
@@ -68,7 +60,7 @@ class Undersample(Resampling):
         positive; of every combination, for several weights), so its quota must be that at least; beyond that it is
         divided between signs in proportion. ``()``: there are no weights.
     train_weight
-        What becomes of ``train_weight`` (1 for each event where there is none yet; multiples of 2**-32):
+        What becomes of ``train_weight`` (1 for each event where there is none yet; counted in a power of two):
         ``"conserve"``: its sum in each stratum stays, exactly; ``"balance"``: all strata get the same sum; ``"unit"``:
         each event taken gets 1.
 
@@ -131,18 +123,18 @@ class Undersample(Resampling):
         groups = self._groups
         census, likeness = yield from counted_alike(groups)
         quotas = self._per_sign(census, (yield from self._per_stratum(census)))
-        exponents = exponents_of(census, len(self.weights))
+        exponents = exponents_of(census, groups)
         found = yield from cuts(groups, census, quotas, exponents)
-        wanted = balanced(census, self.train_weight)
+        wanted = balanced(census, groups, self.train_weight)
         sums = {}
         for key, count in census.items():
             none = (0,) * len(self.weights)  # of a group that is taken whole, the weights stay as they are
             every, taken = (found[key].every, found[key].taken) if key in found else ((*none, count.train),) * 2
             if groups.train:
-                every = (*every[:-1], wanted[key])
-            columns = len(self.weights) + groups.train
+                every = (*every[:-1], wanted.units[key])
+            columns = len(groups.columns)
             sums[key] = (every[:columns], taken[:columns])
-        rules = quotas_of(groups, census, quotas, found, exponents, sums)
+        rules = quotas_of(groups, census, quotas, found, exponents, sums, wanted.exponents)
         times = {key: {1: quota} for key, quota in quotas.items()}
         return (yield from reported(self, rules, census, times, likeness, drops=True))
 
@@ -198,5 +190,5 @@ class Undersample(Resampling):
         columns = {
             name: quotas.weight(i, groups.weight(events, name), units[i], which) for i, name in enumerate(self.weights)
         }
-        columns[TRAIN_WEIGHT] = train_weights(units[-1]) if groups.train else np.ones(len(source))
+        columns[TRAIN_WEIGHT] = quotas.trained(units[-1:].reshape(-1), which)
         return Output(columns, source)

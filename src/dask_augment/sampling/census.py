@@ -2,8 +2,9 @@
 
 A group is a stratum and the signs that its rows' weights have, ``-``, ``0`` or ``+`` for each weight column: what is
 taken from a group can then carry the group's weight. All sums are integers, so that they are the same for any
-partitioning: a weight is counted in units of a power of two of its stratum, chosen so that all of a group's weight is
-less than 2**53 units. A sum of such weights is then exact in float64, in any order.
+partitioning: a weight, also train_weight, is counted in units of a power of two of its stratum, chosen from the weights
+of all its rows so that they are less than 2**53 units together. A sum of such weights is then exact in float64, in any
+order.
 """
 
 from __future__ import annotations
@@ -20,16 +21,13 @@ from dask_augment.columns import lookup, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums, first_keys, in_windows
+from dask_augment.sampling.units import LARGEST, as_units, bounds_of, exact_of
 from dask_augment.strata import MOST, Strata, paired, too_many
 
 TRAIN_WEIGHT = "train_weight"
-TRAIN_UNIT = -32
-"""train_weight is counted in units of 2**-32."""
 STREAM = 0
 """The stream of the 64-bit keys; the rows with the smallest keys are taken."""
 _SIGNS = "-0+"
-SMALLEST = 1100
-"""Powers of two are counted in units of 2**-1100, below all of float64."""
 
 
 class Adds(Protocol):
@@ -130,30 +128,20 @@ class Groups:
             )
         return np.asarray(content.data)
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The weights, with train_weight last where it is carried."""
+        return (*self.weights, TRAIN_WEIGHT) if self.train else self.weights
+
     def units(self, events: ak.Array, which: NDArray[np.int64], exponents: NDArray[np.int64]) -> NDArray[np.int64]:
         """All weights as integers, int64 (weights, n): |w| in units of 2**exponents[which, weight], then train_weight."""
+        if self.train and (negative := int((self.weight(events, TRAIN_WEIGHT) < 0).sum())):
+            raise ValueError(f"{negative} rows have a negative train_weight; it must be 0 or more")
         columns = [
             as_units(np.abs(self.weight(events, name)), exponents[which, i], name)
-            for i, name in enumerate(self.weights)
+            for i, name in enumerate(self.columns)
         ]
-        if self.train:
-            weight = self.weight(events, TRAIN_WEIGHT)
-            if np.any(weight < 0):
-                raise ValueError(f"{int((weight < 0).sum())} rows have a negative train_weight; it must be 0 or more")
-            columns.append(as_units(weight, TRAIN_UNIT, TRAIN_WEIGHT))
         return np.stack(columns) if columns else np.zeros((0, len(events)), np.int64)
-
-
-def as_units(values: NDArray[np.float64], exponents: Any, name: str) -> NDArray[np.int64]:
-    """Non-negative numbers as integer multiples of 2**exponents, to the nearest."""
-    units = np.ldexp(values, -exponents)
-    if not np.all(units < 2.0**53):
-        raise ValueError(
-            f"column {name!r} has values, {values[~(units < 2.0**53)][0]} is the first, that are NaN or far larger than "
-            "those that quotas were learned from; learn from all the data, and make weights finite"
-        )
-    whole: NDArray[np.int64] = np.rint(units).astype(np.int64)
-    return whole
 
 
 @dataclass(frozen=True)
@@ -164,17 +152,20 @@ class Count:
     first: int
     times: int
     bounds: Ints
-    """For each weight, the sum of the powers of two next above \\|w\\|, in units of 2**-1100."""
+    """For each weight, and train_weight, the sum of the powers of two next above \\|w\\|, in units of 2**-1100."""
     broken: Ints
-    """For each weight, and train_weight, the rows where it is NaN or infinite."""
+    """For each weight, and train_weight, the rows where it is NaN or infinite; then those with a train_weight below 0."""
     train: int
-    """Sum of train_weight in units of 2**-32."""
+    """Sum of train_weight: not rounded, in units of 2**EXACT, and once its unit is known, in that of the stratum."""
+    finest: int = LARGEST
+    """The largest power of two of which each train_weight is a multiple."""
 
     def __add__(self, other: Count) -> Count:
         first = min(self.first, other.first)
         times = self.times * (self.first == first) + other.times * (other.first == first)
         bounds, broken = self.bounds + other.bounds, self.broken + other.broken
-        return Count(self.rows + other.rows, first, times, bounds, broken, self.train + other.train)
+        finest = min(self.finest, other.finest)
+        return Count(self.rows + other.rows, first, times, bounds, broken, self.train + other.train, finest)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -195,38 +186,20 @@ class Census(Measure[ByGroup[Count]]):
         number = len(keys)
         bits = draw.bits(STREAM)
         rows, first, times = first_keys(which, bits, number)
-        names = [*self.groups.weights, *([TRAIN_WEIGHT] if self.groups.train else [])]
-        values = [self.groups.weight(events, name) for name in names]
+        values = [self.groups.weight(events, name) for name in self.groups.columns]
         broken = [np.bincount(which[~np.isfinite(v)], minlength=number) for v in values]
-        bounds = [_bounds(v, which, number) for v in values[: len(self.groups.weights)]]
-        train = [0] * number
-        if self.groups.train and not broken[-1].any():
-            exponents = np.zeros((number, len(self.groups.weights)), np.int64)
-            bare = Groups(self.groups.strata)
-            train = exact_sums(bare.units(events, which, exponents)[-1], which, number)
+        bounds = [bounds_of(v, which, number) for v in values]
+        train, finest = [0] * number, [LARGEST] * number
+        if self.groups.train:
+            broken.append(np.bincount(which[values[-1] < 0], minlength=number))
+            train, finest = exact_of(values[-1], which, number)
         return ByGroup({
             key: Count(
                 int(rows[g]), int(first[g]), int(times[g]), Ints(tuple(b[g] for b in bounds)),
-                Ints(tuple(int(b[g]) for b in broken)), train[g],
+                Ints(tuple(int(b[g]) for b in broken)), train[g], finest[g],
             )
             for g, key in enumerate(keys)
         })  # fmt: skip
-
-
-def _bounds(weight: NDArray[np.float64], which: NDArray[np.int64], number: int) -> list[int]:
-    """For each group the sum of the powers of two next above \\|w\\|, in units of 2**-1100."""
-    exponents = np.frexp(weight)[1].astype(np.int64) + SMALLEST
-    there = np.isfinite(weight) & (weight != 0)
-    sums = [0] * number
-    pairs, codes = paired(which[there], exponents[there])
-    for (group, exponent), rows in zip(pairs, np.bincount(codes, minlength=len(pairs)), strict=True):
-        sums[group] += int(rows) << exponent
-    return sums
-
-
-def unit_exponent(bound: int) -> int:
-    """The power of two to count weights in whose sum of bounds is this: they make at most 2**52 units, unrounded."""
-    return max((bound - 1).bit_length() - 52 - SMALLEST, -1074) if bound else 0
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,10 @@ from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
 from dask_augment.learned import Learned
+from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.gathering import Table, check_scale, gathered, scales_of
-from dask_augment.sampling.quotas import (
-    Quotas,
-    balanced,
-    check_policy,
-    equal_keys,
-    exponents_of,
-    quotas_of,
-    rows_by_stratum,
-    train_weights,
-)
+from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.sharing import by_outer
 from dask_augment.strata import Strata
@@ -40,10 +32,7 @@ class Kept(Quotas):
 
     def taken(self, bits: NDArray[np.uint64], which: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether each row stays."""
-        dropped = self.arrays["dropped"]
-        at = np.minimum(np.searchsorted(dropped, bits), max(len(dropped) - 1, 0))
-        among = dropped[at] == bits if len(dropped) else np.zeros(len(bits), np.bool_)
-        stays: NDArray[np.bool_] = ~(among & self.arrays["cleaned"][which])
+        stays: NDArray[np.bool_] = ~(among(self.arrays["dropped"], bits) & self.arrays["cleaned"][which])
         return stays
 
 
@@ -212,14 +201,15 @@ class Cleaner(Resampling):
                     "weights=(), train_weight='unit' if no sum of weights is to be kept"
                 )
             first[key] = int(stays.min()) if len(stays) else first[key]
-        units = ((0,) * (len(groups.weights) + groups.train),) * 2
+        units = ((0,) * len(groups.columns),) * 2
         quotas = quotas_of(
             groups,
             census,
             dict.fromkeys(census, 0),
             {},
-            exponents_of(census, len(groups.weights)),
+            exponents_of(census, groups),
             dict.fromkeys(census, units),
+            balanced(census, groups, self.train_weight).exponents,
         )
         arrays = {
             "first": np.array([first[key] for key in keys], np.uint64),
@@ -230,8 +220,8 @@ class Cleaner(Resampling):
 
     def _weighed(self, quotas: Kept, census: Mapping[Key, Count], sums: Mapping[Key, Ints]) -> Kept:
         """The quotas with the sums that groups are to have, and those of the rows that stay."""
-        wanted_train = balanced(census, self.train_weight)
-        columns = len(quotas.groups.weights) + quotas.groups.train
+        wanted_train = balanced(census, quotas.groups, self.train_weight).units
+        columns = len(quotas.groups.columns)
         wanted, present = [], []
         for key in census:
             every, stays = sums[key].values[:columns], sums[key].values[columns:]
@@ -258,5 +248,5 @@ class Cleaner(Resampling):
         columns: dict[str, Any] = {
             name: quotas.weight(i, groups.weight(events, name), units[i], which) for i, name in enumerate(self.weights)
         }
-        columns[TRAIN_WEIGHT] = train_weights(units[-1]) if groups.train else np.ones(len(source))
+        columns[TRAIN_WEIGHT] = quotas.trained(units[-1:].reshape(-1), which)
         return Output(columns, source)

@@ -16,6 +16,7 @@ from dask_augment.draw import Draw
 from dask_augment.kernels.interpolation import expanded, modes, positions
 from dask_augment.learned import Learned
 from dask_augment.sampling.approximate import faiss_module
+from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum, sums_of_train
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
 from dask_augment.sampling.gathering import (
     Spreads,
@@ -28,15 +29,7 @@ from dask_augment.sampling.gathering import (
 )
 from dask_augment.sampling.narrowing import variance_ratios
 from dask_augment.sampling.partners import partners, refuse_few
-from dask_augment.sampling.quotas import (
-    Quotas,
-    balanced,
-    check_policy,
-    exponents_of,
-    quotas_of,
-    rows_by_stratum,
-    train_weights,
-)
+from dask_augment.sampling.quotas import Quotas, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, multiples, reported
 from dask_augment.sampling.sharing import by_outer, check_count
 from dask_augment.sampling.spread import standard_deviations
@@ -226,9 +219,9 @@ class Interpolator(Resampling):
 
     def _quotas(self, groups: Groups, census: Mapping[Key, Count]) -> Quotas:
         """Of each stratum the train_weight that it has and is to have; no quota drops any row."""
-        weights = balanced(census, self.train_weight)
-        sums = {key: ((weights[key],), (count.train,)) if groups.train else ((), ()) for key, count in census.items()}
-        return quotas_of(groups, census, dict.fromkeys(census, 0), {}, exponents_of(census, 0), sums)
+        none, exponents = dict.fromkeys(census, 0), exponents_of(census, groups)
+        wanted = balanced(census, groups, self.train_weight)
+        return quotas_of(groups, census, none, {}, exponents, sums_of_train(census, groups, wanted), wanted.exponents)
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         """Each row, then those that are made of it, which share its train_weight."""
@@ -303,4 +296,4 @@ class Interpolator(Resampling):
         if not quotas.groups.train:
             return np.ones(len(source))
         share, rest = np.divmod(quotas.rescaled(events, which, draw.bits(STREAM))[-1], times)
-        return train_weights(share[source] + (nth < rest[source]))
+        return quotas.trained(share[source] + (nth < rest[source]), which[source])

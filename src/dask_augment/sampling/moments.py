@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from math import sqrt
 from typing import Any, ClassVar
 
 import awkward as ak
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
-from dask_augment.sampling.census import ByGroup, Groups, Ints
+from dask_augment.sampling.census import ByGroup, Count, Groups, Ints, Key
 
 _HALF = 26
 
@@ -26,6 +28,31 @@ def exact_squares(units: NDArray[np.int64], which: NDArray[np.int64], groups: in
     return [(hh << 2 * _HALF) + (hl + lh << _HALF) + ll for hh, hl, lh, ll in zip(*parts, strict=True)]
 
 
+def exact_sum(units: NDArray[np.int64]) -> int:
+    """The sum of all (0 <= units < 2**53)."""
+    return exact_sums(units, np.zeros(len(units), np.int64), 1)[0]
+
+
+def exact_square(units: NDArray[np.int64]) -> int:
+    """The sum of the squares of all (0 <= units < 2**53)."""
+    return exact_squares(units, np.zeros(len(units), np.int64), 1)[0]
+
+
+def variations(census: Mapping[Key, Count], sums: Mapping[Key, Ints], weight: int = 0) -> dict[str, float]:
+    """The coefficient of variation of the sizes of a weight in each stratum: standard deviation over mean."""
+    totals: dict[str, tuple[int, int, int]] = {}
+    for key, count in census.items():
+        part = (count.rows, *sums[key].values[2 * weight : 2 * weight + 2])
+        rows, size, squares = (a + b for a, b in zip(totals.get(key.stratum, (0, 0, 0)), part, strict=True))
+        totals[key.stratum] = (rows, size, squares)
+    return {stratum: variation(*found) for stratum, found in totals.items()}
+
+
+def variation(rows: int, size: int, squares: int) -> float:
+    """Standard deviation over mean of numbers with this sum and this sum of squares; 0 where all are 0."""
+    return sqrt(Fraction(rows * squares - size**2, size**2)) if size else 0.0
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moments(Measure[ByGroup[Ints]]):
     """For each group, of each weight in turn: the sum of \\|w\\| in units of 2**exponent, and of w**2 in its squares."""
@@ -33,7 +60,7 @@ class Moments(Measure[ByGroup[Ints]]):
     keyed: ClassVar[bool] = True
     groups: Groups
     exponents: Mapping[str, tuple[int, ...]]
-    """Of each stratum, the power of two that each weight is counted in: as ``quotas.exponents_of`` gives it."""
+    """Of each stratum, the power of two that each weight is counted in: as ``carried.exponents_of`` gives it."""
 
     def uses(self) -> frozenset[str]:
         """Strata and weights."""

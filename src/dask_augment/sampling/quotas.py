@@ -8,7 +8,7 @@ quota takes, gets what that leaves.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
 from typing import Any, ClassVar, NamedTuple
@@ -22,9 +22,9 @@ from dask_augment.draw import Draw
 from dask_augment.kernels.allocation import rescaled
 from dask_augment.kernels.grouping import exact_sums, within
 from dask_augment.learned import Learned
+from dask_augment.sampling.carried import exponents_of
 from dask_augment.sampling.census import (
     STREAM,
-    TRAIN_UNIT,
     TRAIN_WEIGHT,
     ByGroup,
     Census,
@@ -34,42 +34,41 @@ from dask_augment.sampling.census import (
     Key,
     Slice,
     Window,
-    unit_exponent,
 )
+from dask_augment.sampling.moments import Moments
+from dask_augment.sampling.units import EXACT
 from dask_augment.strata import MOST, renumbered, too_many, unknown_stratum
 
-POLICIES = ("conserve", "balance", "unit")
-"""What train_weight can be: its sum in each stratum as before, the same in all strata, or 1 for every row."""
 _KEYS = 2**64
 _SIGMAS = 8.0
-
-
-def check_policy(policy: object) -> None:
-    """Raise for another policy of train_weight than those there are."""
-    if policy not in POLICIES:
-        raise ValueError(f"train_weight must be one of {list(POLICIES)}, got {policy!r}")
 
 
 def counted(groups: Groups) -> Generator[Measure[Any], Any, dict[Key, Count]]:
     """Ask for the census, and return it in order; refuses broken weights and too many strata."""
     census = (yield from Census(groups=groups).ask()).parts
-    for i, name in enumerate([*groups.weights, *([TRAIN_WEIGHT] if groups.train else [])]):
+    for i, name in enumerate(groups.columns):
         if broken := sum(count.broken.values[i] for count in census.values()):
             raise ValueError(f"weight column {name!r} is NaN or infinite in {broken} rows; repair or drop them first")
+    if groups.train and (negative := sum(count.broken.values[-1] for count in census.values())):
+        raise ValueError(f"{negative} rows have a negative {TRAIN_WEIGHT}; it must be 0 or more")
     if len({key.stratum for key in census}) > MOST:
         raise too_many(len({key.stratum for key in census}), groups.strata)
     for key in sorted(census):
         if census[key].times > 1:
             raise equal_keys(key.stratum)
-    return {key: census[key] for key in sorted(census)}
+    return (yield from _in_units(groups, {key: census[key] for key in sorted(census)}))
 
 
-def rows_by_stratum(census: Mapping[Key, Count]) -> dict[str, int]:
-    """Rows of each stratum, over its signs."""
-    rows: dict[str, int] = {}
-    for key, count in census.items():
-        rows[key.stratum] = rows.get(key.stratum, 0) + count.rows
-    return rows
+def _in_units(groups: Groups, census: dict[Key, Count]) -> Generator[Measure[Any], Any, dict[Key, Count]]:
+    """The census with sums of train_weight in the units of their strata; one more question where rows are rounded."""
+    exponents = exponents_of(census, groups)  # Sums that are too large are told now.
+    if not groups.train:
+        return census
+    powers = {key: exponents[key.stratum][-1] for key in census}
+    if all(count.finest >= powers[key] for key, count in census.items()):
+        return {key: replace(count, train=count.train >> powers[key] - EXACT) for key, count in census.items()}
+    sums = (yield from Moments(groups=groups, exponents=exponents).ask()).parts
+    return {key: replace(count, train=sums[key].values[-2]) for key, count in census.items()}
 
 
 class Cut(NamedTuple):
@@ -78,14 +77,6 @@ class Cut(NamedTuple):
     threshold: int
     every: tuple[int, ...]
     taken: tuple[int, ...]
-
-
-def exponents_of(census: Mapping[Key, Count], weights: int) -> dict[str, tuple[int, ...]]:
-    """The power of two that each weight is counted in, for each stratum: one for both signs."""
-    bounds: dict[str, Ints] = {}
-    for key, count in census.items():
-        bounds[key.stratum] = bounds.get(key.stratum, Ints((0,) * weights)) + count.bounds
-    return {stratum: tuple(unit_exponent(bound) for bound in found.values) for stratum, found in bounds.items()}
 
 
 def cuts(
@@ -141,38 +132,15 @@ def equal_keys(stratum: str) -> ValueError:
     )
 
 
-def balanced(census: Mapping[Key, Count], train_weight: str) -> dict[Key, int]:
-    """The sum of train_weight that each group is to have, in units of 2**-32."""
-    have = {key: count.train for key, count in census.items()}
-    if train_weight != "balance":
-        return have
-    strata: dict[str, list[Key]] = {}
-    for key in have:
-        strata.setdefault(key.stratum, []).append(key)
-    for name, keys in strata.items():
-        if sum(have.values()) and not sum(have[key] for key in keys):
-            raise ValueError(
-                f"stratum {name!r} has no {TRAIN_WEIGHT}, so that it cannot get as much as the others: say "
-                'train_weight="conserve", or leave its rows out'
-            )
-    each = sum(have.values()) // len(strata)
-    wanted: dict[Key, int] = {}
-    for keys in strata.values():
-        stratum = sum(have[key] for key in keys)
-        for key in keys[1:]:
-            wanted[key] = each * have[key] // stratum if stratum else 0
-        wanted[keys[0]] = each - sum(wanted[key] for key in keys[1:])
-    return wanted
-
-
 @dataclass(frozen=True, eq=False)
 class Quotas:
     """The groups that were learned, their quotas, and how weights are rescaled.
 
     arrays (G groups in order, U weights with train_weight last where it is read): strata and signs, str (G,); rows and
-    quota, int64 (G,); first and threshold, uint64 (G,): smallest key, and largest key that is taken; exponents,
-    int64 (G, weights); wanted, present and rest, int64 (G, U): the sum of weights that a group is to have, that of the
-    rows taken, and what rounding down leaves, in units.
+    quota, int64 (G,); first and threshold, uint64 (G,): smallest key, and largest key that is taken; exponents and
+    powers, int64 (G, U): the power of two that each weight is counted in, as it is and as it is to be; wanted, present
+    and rest, int64 (G, U): the sum of weights that a group is to have, that of the rows taken, and what rounding down
+    leaves, in units of powers, exponents and powers.
     """
 
     groups: Groups
@@ -203,7 +171,7 @@ class Quotas:
         arrays = self.arrays
         units = self.groups.units(events, which, arrays["exponents"])
         carries = bits == arrays["first"][which]
-        names = [*self.groups.weights, TRAIN_WEIGHT]
+        names = self.groups.columns
         for i, unit in enumerate(units):
             wanted, present = arrays["wanted"][:, i], arrays["present"][:, i]
             factors = wanted / np.maximum(present, 1)
@@ -221,15 +189,29 @@ class Quotas:
     ) -> NDArray[np.float64]:
         """Weight column i of the rows taken, with its signs; as it is in groups that need no rescaling."""
         arrays = self.arrays
-        scaled = np.copysign(np.ldexp(units.astype(np.float64), arrays["exponents"][which, i]), values)
-        same = arrays["wanted"][which, i] == arrays["present"][which, i]
-        return np.where(same, values, scaled)
+        scaled = np.copysign(np.ldexp(units.astype(np.float64), arrays["powers"][which, i]), values)
+        return np.where(self.same[which, i], values, scaled)
+
+    @cached_property
+    def same(self) -> NDArray[np.bool_]:
+        """Whether a group keeps a weight as it is (G, U)."""
+        arrays = self.arrays
+        same: NDArray[np.bool_] = np.equal(arrays["wanted"], arrays["present"])
+        same &= arrays["powers"] == arrays["exponents"]
+        return same
+
+    def trained(self, units: NDArray[np.int64], which: NDArray[np.int64]) -> NDArray[np.float64]:
+        """train_weight from its units, as rows of these groups are to have it; 1 where it is not carried."""
+        if not self.groups.train:
+            return np.ones(len(which))
+        weights: NDArray[np.float64] = np.ldexp(units.astype(np.float64), self.arrays["powers"][which, -1])
+        return weights
 
     def learned(self, *, drops: bool) -> Generator[Measure[Any], Any, Learned]:
         """The arrays with what rounding down leaves, which is one more question where weights are rescaled."""
         arrays = self.arrays
         rest = np.zeros_like(arrays["wanted"])
-        if np.any(arrays["wanted"] != arrays["present"]):
+        if not np.all(self.same):
             sums = (yield from Rescaled(quotas=self, drops=drops).ask()).parts
             for key, g in self._index.items():
                 got = sums[key].values if key in sums else (0,) * rest.shape[1]
@@ -263,6 +245,14 @@ class Rescaled(Measure[ByGroup[Ints]]):
         return ByGroup({keys[int(g)]: Ints(tuple(s[g] for s in sums)) for g in np.unique(which)})
 
 
+def among(keys: NDArray[np.uint64], bits: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which of these random keys are among others, which ascend."""
+    if not len(keys):
+        return np.zeros(len(bits), np.bool_)
+    found: NDArray[np.bool_] = keys[np.minimum(np.searchsorted(keys, bits), len(keys) - 1)] == bits
+    return found
+
+
 def quotas_of(
     groups: Groups,
     census: Mapping[Key, Count],
@@ -270,13 +260,18 @@ def quotas_of(
     found: Mapping[Key, Cut],
     exponents: Mapping[str, tuple[int, ...]],
     sums: Mapping[Key, tuple[tuple[int, ...], tuple[int, ...]]],
+    powers: Mapping[str, int] | None = None,
 ) -> Quotas:
-    """Quotas as arrays; ``sums`` are, for each group, the weights wanted and those present, in units."""
+    """Quotas as arrays; ``sums`` are, for each group, the weights wanted and those present, in units.
+
+    ``powers``: the power of two of the train_weight wanted in each stratum; None: as it is counted.
+    """
     keys = list(census)
-    columns = len(groups.weights) + groups.train
-    for key in keys:
-        if max((max(pair) for pair in zip(*sums[key], strict=True)), default=0) >= 2**63:
-            raise ValueError(f"stratum {key.stratum!r} has a sum of {TRAIN_WEIGHT} of 2**31 or more; make more strata")
+    columns = len(groups.columns)
+    units = np.array([exponents[key.stratum] for key in keys], np.int64).reshape(len(keys), columns)
+    wanted_units = units.copy()
+    if powers and groups.train:
+        wanted_units[:, -1] = [powers[key.stratum] for key in keys]
     everything = _KEYS - 1
     thresholds = [found[key].threshold if key in found else everything for key in keys]
     arrays: dict[str, NDArray[Any]] = {
@@ -286,15 +281,10 @@ def quotas_of(
         "quota": np.array([quotas[key] for key in keys], np.int64),
         "first": np.array([census[key].first for key in keys], np.uint64),
         "threshold": np.array(thresholds, np.uint64),
-        "exponents": np.array([exponents[key.stratum] for key in keys], np.int64).reshape(len(keys), -1),
+        "exponents": units,
+        "powers": wanted_units,
         "wanted": np.array([sums[key][0] for key in keys], np.int64).reshape(len(keys), columns),
         "present": np.array([sums[key][1] for key in keys], np.int64).reshape(len(keys), columns),
         "rest": np.zeros((len(keys), columns), np.int64),
     }
     return Quotas(groups, arrays)
-
-
-def train_weights(units: NDArray[np.int64]) -> NDArray[np.float64]:
-    """train_weight from its units."""
-    weights: NDArray[np.float64] = np.ldexp(units.astype(np.float64), TRAIN_UNIT)
-    return weights

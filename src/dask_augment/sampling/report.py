@@ -6,7 +6,7 @@ With t the train_weight of a row, and t_g that of all rows that come from event 
 
 events: copies, and rows made between events, add none (those count as their source's, the first parent's). The same
 with rows in place of events is what they seem to be worth. All sums are integers, or fractions of integers, and are
-rounded once. What rounding down leaves of train_weight, less than 2**-32 for each row, is not looked at. Where steps
+rounded once. What rounding down leaves of train_weight, less than a unit for each row, is not looked at. Where steps
 before have made rows, and there are more than 2**20 events, sum_g t_g**2 is that of a random sample of so many.
 """
 
@@ -16,6 +16,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ldexp
 from typing import Any, ClassVar, NamedTuple
 
 import awkward as ak
@@ -27,12 +28,12 @@ from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
 from dask_augment.learned import Learned
 from dask_augment.sampling.by_event import MOST, Weighed
-from dask_augment.sampling.census import STREAM, TRAIN_UNIT, TRAIN_WEIGHT, ByGroup, Count, Groups, Ints, Key
+from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.moments import exact_squares
 from dask_augment.sampling.quotas import Quotas, counted
 from dask_augment.sampling.together import beside
 
-_ONE = 2**-TRAIN_UNIT
+_SPREAD = ("weight_cv", "weight_bias")
 _EVENT = 2**16
 """The stream of a random number of each event, which its rows share."""
 
@@ -76,7 +77,9 @@ class Resampling(Learner):
         """Of each stratum, rows and train_weight before and after, and the events that it is worth.
 
         ``events`` is the effective number of events, ``by_rows`` that of rows; ``variance`` is, for each feature that was
-        interpolated, the variance of made rows in units of that of the stratum's rows. Training rows only.
+        interpolated, the variance of made rows in units of that of the stratum's rows. Of steps that hand on weights
+        of rows that they drop, ``weight_cv`` is the standard deviation over the mean of the sizes of the (first) weight,
+        and ``weight_bias`` the relative bias that histograms inside the stratum may have, about. Training rows only.
         """
         return [] if self.learned is None else _rows(self.learned, getattr(self, "features", ()))
 
@@ -191,10 +194,12 @@ class After(Measure[ByGroup[Sums]]):
 def reported(
     step: Resampling, quotas: Quotas, census: Mapping[Key, Count], times: Mapping[Key, Mapping[int, int]],
     likeness: Likeness, *, drops: bool, more: Mapping[str, Any] | None = None,
+    spread: Mapping[str, tuple[float, float]] | None = None,
 ) -> Generator[Measure[Any], Any, Learned]:  # fmt: skip
     """What the step learned, ``quotas`` and the arrays ``more``, with its report.
 
-    ``times`` says of each group how many of its rows become how many. Where rows are not alike the data are asked as
+    ``times`` says of each group how many of its rows become how many; ``spread`` of each stratum how much the sizes of
+    its weights vary, and how much that may bias a histogram. Where rows are not alike the data are asked as
     well, in a pass that there is anyway if weights are rescaled.
     """
     more = more or {}
@@ -208,7 +213,10 @@ def reported(
         rider = After(step=step, learned=Learned({**quotas.arrays, **more}), made=likeness.made > 0)
         learned, sums = yield from beside(quotas.learned(drops=drops), rider)
         worth = {stratum: part.worth for stratum, part in sums.parts.items()}
-    return Learned({**learned, **more, **_told(quotas, census, worth)})
+    told = _told(quotas, census, worth)
+    if spread is not None:
+        told["report_spread"] = np.array([spread[stratum] for stratum in told["report_strata"]], np.float64)
+    return Learned({**learned, **more, **told})
 
 
 def multiples(children: NDArray[np.int64]) -> dict[int, int]:
@@ -231,17 +239,17 @@ def _worth(times: Mapping[int, int], wanted: int | None) -> Worth:
 def _told(quotas: Quotas, census: Mapping[Key, Count], worth: Mapping[str, Worth]) -> dict[str, NDArray[Any]]:
     """The report as arrays, by stratum (H,): rows and train_weight before and after (H, 2), events by source and row."""
     strata = sorted({key.stratum for key in census})
-    wanted: dict[str, int] = {}
-    if quotas.groups.train:
-        for key, units in zip(census, quotas.arrays["wanted"][:, -1], strict=True):
-            wanted[key.stratum] = wanted.get(key.stratum, 0) + int(units)
+    arrays, sums = quotas.arrays, dict.fromkeys(strata, (0.0, 0.0))
+    for g, (key, count) in enumerate(census.items() if quotas.groups.train else ()):
+        pairs = (count.train, arrays["exponents"][g, -1]), (int(arrays["wanted"][g, -1]), arrays["powers"][g, -1])
+        had, wanted = (ldexp(units, int(power)) for units, power in pairs)
+        sums[key.stratum] = (sums[key.stratum][0] + had, sums[key.stratum][1] + wanted)
     rows, weights, events = [], [], []
     for stratum in strata:
         counts = [count for key, count in census.items() if key.stratum == stratum]
         after = worth[stratum]
-        before = sum(count.train for count in counts)
         rows.append((sum(count.rows for count in counts), after.rows))
-        weights.append((before / _ONE, wanted[stratum] / _ONE) if wanted else (np.nan, after.rows))
+        weights.append(sums[stratum] if quotas.groups.train else (np.nan, after.rows))
         squares = (after.by_event, after.by_row)
         events.append([float(Fraction(after.weight) ** 2 / square) if square else 0.0 for square in squares])
     return {
@@ -256,10 +264,11 @@ def _rows(learned: Mapping[str, NDArray[Any]], features: Sequence[str]) -> list[
     """The report from its arrays; nothing of what was learned before there were reports."""
     if "report_strata" not in learned:
         return []
-    variances = learned.get("report_variance")
+    variances, carried = learned.get("report_variance"), "report_spread" in learned
     told = []
     for h, stratum in enumerate(learned["report_strata"]):
         rows, weights, events = (learned[f"report_{name}"][h].tolist() for name in ("rows", "weight", "events"))
+        spreads = dict(zip(_SPREAD, learned["report_spread"][h].tolist(), strict=True)) if carried else {}
         ratios = {} if variances is None else dict(zip(features, variances[h].tolist(), strict=True))
         told.append({
             "stratum": str(stratum),
@@ -270,5 +279,6 @@ def _rows(learned: Mapping[str, NDArray[Any]], features: Sequence[str]) -> list[
             "events": events[0],
             "by_rows": events[1],
             "variance": {name: ratio for name, ratio in ratios.items() if np.isfinite(ratio)},
+            **spreads,
         })  # fmt: skip
     return told

@@ -34,9 +34,17 @@ def evenly(number: int, rows: NDArray[np.int64], keys: NDArray[np.uint64]) -> ND
 
 def at_random(number: int, rows: NDArray[np.int64], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """``number`` shared out over rows, each time to any of them: the keys of all are the seed."""
-    seed = int(np.bitwise_xor.reduce(keys[rows]))
-    draws = Draw(seed, "iid", [""], {"number": np.arange(number, dtype=np.uint64)}, np.zeros(number, np.int64))
-    return np.bincount(draws.integers(0, len(rows)), minlength=len(rows))
+    return np.bincount(_draws(number, keys[rows]).integers(0, len(rows)), minlength=len(rows))
+
+
+def one_below(high: int, keys: NDArray[np.uint64]) -> int:
+    """A random whole number in [0, high): the keys of all rows are the seed."""
+    return int(_draws(1, keys).integers(0, high)[0])
+
+
+def _draws(number: int, keys: NDArray[np.uint64]) -> Draw:
+    seed = int(np.bitwise_xor.reduce(keys))
+    return Draw(seed, "iid", [""], {"number": np.arange(number, dtype=np.uint64)}, np.zeros(number, np.int64))
 
 
 def in_proportion(number: int, shares: NDArray[np.int64]) -> NDArray[np.int64]:

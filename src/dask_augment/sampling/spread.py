@@ -15,7 +15,8 @@ from dask_augment.columns import lookup, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
-from dask_augment.sampling.census import SMALLEST, ByGroup, Ints
+from dask_augment.sampling.census import ByGroup, Ints
+from dask_augment.sampling.units import SMALLEST
 from dask_augment.strata import Strata, paired
 
 
