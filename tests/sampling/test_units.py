@@ -42,7 +42,7 @@ def test_sums_of_classes_come_back(method: str, size: str) -> None:
         _, classes = resampler.fit_resample(x, Y, sample_weight=weight)
         for label in (0, 1):
             before, after = (Fraction(0), Fraction(0))
-            before = sum(map(Fraction, weight[Y == label].tolist()), before)
+            before = sum(map(Fraction, weight[label == Y].tolist()), before)
             after = sum(map(Fraction, resampler.sample_weight_[np.asarray(classes) == label].tolist()), after)
             assert abs(after / before - 1) < 1e-9
         assert np.all(resampler.sample_weight_ >= 0)
