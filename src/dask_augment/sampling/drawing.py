@@ -61,8 +61,7 @@ class Drawn:
     def over_p(self, units: NDArray[np.int64]) -> NDArray[np.float64]:
         """The sizes of the other weights over the probability of the row to stay (weights - 1, n)."""
         times = self.rest / (max(self.number, 1) * np.maximum(units[0], 1).astype(np.float64))
-        over: NDArray[np.float64] = units[1:] * np.where(units[0] > self.threshold, 1.0, times)
-        return over
+        return units[1:].astype(np.float64) * np.where(units[0] > self.threshold, 1.0, times)
 
 
 def drawn(keys: NDArray[np.uint64], units: NDArray[np.int64], nets: list[int]) -> Drawn:
