@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import dask_augment as da
 from dask_augment import registry
 from dask_augment.augmenters import TABLE
+from dask_augment.plan import PlanError
 from run_toys import Excess
 
 
@@ -49,6 +51,9 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint("gone", "no_such_package:Thing", registry.GROUP),
         EntryPoint("function", "run_toys:write", registry.GROUP),
         EntryPoint("repeat", "run_toys:Excess", registry.GROUP),
+        EntryPoint("attribute", "run_toys:no_such_class", registry.GROUP),
+        EntryPoint("broken", "broken_plugin:Thing", registry.GROUP),
+        EntryPoint("leaving", "leaving_plugin:Thing", registry.GROUP),
     ]
     monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.GROUP else [])
     registry._plugins.cache_clear()
@@ -67,3 +72,23 @@ def test_of_other_packages(plugins: Any) -> None:
         registry.get("gone")
     with pytest.raises(TypeError, match=r"augmenter 'function' is .*, not a class derived from Augmenter"):
         registry.get("function")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("attribute", "AttributeError: module 'run_toys' has no attribute 'no_such_class'"),
+        ("broken", "ZeroDivisionError: division by zero"),
+        ("leaving", "SystemExit: 3"),
+    ],
+)
+def test_broken_plugin_is_one_sentence(
+    name: str, sentence: str, plugins: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken_plugin.py").write_text("1 / 0")
+    (tmp_path / "leaving_plugin.py").write_text("import sys\nsys.exit(3)")
+    with pytest.raises(ImportError, match=f"augmenter '{name}' of .* cannot be imported: {sentence}"):
+        registry.get(name)
+    with pytest.raises(PlanError, match=rf"step 0 \({name}\): augmenter '{name}' of .* cannot be imported: {sentence}"):
+        da.Plan.from_dict({"inputs": {"a": ["a.root"]}, "seed": 1, "steps": [name]})

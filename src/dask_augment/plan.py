@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,15 @@ from dask_augment.contract import Augmenter, plain
 from dask_augment.documents import read_yaml
 from dask_augment.identity import POSITION
 from dask_augment.inputs import Inputs, PlanError, names, refuse_misspelt
+from dask_augment.local_modules import distributions, imported_names
 from dask_augment.models.files import SHIPPED
 from dask_augment.places import NoLocalFolder, local_folder
+from dask_augment.user_code import code_of
 from dask_augment.words import unknown
 
 __all__ = ["Inputs", "Plan", "PlanError", "Target"]
+
+_OURS = __name__.partition(".")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +137,22 @@ class Plan:
         """The plan of a YAML file."""
         return cls.from_dict(read_yaml(path), folder=Path(path).parent)
 
+    @classmethod
+    def published(cls, values: Mapping[str, Any], *, folder: str | Path = ".") -> Plan:
+        """The plan that a manifest says. PlanError where its code is not what it was; what it does not pin is not run."""
+        said = {key: value for key, value in values.items() if key not in ("code", "normalisation", "versions")}
+        steps = said.get("steps")
+        said["steps"] = [_pinned(entry, i) for i, entry in enumerate(steps)] if isinstance(steps, list) else steps
+        plan = cls.from_dict(said, folder=folder)
+        then, now = dict(values.get("code") or {}), plan.code()
+        for module in sorted(then.keys() | now.keys()):
+            if then.get(module) != now.get(module):
+                raise PlanError(
+                    f"the code of {module!r} has changed: its sha256 is {now.get(module, 'none')}, the plan was made with "
+                    f"{then.get(module, 'none')}; install the version that it was made with"
+                )
+        return plan
+
     def to_dict(self) -> dict[str, Any]:
         """The plan as YAML says it; :meth:`from_dict` gives it back."""
         values: dict[str, Any] = {
@@ -147,8 +167,31 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """sha256 of the plan's dictionary."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """sha256 of the plan's dictionary, and of the code of steps that are not ours."""
+        values = self.to_dict() | ({"code": code} if (code := self.code()) else {})
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def code(self) -> dict[str, str]:
+        """sha256 of each module of the steps that are not ours, by name: plugins, and classes of the user's own.
+
+        Functions are told by their entry among the steps. Errors: PlanError where changes of the code could not be seen.
+        """
+        found: dict[str, str] = {}
+        for step in self.steps:
+            for kind in _kinds(_augmenter(step)):
+                try:
+                    found |= code_of(kind)
+                except (ImportError, TypeError, ValueError, OSError) as error:
+                    raise PlanError(f"the code of step {kind.__name__!r} cannot be told: {error}") from error
+        return dict(sorted(found.items()))
+
+    def distributions(self) -> dict[str, str]:
+        """Name and version of each installed distribution that steps are of which are not ours."""
+        modules = {kind.__module__ for step in self.steps for kind in _kinds(_augmenter(step))}
+        for step in map(_augmenter, self.steps):
+            if isinstance(step, Function):
+                modules |= imported_names(step.file[1]) if step.file else {str(step.function.__module__)}
+        return distributions(modules)
 
     def for_analysis(self) -> Plan:
         """The plan without its training steps, for events that go into yields and limits.
@@ -161,6 +204,20 @@ class Plan:
 
 def _augmenter(step: Augmenter | tuple[str, Augmenter]) -> Augmenter:
     return step[1] if isinstance(step, tuple) else step
+
+
+def _kinds(value: Any) -> Iterator[type]:
+    """The classes of a step and of the values in it, those of ours left out."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from _kinds(entry)
+    elif is_dataclass(value) and not isinstance(value, type):
+        if type(value).__module__.partition(".")[0] != _OURS:
+            yield type(value)
+        for entry in fields(value):
+            yield from _kinds(getattr(value, entry.name))
 
 
 def _given(section: Any) -> dict[str, Any]:
@@ -199,19 +256,37 @@ def step_from(entry: Any, position: int, folder: Path) -> Augmenter | tuple[str,
     return augmenter if label is None else (str(label), augmenter)
 
 
+def _pinned(entry: Any, position: int) -> Any:
+    """A step of a manifest as it stands there, but with a function's imports; PlanError for a function without its sha256.
+
+    A manifest comes from anybody: it names no other folder than the one that its reader says.
+    """
+    name = next((key for key in entry if key != "as"), "") if isinstance(entry, Mapping) else entry
+    if not isinstance(name, str) or ":" not in name:
+        return entry
+    options = entry[name] if isinstance(entry, Mapping) else None
+    if not isinstance(options, Mapping) or not isinstance(options.get("sha256"), str):
+        raise PlanError(f"step {position} ({name}): the manifest does not say the sha256 of its file, so it is not run")
+    file = name.rpartition(":")[0]
+    if Path(file).name != file or "\\" in file:
+        raise PlanError(
+            f"step {position} ({name}): a manifest names the file of a function without a folder; give folder="
+        )
+    return {**entry, name: {"imports": {}, **options}}
+
+
 def function_of(address: str, options: Any, folder: Path) -> Augmenter:
-    """The function that ``my_file.py:function`` names, if its file is the one that ``options`` may tell the sha256 of."""
+    """The function that ``my_file.py:function`` names, if its file and what it imports are as ``options`` may say."""
     if ".py:" not in address:
         raise ValueError("a function that was made in Python; in a plan it is named by its file, my_file.py:function")
-    if options is not None and not (isinstance(options, Mapping) and set(options) == {"sha256"}):
-        raise ValueError(f"a function has no options but the sha256 of its file, got {options!r}")
-    function = Function.from_file(address, folder)
-    if options is not None and function.sha256 != options["sha256"]:
-        raise ValueError(
-            f"its file has changed: the sha256 is {function.sha256}, the plan was made with {options['sha256']}; take "
-            "the old file, or the sha256 out of the plan"
-        )
-    return function
+    if options is not None and not (
+        isinstance(options, Mapping) and {"sha256"} <= set(options) <= {"sha256", "imports"}
+    ):
+        raise ValueError(f"a function has no options but the sha256 of its file and of its imports, got {options!r}")
+    pins = {} if options is None else {"sha256": options["sha256"], **dict(options.get("imports", {}))}
+    if not all(isinstance(pin, str) for pin in pins.values()):
+        raise ValueError(f"a sha256 is a text, got {options!r}")
+    return Function.from_file(address, folder, options)
 
 
 def build(name: str, options: Any, folder: Path) -> Augmenter:
@@ -247,7 +322,10 @@ def step_to(step: Augmenter | tuple[str, Augmenter]) -> Any:
     augmenter = _augmenter(step)
     name = registry.name_of(augmenter)
     if isinstance(augmenter, Function):
-        entry: Any = {augmenter.address: {"sha256": augmenter.sha256}}
+        function = augmenter.as_it_is()
+        entry: Any = {function.address: {"sha256": function.sha256}}
+        if function.imports:
+            entry[function.address]["imports"] = dict(function.imports)
     else:
         options = {
             f.name: augmenter.configuration()[f.name]

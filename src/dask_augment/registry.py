@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from dask_augment.augmenters import TABLE
 from dask_augment.contract import Augmenter, Compound
-from dask_augment.words import meant
+from dask_augment.words import meant, one_line
 
 GROUP = "dask_augment.augmenters"
 """Entry point group in which other packages name theirs: ``my_name = "package.module:Class"``."""
@@ -36,9 +36,10 @@ def get(name: str) -> type[Augmenter]:
         point = _plugins()[name]
         try:
             found = point.load()
-        except ImportError as error:
+        except (Exception, SystemExit) as error:  # the code of others: whatever it does, this is what it comes to
             package = point.dist.name if point.dist else point.value
-            raise ImportError(f"augmenter {name!r} of {package} cannot be imported: {error}") from error
+            what = one_line(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {one_line(error)}"
+            raise ImportError(f"augmenter {name!r} of {package} cannot be imported: {what}") from error
     else:
         hint = meant([name], names()) or f"there are {', '.join(names())}."
         raise KeyError(f"no augmenter is named {name!r}; {hint} A function of your own is 'my_file.py:function'")

@@ -1,4 +1,4 @@
-"""The code of a user's function: its sha256, and how it travels to workers that cannot import it."""
+"""The code of the user's own functions and steps: what tells it, and how it travels to workers that cannot import it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import linecache
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from textwrap import dedent
 from threading import RLock
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -18,14 +19,17 @@ import cloudpickle
 import numpy as np
 
 from dask_augment.contract import Augmenter
+from dask_augment.local_modules import has_file, is_local, local_modules, modules_of
 
 _REGISTERING = RLock()
+_OURS = __name__.partition(".")[0]
 
 
 def sha256_of(function: FunctionType) -> str:
     """Of the source, and of all that the function refers to by name: what is of its own module by its contents.
 
-    Of what is installed only the name counts. A value whose changes could not be seen is refused.
+    Of other modules of the user's own the sources count, of what is installed only the name. A value whose changes could
+    not be seen is refused.
     """
     return hashlib.sha256(json.dumps(_told(function, {}), sort_keys=True).encode()).hexdigest()
 
@@ -40,7 +44,13 @@ def _told(function: FunctionType, known: dict[int, str]) -> Any:
         _described(function, "its defaults", values, known)
         for values in (function.__defaults__, function.__kwdefaults__)
     ]
-    return [_source(function, function.__name__), referred, defaults]
+    source = _source(function, function.__name__)
+    return [
+        source,
+        referred,
+        defaults,
+        local_modules(dedent(source), (), function.__globals__.get("__package__") or ""),
+    ]
 
 
 def _source(thing: Any, name: str) -> str:
@@ -77,15 +87,16 @@ def _described(function: FunctionType, name: str, value: Any, known: dict[int, s
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return [value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
     if isinstance(value, ModuleType):
-        return ["module", value.__name__]
+        return ["module", value.__name__, _sources(value.__name__)]
     if isinstance(value, Augmenter):
         return ["augmenter", value.digest]
     # What a decorator such as numba's or functools' made of a function is told by that function.
     value = inspect.unwrap(getattr(value, "py_func", value)) if callable(value) else value
     if id(value) in known:
         return ["known", known[id(value)]]
-    if callable(value) and getattr(value, "__module__", None) != function.__module__:
-        return ["installed", getattr(value, "__module__", None), getattr(value, "__name__", type(value).__name__)]
+    where = getattr(value, "__module__", None)
+    if callable(value) and where != function.__module__:
+        return ["installed", where, getattr(value, "__name__", type(value).__name__), _sources(where)]
     if isinstance(value, FunctionType):
         return _told(value, known)
     if isinstance(value, type):
@@ -94,6 +105,43 @@ def _described(function: FunctionType, name: str, value: Any, known: dict[int, s
         f"function {function.__name__!r} refers to {name!r}, a {type(value).__name__}: changes of it could not be seen. "
         "Use numbers, texts, lists, dictionaries, NumPy arrays, functions and classes, or make it inside the function"
     )
+
+
+def _sources(module: str | None) -> dict[str, str]:
+    """The sources of a module that is the user's own, and of those of their own that it imports."""
+    return modules_of(module) if module is not None and is_local(module) else {}
+
+
+def code_of(kind: type) -> dict[str, str]:
+    """What tells the code of a class that is not ours: the sha256 of each module that it is made of, by name.
+
+    These are its module, those of its package and the local ones that they import, of its bases too; of a class of a
+    script or notebook, what its methods are and refer to. ValueError and TypeError where changes could not be seen.
+    """
+    found: dict[str, str] = {}
+    for base in kind.__mro__:
+        module = base.__module__
+        if module.partition(".")[0] in (_OURS, *sys.stdlib_module_names) and module != "__main__":
+            continue
+        if has_file(module) and module != "__main__":
+            found |= modules_of(module)
+        else:
+            found[f"{module}:{base.__qualname__}"] = _class_sha256(base)
+    return found
+
+
+def _class_sha256(kind: type) -> str:
+    """Of a class without a file of its own: its methods, all that they refer to, and its values."""
+    told: dict[str, Any] = {}
+    for name, value in sorted(vars(kind).items()):
+        function = getattr(value, "__func__", getattr(value, "fget", value))
+        if isinstance(function, FunctionType):
+            function = inspect.unwrap(function)
+            if function.__code__.co_filename != "<string>":  # what dataclasses wrote
+                told[name] = _told(function, {})
+        elif isinstance(value, (bool, int, float, str, tuple, frozenset)) and name != "__firstlineno__":
+            told[name] = repr(value)
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def by_value(function: Callable[..., Any]) -> bytes:
@@ -119,9 +167,12 @@ def from_bytes(code: bytes) -> Callable[..., Any]:
 
 
 @lru_cache(maxsize=64)
-def module_of(file: str, text: str) -> ModuleType:
-    """The text of a file, run as a module of its own, once per process; the file need not be on this machine."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+def module_of(file: str, text: str, imports: tuple[tuple[str, str], ...] = ()) -> ModuleType:
+    """The text of a file, run as a module of its own, once per process; the file need not be on this machine.
+
+    ``imports`` are the local modules that it imports, with the sha256 of each: with others it is another module.
+    """
+    digest = hashlib.sha256(json.dumps([text, imports]).encode()).hexdigest()[:12]
     shown = f"<{file} {digest}>"
     # inspect, dataclasses and tracebacks find lines and module here.
     linecache.cache[shown] = (len(text), None, text.splitlines(keepends=True), shown)

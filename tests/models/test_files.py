@@ -48,3 +48,12 @@ def test_what_is_no_weights_file(tmp_path: Path) -> None:
     half = str(tmp_path / "half")
     with pytest.raises(ValueError, match="half' holds numbers of the type BF16, which NumPy has not; store them as"):
         files.tensors(half, files.sha256_of(half))
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../etc/passwd", "..", "/etc/passwd", "bundles/../../models/files.py", "../data-of-others/x"]
+)
+def test_shipped_files_stay_in_the_package(name: str) -> None:
+    with pytest.raises(ValueError, match=r"'shipped:.*' leaves the package"):
+        files.contents(f"shipped:{name}")
+    assert files.located("shipped:bundles/../bundles/jets").is_dir()

@@ -16,6 +16,7 @@ import numpy as np
 
 from dask_augment.contract import KINDS, Augmenter, Output
 from dask_augment.draw import Draw
+from dask_augment.local_modules import check_loaded, local_modules
 from dask_augment.user_code import by_value, from_bytes, module_of, sha256_of
 
 
@@ -41,6 +42,8 @@ class Function(Augmenter):
     makes: str = ""  # type: ignore[misc]
     keyed: bool = False  # type: ignore[misc]
     use: str = "always"  # type: ignore[misc]
+    imports: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of each local module that its file imports, and of those that they import."""
     function: Callable[..., Any] = field(repr=False)
     file: tuple[str, str] | None = field(default=None, repr=False)
     """Name and text of the file that it comes from, where :meth:`from_file` read one."""
@@ -51,14 +54,20 @@ class Function(Augmenter):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.file is not None:
-            return _from_text, (*self.file, self.name)
+            return _from_text, (*self.file, self.name, tuple(sorted(self.imports.items())))
         state = {name: value for name, value in vars(self).items() if name != "function"}
         return _restored, (by_value(self.function), state)
 
     def configuration(self) -> dict[str, Any]:
         """All but the function itself, which is there by its sha256."""
         state = {name: value for name, value in vars(self).items() if name not in ("function", "file")}
-        return {**state, "reads": list(self.reads), "writes": dict(self.writes)}
+        return {**state, "reads": list(self.reads), "writes": dict(self.writes), "imports": dict(self.imports)}
+
+    def as_it_is(self) -> Function:
+        """The function with the sha256 of what it refers to now: a notebook may have changed that since."""
+        if self.file is not None or not isinstance(self.function, FunctionType):
+            return self
+        return replace(self, sha256=sha256_of(self.function))
 
     @property
     def address(self) -> str:
@@ -91,11 +100,13 @@ class Function(Augmenter):
         )
 
     @classmethod
-    def from_file(cls, address: str, folder: str | Path = ".") -> Function:
+    def from_file(cls, address: str, folder: str | Path = ".", pinned: Mapping[str, Any] | None = None) -> Function:
         """The function that ``my_file.py:function`` names: one with the decorator :func:`augmenter`, in that file.
 
-        The file is run, here and on each worker, which gets its text: it can import what is installed there, but not
-        files beside it. Its whole text is hashed.
+        The file is run, here and on each worker, which gets its text: it can import what can be imported there. Its
+        whole text is hashed, and so are the local modules that it imports, and that they do: see
+        :mod:`dask_augment.local_modules`. ``pinned`` may say the ``sha256`` and ``imports`` that they must have; nothing
+        is run before they were compared.
         """
         file, colon, name = address.rpartition(":")
         path = Path(folder) / file
@@ -103,9 +114,33 @@ class Function(Augmenter):
             raise ValueError(f"a function of your own is named 'my_file.py:function', got {address!r}")
         try:
             text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise FileNotFoundError(f"function {address!r}: {path} cannot be read ({error.strerror})") from None
-        return _from_text(path.name, text, name)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise FileNotFoundError(f"function {address!r}: {path} cannot be read ({why})") from None
+        pinned = pinned or {}
+        folders = (path.parent, folder)
+        _refuse_changed("file", hashlib.sha256(text.encode()).hexdigest(), pinned.get("sha256"))
+        expected = pinned.get("imports")
+        for module, sha256 in local_modules(text, folders).items():
+            _refuse_changed(f"module {module!r}", sha256, None if expected is None else expected.get(module, "none"))
+        found = _from_text(path.name, text, name, tuple(sorted(local_modules(text, folders).items())))
+        # Its text may have told Python where to look for more of them.
+        imports = local_modules(text, folders)
+        for module in sorted({*imports, *(expected or ())}):
+            _refuse_changed(
+                f"module {module!r}",
+                imports.get(module, "none"),
+                None if expected is None else expected.get(module, "none"),
+            )
+        return replace(found, imports=imports)
+
+
+def _refuse_changed(what: str, found: str, pinned: str | None) -> None:
+    if pinned is not None and found != pinned:
+        raise ValueError(
+            f"its {what} has changed: the sha256 is {found}, the plan was made with {pinned}; take the old one, or the "
+            "sha256 out of the plan"
+        )
 
 
 def augmenter(
@@ -190,12 +225,15 @@ def _restored(code: bytes, state: Mapping[str, Any]) -> Function:
 
 
 @lru_cache(maxsize=64)
-def _from_text(file: str, text: str, name: str) -> Function:
-    """The function of this name in a file with this text."""
-    module = module_of(file, text)
+def _from_text(file: str, text: str, name: str, imports: tuple[tuple[str, str], ...] = ()) -> Function:
+    """The function of this name in a file with this text, if what it imports here is what it is to be."""
+    module = module_of(file, text, imports)
+    check_loaded(dict(imports), text)
     found = getattr(module, name, None)
     if not isinstance(found, Function):
         there = ", ".join(key for key, value in vars(module).items() if isinstance(value, Function)) or "none"
         what = "is not in it" if found is None else "is not decorated with @augmenter(uses=..., produces=...)"
         raise TypeError(f"{file}:{name}: {name!r} {what}; augmenters in {file}: {there}")
-    return replace(found, name=name, sha256=hashlib.sha256(text.encode()).hexdigest(), file=(file, text))
+    return replace(
+        found, name=name, sha256=hashlib.sha256(text.encode()).hexdigest(), file=(file, text), imports=dict(imports)
+    )

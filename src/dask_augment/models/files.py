@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,10 +18,19 @@ SHIPPED = "shipped:"
 
 
 def located(name: str) -> Path:
-    """The file or folder that a configuration names: a path, or ``shipped:NAME`` for what comes with the package."""
-    if name.startswith(SHIPPED):
-        return Path(__file__).parent.parent / "data" / name.removeprefix(SHIPPED)
-    return Path(name)
+    """The file or folder that a configuration names: a path, or ``shipped:NAME`` for what comes with the package.
+
+    ValueError for a NAME that leaves the package.
+    """
+    if not name.startswith(SHIPPED):
+        return Path(name)
+    data = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
+    path = os.path.normpath(os.path.join(data, name.removeprefix(SHIPPED)))
+    if path != data and not path.startswith(data + os.sep):
+        raise ValueError(
+            f"{name!r} leaves the package: what is shipped is named by its place in it, shipped:bundles/jets"
+        )
+    return Path(path)
 
 
 def contents(name: str, sha256: str = "") -> bytes:

@@ -320,13 +320,16 @@ def _identity(plan: Plan, normalisation: Mapping[str, Normalisation]) -> dict[st
     """What decides about rows and values, beside the parts and the schema; where it is published does not."""
     values = plan.to_dict()
     values["output"].pop("path", None)
+    code = plan.code()
     return {
         **values,
+        **({"code": code} if code else {}),
         "normalisation": {name: entry.to_dict() for name, entry in normalisation.items()},
         "versions": {
             "dask_augment": dask_augment.__version__,
             "awkward": ak.__version__,
             "numpy": np.__version__,
             "pyarrow": pa.__version__,
+            **plan.distributions(),
         },
     }

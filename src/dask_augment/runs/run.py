@@ -262,13 +262,13 @@ class _Clock:
 def published_plan(path: str | Path, *, folder: str | Path = ".") -> Plan:
     """The plan of a published data set, its learners with what they learned: ready for ``augment`` or ``for_analysis``.
 
-    Files of functions of your own are looked for in ``folder`` and must be as they were: a data set carries no code.
-    Errors: NotADataset for a folder without a manifest; PlanError where what was learned was too large to keep, or such
-    a file is missing or has changed.
+    Files of functions of your own are looked for in ``folder`` and must be as they were, with the local modules that they
+    import: a data set carries no code, and none is run before its sha256 was compared. Errors: NotADataset for a folder
+    without a manifest; PlanError where what was learned was too large to keep, or such a file or the code of a step that
+    is not ours is missing or has changed.
     """
     manifest = Manifest.read(path)
-    said = {key: value for key, value in manifest.plan.items() if key not in ("normalisation", "versions")}
-    plan = Plan.from_dict(said, folder=folder)
+    plan = Plan.published(manifest.plan, folder=folder)
     steps = []
     for step in labelled(plan.steps):
         augmenter = step.augmenter
