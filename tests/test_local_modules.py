@@ -46,14 +46,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
     yield tmp_path
-    forget(*(set(sys.modules) - before))
+    mine = (str(tmp_path), "<")
+    forget(
+        *(n for n in set(sys.modules) - before if (getattr(sys.modules[n], "__file__", None) or "").startswith(mine))
+    )
 
 
 def forget(*names: str) -> None:
     """As a new process would not know them."""
     for name in names:
-        if (getattr(sys.modules[name], "__file__", None) or "").startswith(("<", "/tmp/pytest")) or name == "helpers":
-            del sys.modules[name]
+        sys.modules.pop(name, None)
     importlib.invalidate_caches()
 
 
