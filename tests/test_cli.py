@@ -283,7 +283,7 @@ def test_many_strata_are_not_all_shown_after_a_run() -> None:
     from dask_augment.dataset.hashing import LogicalHash
     from dask_augment.dataset.manifest import Manifest
     from dask_augment.meters import Account
-    from dask_augment.printing import show_resampled
+    from dask_augment.runs.tables import show_resampled
 
     entry = {
         "rows_before": 5,

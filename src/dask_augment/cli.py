@@ -16,8 +16,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dask_augment import __version__
-from dask_augment.bars import showing
-from dask_augment.printing import show_dataset, show_dry_run, show_result
+from dask_augment.runs.progress import showing
+from dask_augment.runs.tables import show_dataset, show_dry_run
 from dask_augment.words import counted
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def run(
         return
     with _stoppable("run the plan again with --resume"), showing(err, out, quiet=quiet or as_json) as shown:
         result = running.run(asked, output, **where, **how, resume=resume, replace=replace, progress=shown)
-    _print_json(result.to_dict()) if as_json else show_result(out, result)
+    _print_json(result.to_dict()) if as_json else result.show(out)
 
 
 @contextlib.contextmanager

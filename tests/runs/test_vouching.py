@@ -120,7 +120,7 @@ def test_nothing_vouches_for_a_folder_without_a_manifest(a: Path) -> None:
     result = run(asked, "b")
     assert list(result.warnings) == said == result.to_dict()["warnings"]
     assert said[0].startswith("a/ has no _manifest.json, so nothing vouches for its files")
-    assert "warning: a/ has no" in repr(result)
+    assert "warning a/ has no" in repr(result)
     assert run(asked, "b").warnings == result.warnings, "asked again, it is told again"
 
 

@@ -14,7 +14,7 @@ from dask_augment.generator import nanoaod
 from dask_augment.generator.generate import RATE, generate
 from dask_augment.generator.jobs import Made
 from dask_augment.models.files import located
-from dask_augment.runs.tasks import Progress
+from dask_augment.runs.progress import Progress
 
 PROCESSES = ("wz", "qcd")
 

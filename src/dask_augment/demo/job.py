@@ -17,9 +17,9 @@ from dask_augment.demo import events, picture
 from dask_augment.demo.accounts import Stratum, by_stratum
 from dask_augment.models.files import located
 from dask_augment.plan import Plan, step_from, step_to
+from dask_augment.runs.progress import Progress
 from dask_augment.runs.result import Result
 from dask_augment.runs.run import run
-from dask_augment.runs.tasks import Progress
 
 WORKERS = 2
 CHUNK = 1000

@@ -14,7 +14,7 @@ from dask_augment.generator.detector import Detector
 from dask_augment.generator.jobs import Job, Made
 from dask_augment.places import local_folder
 from dask_augment.runs.pools import opened
-from dask_augment.runs.tasks import Progress, Silent
+from dask_augment.runs.progress import Progress, for_a_person
 from dask_augment.words import counted
 
 FILESET = "fileset.json"
@@ -46,6 +46,7 @@ def generate(
     scheduler: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Generate events with Pythia 8 and a parametric detector: NanoAOD-like ROOT files, and a fileset that names them.
 
@@ -67,7 +68,9 @@ def generate(
     client, executor, scheduler, workers
         Where, as for :func:`dask_augment.run`.
     progress
-        Is told how far the work has come.
+        Is told how far the work has come; None: bars show it in a terminal and in a notebook.
+    quiet
+        Show no bars.
 
     Returns
     -------
@@ -85,9 +88,11 @@ def generate(
     jobs = [job for name in names for job in _jobs(name, events, seed, detector or Detector(), per_file)]
     folder = local_folder(output, "output").absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    show = progress or Silent()
     made: dict[Job, Made] = {}
-    with opened(executor, client=client, scheduler=scheduler, workers=workers, tell=show.tell) as pool:
+    with (
+        for_a_person(progress, quiet=quiet) as show,
+        opened(executor, client=client, scheduler=scheduler, workers=workers, tell=show.tell) as pool,
+    ):
         show.start(announced(jobs, folder, pool.workers), sum(job.events for job in jobs))
         for job, outcome in pool.map(_Make(folder), jobs):
             if isinstance(outcome, BaseException):

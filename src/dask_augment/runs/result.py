@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.markup import escape
+
 from dask_augment.dataset.manifest import Manifest, account_dict
+from dask_augment.runs.tables import show_accounts, show_resampled
 from dask_augment.words import counted
+
+_MOST_STRATA = 20
+"""Strata of each step that are shown after a run; there may be a thousand."""
+_WIDTH = 110
+"""Columns of the text of a result, which knows no terminal."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,16 +59,32 @@ class Result:
             found.append(f"data set {name!r} has no rows left of {account.rows_in:,}: {why}")
         return tuple(found)
 
+    def show(self, console: Console) -> None:
+        """Print what became of the rows, what to know, and how to read the data set."""
+        show_accounts(console, self.path, self.manifest)
+        show_resampled(console, self.manifest, _MOST_STRATA)
+        for lost in self.manifest.quarantined:
+            where = escape(lost.part.input["file"])
+            console.print(f"[red]left out[/red] {where}: {escape(lost.error)}", highlight=False, soft_wrap=True)
+        for text in self.warnings:
+            console.print(f"[yellow]warning[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
+        if self.already:
+            console.print("This plan was published before; nothing was done.")
+        elif self.seconds:
+            phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items() if seconds >= 0.05)
+            console.print(f"Time: {phases or 'less than 0.05 s'}.", highlight=False)
+        text = f"Read it:  pandas.read_parquet({str(self.path)!r})   logical hash {self.manifest.logical_hash.hex()}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def __repr__(self) -> str:
-        lines = [f"{counted(self.rows, 'row')} in {self.path}, logical hash {self.manifest.logical_hash.hex()}"]
-        for name, account in self.manifest.datasets.items():
-            dropped, made = (
-                ", ".join(f"{n} by {step}" for step, n in d.items()) for d in (account.dropped, account.made)
-            )
-            lines.append(
-                f"  {name}: {account.rows_in} in, dropped {dropped or 'none'}, made {made or 'none'}, {account.rows_out} out"
-            )
-        return "\n".join([*lines, *(f"  warning: {text}" for text in self.warnings)])
+        text = io.StringIO()
+        self.show(Console(file=text, width=_WIDTH, force_jupyter=False))
+        return text.getvalue().rstrip()
+
+    def _repr_html_(self) -> str:
+        console = Console(file=io.StringIO(), width=_WIDTH, record=True, force_jupyter=False)
+        self.show(console)
+        return console.export_html(inline_styles=True, code_format='<pre style="line-height: normal">{code}</pre>')
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""

@@ -22,11 +22,12 @@ from dask_augment.frames.steps import labelled
 from dask_augment.learned import Learned
 from dask_augment.places import NoLocalFolder, local_folder, refuse_mount_point
 from dask_augment.plan import Plan, PlanError, Target
-from dask_augment.runs.pools import opened
+from dask_augment.runs.pools import Pool, opened
 from dask_augment.runs.prepare import Work, prepare
+from dask_augment.runs.progress import Progress, for_a_person
 from dask_augment.runs.result import Result
 from dask_augment.runs.sources import BadInput
-from dask_augment.runs.tasks import Finished, Progress, Segment, Silent, Tasks, Unreadable, Way, merged
+from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, Way, merged
 from dask_augment.runs.teaching import learned_of, reports_of, taught
 from dask_augment.runs.trial import tried
 from dask_augment.words import counted, one_line
@@ -46,6 +47,7 @@ def run(
     replace: bool = False,
     max_bad_files: int = 0,
     progress: Progress | None = None,
+    quiet: bool = False,
     runner: Any = None,
 ) -> Result:
     """Carry out a plan and publish the result as partitioned Parquet, whole or not at all.
@@ -70,7 +72,9 @@ def run(
     max_bad_files
         Files that may be unreadable; they are left out of rows and normalisation alike and listed in the manifest.
     progress
-        Is told how far the run has come.
+        Is told how far the run has come; None: bars show it in a terminal and in a notebook.
+    quiet
+        Show no bars.
     runner
         A coffea ``processor.Runner``: its schema, executor and chunks read the events. Nothing of the above that says
         where and how to read can be given with it.
@@ -79,30 +83,33 @@ def run(
     """
     plan = plan if isinstance(plan, Plan) else Plan.read(plan)
     path = _path(plan, output)
-    show = progress or Silent()
-    if runner is not None:
-        _refuse_beside(
-            client=client, executor=executor, scheduler=scheduler, workers=workers, chunksize=chunksize,
-            limit_files=limit_files, max_bad_files=max_bad_files,
-        )  # fmt: skip
-        from dask_augment.runs.with_coffea import on_runner
+    how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
+    where: dict[str, Any] = {"client": client, "executor": executor, "scheduler": scheduler, "workers": workers}
+    with for_a_person(progress, quiet=quiet) as show:
+        if runner is not None:
+            _refuse_beside(**where, **how)
+            from dask_augment.runs.with_coffea import on_runner
 
-        return _carried_out(*on_runner(plan, path, runner), resume, replace, show)
-    with opened(executor, client=client, scheduler=scheduler, workers=workers, tell=show.tell) as pool:
-        bad: dict[str, BadInput] = {}
-        while True:
-            show.start("opening files", None)
-            work = prepare(
-                plan, path, pool, chunksize=chunksize, limit_files=limit_files, bad=bad, max_bad_files=max_bad_files,
-                advance=show.advance,
-            )  # fmt: skip
-            try:
-                return _carried_out(work, Tasks(pool, show), resume or bool(bad), replace, show)
-            except Unreadable as found:
-                # Quotas and the normalisation would be those of events that are lost: begin again without the files.
-                bad |= {error.path: _whole(error, work.parts) for error in found.errors}
-                if len(bad) <= max_bad_files:
-                    remove_folder(work.job.staging)
+            return _carried_out(*on_runner(plan, path, runner), resume, replace, show)
+        with opened(**where, tell=show.tell) as pool:
+            return _without_bad_files(plan, path, pool, resume, replace, show, **how)
+
+
+def _without_bad_files(
+    plan: Plan, path: Path, pool: Pool, resume: bool, replace: bool, show: Progress, *, max_bad_files: int, **how: Any
+) -> Result:
+    """Carry out the plan; where a file turns out to be unreadable and may be, begin again without it."""
+    bad: dict[str, BadInput] = {}
+    while True:
+        show.start("opening files", None)
+        work = prepare(plan, path, pool, bad=bad, max_bad_files=max_bad_files, advance=show.advance, **how)
+        try:
+            return _carried_out(work, Tasks(pool, show), resume or bool(bad), replace, show)
+        except Unreadable as found:
+            # Quotas and the normalisation would be those of events that are lost.
+            bad |= {error.path: _whole(error, work.parts) for error in found.errors}
+            if len(bad) <= max_bad_files:
+                remove_folder(work.job.staging)
 
 
 def _refuse_beside(**given: Any) -> None:
@@ -127,15 +134,18 @@ def dry_run(
     limit_files: int | None = None,
     max_bad_files: int = 0,
     progress: Progress | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """What a run would read and write: every file is opened, and some events of each data set are tried.
 
     Nothing is written, but that a folder is made beside the output, and removed. Errors are those of :func:`run`, found now.
     """
     path = _path(plan, output)
-    show = progress or Silent()
     how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
-    with opened(executor, scheduler=scheduler, workers=workers, tell=show.tell) as pool:
+    with (
+        for_a_person(progress, quiet=quiet) as show,
+        opened(executor, scheduler=scheduler, workers=workers, tell=show.tell) as pool,
+    ):
         show.start("opening files", None)
         work = prepare(plan, path, pool, **how, advance=show.advance)
     standing = _standing(work.job)

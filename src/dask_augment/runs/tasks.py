@@ -22,38 +22,13 @@ from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.prepare import for_dataset
+from dask_augment.runs.progress import Progress
 from dask_augment.runs.reader import Reader
 from dask_augment.runs.sources import BadInput
 from dask_augment.words import counted
 
 SLICE = 100_000
 """Rows that a step may make before they are handed to the writer."""
-
-
-class Progress(Protocol):
-    """Is told how far a run has come."""
-
-    def start(self, title: str, total: int | None) -> None:
-        """A phase begins, of this many units."""
-
-    def advance(self, units: int) -> None:
-        """So many units are done."""
-
-    def tell(self, text: str) -> None:
-        """What a person should know meanwhile."""
-
-
-class Silent:
-    """No progress is shown."""
-
-    def start(self, title: str, total: int | None) -> None:
-        """Nothing."""
-
-    def advance(self, units: int) -> None:
-        """Nothing."""
-
-    def tell(self, text: str) -> None:
-        """Nothing; the log has it."""
 
 
 KEPT = "Nothing was published; what is done is kept: mend the cause and run the plan again with resume (--resume)"

@@ -1,25 +1,46 @@
-"""How far a run has come, on a console."""
+"""How far a run has come: who is told, and how a console shows it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Protocol
 
 from rich.console import Console
 
 
-class Lines:
-    """No bars, but what a person should know."""
+class Progress(Protocol):
+    """Is told how far a run has come."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def start(self, title: str, total: int | None) -> None:
+        """A phase begins, of this many units."""
+
+    def advance(self, units: int) -> None:
+        """So many units are done."""
+
+    def tell(self, text: str) -> None:
+        """What a person should know meanwhile."""
+
+
+class Silent:
+    """No progress is shown."""
 
     def start(self, title: str, total: int | None) -> None:
         """Nothing."""
 
     def advance(self, units: int) -> None:
         """Nothing."""
+
+    def tell(self, text: str) -> None:
+        """Nothing; the log has it."""
+
+
+class Lines(Silent):
+    """No bars, but what a person should know."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
 
     def tell(self, text: str) -> None:
         """A line."""
@@ -69,7 +90,26 @@ def showing(console: Console, log: Console, *, quiet: bool) -> Iterator[Lines]:
     """Progress on this console: as bars where it is a terminal, else as lines of the log, unless quiet."""
     if quiet or not console.is_terminal:
         yield Lines(console) if quiet or log.is_terminal else Stages(console, log)
-        return
+    else:
+        with _bars(console) as bars:
+            yield bars
+
+
+@contextmanager
+def for_a_person(progress: Progress | None, *, quiet: bool) -> Iterator[Progress]:
+    """The caller's own progress; else bars where a person looks, in a terminal or a notebook, unless quiet."""
+    console = Console(stderr=True)
+    # Without the widgets a notebook would be filled with a line for each step of a bar.
+    looked_at = console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+    if progress is not None or quiet or not looked_at:
+        yield progress or Silent()
+    else:
+        with _bars(console) as bars:
+            yield bars
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Bars]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -12,17 +12,10 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from dask_augment.dataset.manifest import Manifest
-    from dask_augment.runs.result import Result
 
-_MOST_STRATA = 20
-"""Strata of each step that are shown after a run; there may be a thousand."""
 _WIDE_ENOUGH = 80
-_MEANING = (
-    "",
-    "worth events: (sum t)^2 / sum t^2, t the train_weight of all rows of an event;",
-    "made variance: of made rows over that of the stratum, mean and least of features",
-    "",
-)
+_WORTH = "worth events: (sum t)^2 / sum t^2, t the train_weight of all rows of an event"
+_VARIANCE = "made variance: of made rows over that of the stratum, mean and least of features"
 
 
 def _shown(value: Any) -> str:
@@ -47,7 +40,7 @@ def show_dry_run(out: Console, summary: dict[str, Any]) -> None:
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _show_accounts(out: Console, path: Path, manifest: Manifest) -> None:
+def show_accounts(out: Console, path: Path, manifest: Manifest) -> None:
     """A table of what became of the rows of each data set."""
     heads = ("data set", "rows in", "dropped", "made", "rows out", "sum of weight in", "and out")
     table = Table(*heads, title=escape(str(path)))
@@ -82,7 +75,8 @@ def show_resampled(out: Console, manifest: Manifest, most: int | None = None) ->
         if left := len(report[most:]) if most is not None else 0:
             out.print(f"and {left:,} more strata: dask-augment show FOLDER tells of all", highlight=False)
     if manifest.resampled:
-        for line in _MEANING:
+        varied = any(entry["variance"] for report in manifest.resampled.values() for entry in report)
+        for line in ("", _WORTH, *([_VARIANCE] if varied else []), ""):
             out.print(line, highlight=False, soft_wrap=True)
 
 
@@ -106,7 +100,7 @@ def _resampled(strata: Sequence[Mapping[str, Any]]) -> Table:
 
 def show_dataset(out: Console, path: Path, manifest: Manifest) -> None:
     """What is in a published data set, and what it is worth."""
-    _show_accounts(out, path, manifest)
+    show_accounts(out, path, manifest)
     show_resampled(out, manifest)
     lines = [
         f"Columns: {', '.join(str(column[0]) for column in manifest.schema)}",
@@ -114,21 +108,3 @@ def show_dataset(out: Console, path: Path, manifest: Manifest) -> None:
     ]
     for line in lines:
         out.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def show_result(out: Console, result: Result) -> None:
-    """Tables of what became of the rows, and how to read the data set."""
-    manifest = result.manifest
-    _show_accounts(out, result.path, manifest)
-    show_resampled(out, manifest, _MOST_STRATA)
-    for lost in manifest.quarantined:
-        out.print(f"[red]left out[/red] {escape(lost.part.input['file'])}: {escape(lost.error)}", highlight=False)
-    for text in result.warnings:
-        out.print(f"[yellow]warning[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
-    if result.already:
-        out.print("This plan was published before; nothing was done.")
-    elif result.seconds:
-        phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items() if seconds >= 0.05)
-        out.print(f"Time: {phases or 'less than 0.05 s'}.", highlight=False)
-    text = f"Read it:  pandas.read_parquet({str(result.path)!r})   logical hash {manifest.logical_hash.hex()}"
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
