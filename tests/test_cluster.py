@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dask_augment import cluster
-from dask_augment.cluster import connected, interrupts_held
+from dask_augment.cluster import connected, interrupts_held, of
 
 
 def test_scheduler_that_runs(client: Any) -> None:
@@ -94,3 +96,57 @@ def test_workers_of_this_machine() -> None:
         }
         assert port
         assert not any("proxy" in str(rule.matcher.__dict__) for rule in routes)
+
+
+GUARDED = 'if __name__ == "__main__":\n    main()\n'
+
+
+@pytest.mark.parametrize("executor", ["futures", "dask"])
+@pytest.mark.parametrize(("last", "guarded"), [("main()\n", False), ("if True:\n    main()\n", False), (GUARDED, True)])
+def test_script_without_a_guard(executor: str, last: str, guarded: bool, tmp_path: Path) -> None:
+    """It is told before a process starts: without a word, processes would be started for ever."""
+    script = tmp_path / "analysis.py"
+    script.write_text(
+        f"def main():\n    from dask_augment.runs.pools import opened\n"
+        f"    with opened({executor!r}, workers=1) as pool:\n        print('rows', list(pool.map(abs, [-3])))\n\n{last}"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False, timeout=200)
+    if guarded:
+        assert "rows [(-3, 3)]" in done.stdout, done.stderr
+    else:
+        said = done.stderr.strip().splitlines()[-1]
+        assert f"RuntimeError: {script} starts worker processes at line" in said
+        assert 'if __name__ == "__main__":' in said
+
+
+def test_a_cluster_is_as_good_as_a_client(client: Any) -> None:
+    with of(client) as same:
+        assert same is client
+    with of(client.cluster) as own:
+        assert own.submit(os.getpid).result() != os.getpid()
+    assert client.status == "running"
+
+
+def test_clients_of_another_kind(client: Any) -> None:
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(processes=False, n_workers=1, dashboard_address=None) as here:
+        closed = Client(here, set_as_default=False)
+        closed.close()
+        with (
+            pytest.raises(ValueError, match="client must be connected, got one that is closed: make a new Client"),
+            of(closed),
+        ):
+            pass
+
+    async def ask() -> None:
+        async with Client(client.scheduler.address, asynchronous=True, set_as_default=False) as waiting:
+            with pytest.raises(TypeError, match="got an asynchronous Client: give a Client that"), of(waiting):
+                pass
+
+    asyncio.run(ask())
+    with (
+        pytest.raises(TypeError, match=r"client must be a distributed.Client or a cluster, got str: 'tcp://a:1'"),
+        of("tcp://a:1"),
+    ):
+        pass

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +66,7 @@ def connected(scheduler: str | None = None, *, workers: int | None = None, dashb
         with Client(scheduler) as client:
             yield client
         return
+    refuse_without_guard()
     count = workers or min(2, os.cpu_count() or 1)
     with dask.config.set({"distributed.scheduler.http.routes": _ROUTES}):
         address = "127.0.0.1:0" if dashboard else None
@@ -74,6 +77,55 @@ def connected(scheduler: str | None = None, *, workers: int | None = None, dashb
                 )
                 client = opened.enter_context(Client(opened.enter_context(cluster)))
             yield client
+
+
+@contextmanager
+def of(client: Any) -> Iterator[Any]:
+    """The client that was given, or one of the cluster that was given; TypeError or ValueError for what is neither."""
+    from distributed import Client
+
+    if getattr(client, "asynchronous", False):
+        raise TypeError(
+            f"client must work while it is waited for, got an asynchronous {type(client).__name__}: give a Client that "
+            "was made without asynchronous=True"
+        )
+    if isinstance(client, Client):
+        if client.status != "running":
+            raise ValueError(f"client must be connected, got one that is {client.status}: make a new Client")
+        yield client
+    elif hasattr(client, "get_client"):  # clusters of distributed, dask-jobqueue, dask-gateway
+        with client.get_client() as own:
+            yield own
+    else:
+        raise TypeError(
+            f"client must be a distributed.Client or a cluster, got {type(client).__name__}: {client!r}; the address of a "
+            'scheduler is scheduler=... with executor="dask"'
+        )
+
+
+def refuse_without_guard() -> None:
+    """RuntimeError where a script starts processes without a guard: each process imports the script first.
+
+    It would start processes itself, and so on: Python then ends them one after the other, and nothing else happens.
+    """
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    frame: Any = sys._getframe()
+    while frame is not None and frame.f_globals is not getattr(main, "__dict__", None):
+        frame = frame.f_back
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    if path is None or frame is None or not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        statements = ast.parse(file.read()).body
+    done = [statement for statement in statements if statement.lineno <= frame.f_lineno]
+    if any(isinstance(one, ast.If) and "__name__" in ast.dump(one.test) for one in done):
+        return
+    raise RuntimeError(
+        f"{path} starts worker processes at line {frame.f_lineno}, and each of them imports this script first: put what "
+        'it does below `if __name__ == "__main__":`, or say executor="iterative"'
+    )
 
 
 @contextmanager

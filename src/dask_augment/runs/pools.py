@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import uuid4
 
-from dask_augment.cluster import connected, interrupts_held
+from dask_augment.cluster import connected, interrupts_held, of, refuse_without_guard
 from dask_augment.dataset.quarantine import classify
 
 Item = TypeVar("Item")
@@ -251,7 +251,9 @@ def opened(
     workers: int | None = None,
     tell: Callable[[str], None] = _untold,
 ) -> Iterator[Pool]:
-    """The pool of this name: "iterative", "futures", or "dask" (a client, a scheduler's address, or two processes here).
+    """The pool of this name: "iterative", "futures", or "dask" (a scheduler's address, or two processes here).
+
+    ``client``, a Dask client or cluster, comes first.
 
     ``tell`` is given what a person should know meanwhile.
     """
@@ -261,10 +263,12 @@ def opened(
             "dask, or leave the scheduler out"
         )
     if client is not None:
-        yield Cluster(client, tell)
+        with of(client) as connected_client:
+            yield Cluster(connected_client, tell)
     elif executor == "iterative":
         yield Iterative()
     elif executor == "futures":
+        refuse_without_guard()
         with closing(Futures(workers)) as pool:
             yield pool
     elif executor == "dask":

@@ -59,7 +59,7 @@ def run(
     output
         Folder of the data set, instead of the plan's.
     client, executor, scheduler, workers
-        Where: a Dask client, else "iterative" (this process), "futures" (processes of this machine) or "dask" (the
+        Where: a Dask client or cluster, else "iterative" (this process), "futures" (processes of this machine) or "dask" (the
         scheduler at this address, or ``workers`` processes here). The result does not depend on it.
     chunksize
         Most events that a task reads at once. The result does not depend on it either.
