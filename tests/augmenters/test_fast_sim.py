@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,51 @@ def test_efficiency(tmp_path: Path) -> None:
         assert stats.binomtest(found, total, 1 / (1 + np.exp(-logit))).pvalue > 1e-3
     never = simulated(bundle_toys.write(tmp_path / "never", logit=-80.0))
     assert not np.isfinite(flat(never.FastJet.pt)).any()
+
+
+def test_what_is_found_is_independent_of_its_response(tmp_path: Path) -> None:
+    """Of two components far apart, and of both halves of each, the found objects have their shares."""
+    about = bundle_toys.manifest(sizes={"components": 2, "hidden": 8, "layers": 1})
+    head = {"weight": [np.log(0.3), np.log(0.7)], "mean": [[-6.0, 0, 0], [6.0, 0, 0]], "logit": 0.0}
+    bundle.write(tmp_path / "two", about, bundle_toys.arrays(about, **head))
+    events = bundle_toys.generated(4000)
+    out = simulated(str(tmp_path / "two"), events)
+    x = (np.log(flat(out.FastJet.pt) / origin(out, "pt")) + 0.02) / 0.15
+    x = x[np.isfinite(x)]
+    assert stats.binomtest(len(x), int(np.isfinite(flat(events.GenJet.pt)).sum()), 0.5, "greater").pvalue > 1e-3
+    assert stats.binomtest(int((x < 0).sum()), len(x), 0.3).pvalue > 1e-3
+    assert stats.kstest(np.where(x < 0, x + 6, x - 6), stats.norm.cdf).pvalue > 1e-3
+    # In one event neither: found objects stand beside found ones as often as chance has it.
+    found = np.zeros(int(ak.sum(ak.num(events.GenJet))), bool)
+    starts = np.cumsum(ak.num(events.GenJet)) - ak.num(events.GenJet)
+    found[flat(out.FastJet.genJetIdx + starts)] = True
+    assert abs(np.corrcoef(found[:-1], found[1:])[0, 1]) < 4 / np.sqrt(len(found))
+
+
+def test_what_was_not_in_the_sample_is_not_found(tmp_path: Path) -> None:
+    """Below the threshold there is nothing, above it the density of the model, and the efficiency counts both."""
+    pt, *others = bundle_toys.OUTPUTS
+    events = bundle_toys.generated(4000)
+    models = {}
+    for name, threshold in (("cut", 40.0), ("all", None)):
+        about = bundle_toys.manifest(outputs=(replace(pt, threshold=threshold, bits=10), *others))
+        arrays = bundle_toys.arrays(about, log_sigma=[np.log(2.0), 0, 0], logit=-1.5)
+        bundle.write(tmp_path / name, about, arrays)
+        models[name] = str(tmp_path / name)
+    cut, every = (simulated(model, events) for model in models.values())
+    made = flat(cut.FastJet.pt)
+    assert np.nanmin(made) == 40.0
+    assert np.isnan(made).sum() == np.isnan(flat(every.FastJet.pt)).sum() > 50
+    generated = flat(events.GenJet.pt)
+    near = (generated > 36) & (generated < 60)
+    found = np.isfinite(made) & (origin(cut, "pt") > 36) & (origin(cut, "pt") < 60)
+    assert stats.binomtest(int(found.sum()), int(near.sum()), 1 / (1 + np.exp(1.5))).pvalue > 1e-3
+    # log(pt / g) is normal with mean -0.02 and width 0.3, cut at log(40 / g): its place in that is uniform.
+    g, seen = origin(cut, "pt")[found], made[found]
+    below = stats.norm(-0.02, 0.3).cdf(np.log(40 / g))
+    place = (stats.norm(-0.02, 0.3).cdf(np.log(seen / g)) - below) / (1 - below)
+    assert stats.kstest(place, "uniform").pvalue > 1e-3
+    assert set(flat(cut.FastJet.pt)[found].view(np.uint32) & 0x1FFF) == {0}
 
 
 def test_collection(wide: str) -> None:

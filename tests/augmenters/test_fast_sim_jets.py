@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +15,10 @@ import uproot
 
 import dask_augment as da
 from dask_augment.columns import flatten
+from dask_augment.kernels.mantissa import stored_bits
 from dask_augment.models import bundle
 from dask_augment.models.files import located
+from dask_augment.models.transforms import wrapped
 
 pytest.importorskip("torch")
 
@@ -29,7 +32,8 @@ FIELDS = ("pt", "eta", "phi", "mass")
 
 @cache
 def events() -> ak.Array:
-    branches = ["run", "luminosityBlock", "event", "Jet_pt", "Jet_genJetIdx", *(f"GenJet_{name}" for name in FIELDS)]
+    branches = ["run", "luminosityBlock", "event", "Jet_genJetIdx"]
+    branches += [f"{collection}_{name}" for collection in ("GenJet", "Jet") for name in FIELDS]
     parts = []
     for number, name in enumerate(("wz", "qcd")):
         part = uproot.open(located(f"shipped:{name}.root"))["Events"].arrays(branches)
@@ -118,3 +122,54 @@ def test_bundle() -> None:
     assert bundle.weights(MODEL, bundle.sha256_of(MODEL))
     with pytest.raises(FileExistsError):
         bundle.write(located(MODEL), about, {})
+
+
+def pairs(out: ak.Array, collection: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Of each jet that has a generated one: pT, |eta| and mass of that, what the model gives for it, and its event."""
+    index = out[f"{collection}_genJetIdx"]
+    event = flatten(ak.broadcast_arrays(np.arange(len(out)), index)[0][index >= 0])
+    g = {name: flatten(out[f"GenJet_{name}"][index[index >= 0]]).astype(float) for name in FIELDS}
+    v = {name: flatten(out[f"{collection}_{name}"][index >= 0]).astype(float) for name in FIELDS}
+    ratios = [v["pt"] / g["pt"], (v["mass"] + 1) / (g["mass"] + 1)]
+    shifts = [v["eta"] - g["eta"], wrapped(v["phi"] - g["phi"])]
+    return np.stack([g["pt"], np.abs(g["eta"]), g["mass"], *ratios, *shifts], 1), event
+
+
+def told_apart(one: tuple[Any, Any], other: tuple[Any, Any]) -> float:
+    """Area under the curve of a classifier of the two, trained on even and tested on odd events."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import roc_auc_score
+
+    x = np.concatenate([one[0], other[0]])
+    y = np.repeat([0, 1], [len(one[0]), len(other[0])])
+    test = np.concatenate([one[1], other[1]]) % 2 == 1
+    classifier = HistGradientBoostingClassifier(random_state=1).fit(x[~test], y[~test])
+    return float(roc_auc_score(y[test], classifier.predict_proba(x[test])[:, 1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [1, 2])
+def test_a_classifier_cannot_tell(run: int, tmp_path: Path) -> None:
+    """wz and qcd: pairs of generated and reconstructed jets; with all bits of float32 it can."""
+    pytest.importorskip("sklearn")
+    mine = events()[events().run == run]
+    about = bundle.manifest(MODEL, bundle.sha256_of(MODEL))
+    whole = tuple(replace(entry, bits=None) for entry in about.outputs)
+    bundle.write(tmp_path / "whole", replace(about, outputs=whole), bundle.weights(MODEL, bundle.sha256_of(MODEL)))
+    found = {}
+    for model in (MODEL, str(tmp_path / "whole")):
+        out = da.augment(mine, da.FastSim(model=model), seed=1, dataset="shipped")
+        found[model] = told_apart(pairs(out, "Jet"), pairs(out, "FastJet"))
+    assert found[MODEL] <= 0.53
+    assert found[str(tmp_path / "whole")] > 0.7
+
+
+def test_stored_as_the_sample_is() -> None:
+    """The same bits of the mantissa, the same lowest pT."""
+    out = da.augment(events(), da.FastSim(model=MODEL), seed=1, dataset="shipped")
+    for name in FIELDS:
+        bits = {collection: stored_bits(flatten(out[f"{collection}_{name}"])) for collection in ("Jet", "FastJet")}
+        assert bits == dict.fromkeys(bits, {"pt": 10, "mass": 10}.get(name, 12)), name
+    assert ak.min(out.FastJet_pt) == ak.min(out.Jet_pt) == 15.0
+    phi = flatten(out.FastJet_phi)
+    assert (np.abs(phi) < np.pi).all()

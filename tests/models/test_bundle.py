@@ -98,6 +98,19 @@ def test_nothing_is_unpickled(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "harm").exists()
 
 
+def test_bundles_of_before(folder: Path) -> None:
+    """Those that say nothing of bits, thresholds and their sample are read, and nothing is done about these."""
+    values = json.loads((folder / bundle.MANIFEST).read_text())
+    for output in values["outputs"]:
+        del output["bits"], output["threshold"]
+    del values["sample"]
+    (folder / bundle.MANIFEST).write_text(json.dumps(values))
+    about = bundle.manifest(str(folder), bundle.sha256_of(str(folder)))
+    assert about == Manifest.from_json(about.to_json().encode())
+    assert about.sample is None
+    assert about.outputs == bundle_toys.OUTPUTS
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -93,3 +93,15 @@ def test_gradients_reach_all_weights() -> None:
     net = architecture(bundle_toys.manifest(sizes={"components": 2, "hidden": 8, "layers": 2}))
     net.loss(torch.randn(30, 2), torch.randn(30, 3), torch.arange(30) % 3 > 0).backward()
     assert all(weights.grad is not None and weights.grad.abs().sum() > 0 for weights in net.parameters())
+
+
+def test_efficiency_before_what_is_below_a_border_is_left_out() -> None:
+    """Efficiency over P(x_1 >= border), with the marginal of a mixture as scipy has it."""
+    border = np.array([-3.0, -0.5, 0.4, 1.2])
+    with torch.inference_mode():
+        _, efficiency = known()(
+            torch.randn(4, 2), torch.zeros(4, 3), torch.zeros(4), torch.tensor(border, dtype=torch.float32), bounded=1
+        )
+    widths = np.sqrt((roots()[:, 1] ** 2).sum(-1))
+    above = sum(w * stats.norm(MEAN[k, 1], widths[k]).sf(border) for k, w in enumerate((0.3, 0.7)))
+    np.testing.assert_allclose(efficiency, 1 / (1 + math.exp(-LOGIT)) / above, rtol=2e-5)

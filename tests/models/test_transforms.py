@@ -87,3 +87,42 @@ def test_minimum() -> None:
 def test_refused(kind: type, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         kind(**{"column": "v", **options})
+
+
+def test_bits_of_what_was_stored() -> None:
+    entry = Output(column="v", mean=20.0, std=5.0, minimum=0.0, bits=10)
+    v = entry.value(np.array([0.0, 0.001, -9.0, np.nan]), {})
+    assert v.dtype == np.float32
+    np.testing.assert_array_equal(v, np.array([20.0, 20.0, 0.0, np.nan], np.float32))
+    assert entry.value(np.array([0.003]), {})[0] == 20 + 2**-6
+
+
+@given(st.floats(-4, 4), st.sampled_from([8, 10, 12, 16]))
+def test_rounded_angles_stay_inside(phi: float, bits: int) -> None:
+    """Near pi the lattice has no number on the other side that is the same angle: the last one inside is taken."""
+    entry = Output(column="v", transform="wrapped_difference", of="g", bits=bits)
+    found = entry.value(np.array([phi, np.pi - 1e-6, -np.pi]), {"g": np.zeros(3)})
+    assert (np.abs(found) < np.pi).all()
+    expected = (np.array([phi, np.pi, -np.pi]) + np.pi) % (2 * np.pi) - np.pi
+    away = np.abs((found - expected + np.pi) % (2 * np.pi) - np.pi)
+    assert (away <= 2.0 ** (1 - bits)).all()
+    assert (found * 2.0 ** (bits + 8) % 1 == 0)[np.abs(found) > 2.0**-8].all()
+
+
+def test_threshold() -> None:
+    entry = Output(column="v", threshold=15.0, bits=10)
+    assert entry.found(np.array([14.98, 15.0, 16, np.nan], np.float32)).tolist() == [False, True, True, False]
+    assert Output(column="v").found(np.array([-1.0, np.nan])).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("bits", [0, 23, True, 10.0, "10"])
+def test_bits_that_are_refused(bits: Any) -> None:
+    with pytest.raises(ValueError, match=r"output 'v': bits must be a whole number in \[1, 22\], of float32, or null"):
+        Output(column="v", bits=bits)
+    with pytest.raises(ValueError, match="got 10 of float64"):
+        Output(column="v", type="float64", bits=10)
+
+
+def test_threshold_that_is_refused() -> None:
+    with pytest.raises(ValueError, match="output 'v': threshold must be a finite number or null, got nan"):
+        Output(column="v", threshold=float("nan"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from dask_augment.kernels.mantissa import rounded
 from dask_augment.models import bundle
 from dask_augment.models.inference import network, sample
 from dask_augment.models.transforms import Input, Output
@@ -67,6 +69,25 @@ def test_manifest(tmp_path: Path) -> None:
     assert not every.efficiency
     few = trained(tmp_path / "few", n=2000, epochs=1, inputs=(Input(column="pt", transform="log", range=(20, 80)),))
     assert few.trained_on["objects"] == np.count_nonzero((toy(2000, 3)[0]["pt"] >= 20) & (toy(2000, 3)[0]["pt"] <= 80))
+
+
+def test_bits_and_threshold_of_the_sample(tmp_path: Path) -> None:
+    """How the values that were found are stored is seen; what is not found says nothing."""
+    _, reconstructed, found = toy(2000, 3)
+    assert trained(tmp_path / "whole", n=2000, epochs=1).outputs[0].bits is None
+    stored = {"pt": rounded(reconstructed["pt"].astype(np.float32), 10)}
+    stored["pt"][~found] = np.float32(1 / 3)
+    about = trained(tmp_path / "stored", n=2000, epochs=1, reconstructed=stored)
+    assert about.outputs[0].bits == 10
+    double = (replace(OUTPUTS[0], type="float64"),)
+    assert trained(tmp_path / "double", n=2000, epochs=1, reconstructed=stored, outputs=double).outputs[0].bits is None
+    above = (replace(OUTPUTS[0], threshold=float(stored["pt"][found].min())),)
+    assert trained(tmp_path / "above", n=2000, epochs=1, reconstructed=stored, outputs=above).outputs[0].threshold > 1
+    high = (replace(OUTPUTS[0], threshold=50.0),)
+    with pytest.raises(
+        ValueError, match=r"output 'pt': \d+ of \d+ objects that were found have less than threshold=50.0"
+    ):
+        trained(tmp_path / "high", n=2000, epochs=1, reconstructed=stored, outputs=high)
 
 
 def test_same_numbers_same_weights(tmp_path: Path) -> None:

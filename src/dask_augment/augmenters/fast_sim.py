@@ -56,6 +56,10 @@ class FastSim(Augmenter):
         Rows of one pass of the network, a multiple of 256; the last is filled up with zeros. A GPU wants larger ones.
         Values may depend on it in their last bits.
 
+    Values are stored with the bits of the mantissa, and end at the threshold, that the sample had (``bits`` and
+    ``threshold`` of the manifest's outputs): what would be below the threshold is not found, and the efficiency counts it
+    so.
+
     Columns in: those of ``source`` that the manifest names. Columns out: ``target`` with the manifest's outputs (for
     jets pt, eta, phi, mass [GeV, radians], float32), the index of the generated object in its event (``genJetIdx`` for
     GenJet, int32), and ``in_range`` (bool). Objects are in the order of descending pT, those of equal pT in that of the
@@ -166,18 +170,27 @@ class FastSim(Augmenter):
         cond[~whole] = 0
         normal = draw.normal(0, counts=counts, size=len(about.outputs))
         uniform = draw.uniform(1, counts=counts, size=2)
-        x, efficiency = self._sampled(cond, normal, uniform[:, 0])
+        x, efficiency = self._sampled(cond, normal, uniform[:, 0], generated, whole)
         values: dict[str, NDArray[Any]] = {"in_range": in_range}
+        found = uniform[:, 1] < efficiency
         with np.errstate(over="ignore", invalid="ignore"):
             for i, output in enumerate(about.outputs):
                 values[output.column] = output.value(x[:, i], generated)
                 values[output.column][~whole] = np.nan
-        return values, (uniform[:, 1] < efficiency) | ~whole
+                found &= output.found(values[output.column])
+        return values, found | ~whole
 
     def _sampled(
-        self, cond: NDArray[Any], normal: NDArray[Any], uniform: NDArray[Any]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self, cond: NDArray[Any], normal: NDArray[Any], uniform: NDArray[Any],
+        generated: Mapping[str, NDArray[np.float64]], whole: NDArray[np.bool_],
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
         if len(cond) == 0:
             return np.zeros(normal.shape, np.float32), np.zeros(0, np.float32)
         net = network(self.model, self.sha256, self.device)
-        return sample(net, cond, normal, uniform, batch=self.batch, device=self.device)
+        bounded: dict[str, Any] = {}
+        for i, entry in enumerate(self._about.outputs):
+            if entry.threshold is not None:
+                with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                    border = entry.standardised(np.full(len(cond), entry.threshold), generated)
+                bounded = {"border": np.where(whole, border, 0.0), "bounded": i}
+        return sample(net, cond, normal, uniform, batch=self.batch, device=self.device, **bounded)

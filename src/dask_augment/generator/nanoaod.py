@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
 from dask_augment.generator.detector import ELECTRON, MUON, Detector, assumed_mass
 from dask_augment.generator.jets import Jets, anti_kt, flavour, matched
@@ -21,6 +20,7 @@ from dask_augment.generator.particles import (
     pt_eta_phi_mass,
 )
 from dask_augment.generator.pythia import Generated
+from dask_augment.kernels.mantissa import rounded
 
 GEN_JET, JET, GEN_FAT_JET, FAT_JET = 10.0, 15.0, 100.0, 170.0
 """Lowest transverse momenta [GeV], those of NanoAOD."""
@@ -92,7 +92,9 @@ def _collection(offsets: Integers, p4: Floats, mass: Floats | None = None, **fur
     counts = np.diff(offsets)
     pt, eta, phi, own_mass = pt_eta_phi_mass(p4)
     values = {"pt": pt, "eta": eta, "phi": phi, "mass": own_mass if mass is None else mass}
-    fields: dict[str, Any] = {name: _reduced(numbers, _BITS[name]) for name, numbers in values.items()}
+    fields: dict[str, Any] = {
+        name: rounded(numbers.astype(np.float32), _BITS[name]) for name, numbers in values.items()
+    }
     fields |= {name: numbers.astype(_WIDTH.get(name, np.int32)) for name, numbers in further.items()}
     return ak.zip({name: ak.unflatten(numbers, counts) for name, numbers in fields.items()})
 
@@ -101,16 +103,12 @@ def _transverse(particles: Particles, sign: float) -> ak.Array:
     """The sum of transverse momenta, or what balances it."""
     x, y = (sign * np.bincount(particles.event, particles.p4[:, i], particles.events) for i in range(2))
     return ak.zip(
-        {"pt": _reduced(np.hypot(x, y), _BITS["pt"]), "phi": _reduced(np.arctan2(y, x), _BITS["phi"])}, depth_limit=1
+        {
+            "pt": rounded(np.hypot(x, y).astype(np.float32), _BITS["pt"]),
+            "phi": rounded(np.arctan2(y, x).astype(np.float32), _BITS["phi"]),
+        },
+        depth_limit=1,
     )
-
-
-def _reduced(values: Floats, bits: int) -> NDArray[np.float32]:
-    """float32 rounded to so many bits of its mantissa."""
-    words = values.astype(np.float32).view(np.uint32)
-    dropped = np.uint32(23 - bits)
-    half = np.uint32(1) << (dropped - np.uint32(1))
-    return ((words + half) >> dropped << dropped).view(np.float32)
 
 
 def write(path: Path, events: Mapping[str, Any], *, uuid: UUID, compression: Any = None) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.models import files
+from dask_augment.models.sample import Sample
 from dask_augment.models.transforms import Input, Output
 
 MANIFEST = "manifest.json"
@@ -27,6 +28,10 @@ WEIGHTS = "weights.safetensors"
 FORMAT = 1
 SIZES: Mapping[str, tuple[str, ...]] = {"mixture": ("components", "hidden", "layers")}
 """Kinds of models, and the sizes that each is built from beside its numbers of inputs and outputs."""
+
+
+LATER = frozenset({"bits", "threshold", "sample"})
+"""Fields that the manifests of older bundles have not: nothing is known, and nothing done."""
 
 
 class BundleError(ValueError):
@@ -53,6 +58,8 @@ class Manifest:
         Of the package that trained it.
     weights_sha256
         Of the file with the weights.
+    sample
+        What code knows of the events that it was trained on; None: nothing.
     """
 
     kind: str
@@ -64,6 +71,7 @@ class Manifest:
     licence: str
     package_version: str
     weights_sha256: str = ""
+    sample: Sample | None = None
     format: int = field(default=FORMAT)
 
     def __post_init__(self) -> None:
@@ -80,6 +88,8 @@ class Manifest:
             columns = [entry.column for entry in entries]
             if not columns or len(set(columns)) < len(columns):
                 raise ValueError(f"{name} must be one or more columns, each named once, got {columns}")
+        if len(bounded := [entry.column for entry in self.outputs if entry.threshold is not None]) > 1:
+            raise ValueError(f"one of the outputs may have a threshold, got those of {bounded}")
         if not isinstance(self.efficiency, bool):
             raise ValueError(f"efficiency must be true or false, got {self.efficiency!r}")  # noqa: TRY004
         if not {"sample", "objects"} <= set(self.trained_on):
@@ -102,6 +112,8 @@ class Manifest:
             if not isinstance(values[name], list):
                 raise ValueError(f"{name} must be a list, got {values[name]!r}")  # noqa: TRY004
             values[name] = tuple(kind(**_mapping(f"an entry of {name}", entry, kind)) for entry in values[name])
+        if values["sample"] is not None:
+            values["sample"] = Sample(**_mapping("sample", values["sample"], Sample))
         for name in ("sizes", "trained_on"):
             if not isinstance(values[name], dict):
                 raise ValueError(f"{name} must be a dictionary, got {values[name]!r}")  # noqa: TRY004
@@ -109,8 +121,9 @@ class Manifest:
 
 
 def _mapping(what: str, values: Any, kind: type) -> dict[str, Any]:
-    """A dictionary with exactly the fields of this class."""
+    """A dictionary with exactly the fields of this class; those that it got later may be absent."""
     names = {entry.name for entry in fields(kind)}
+    values = dict.fromkeys(names & LATER) | values if isinstance(values, dict) else values
     if not isinstance(values, dict):
         raise ValueError(f"{what} must be a dictionary, got {values!r}")  # noqa: TRY004
     if set(values) != names:

@@ -80,12 +80,14 @@ def refuse_batch(batch: object) -> None:
 
 
 def sample(
-    net: Any, cond: NDArray[Any], normal: NDArray[Any], uniform: NDArray[Any], *, batch: int, device: str = "cpu"
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    net: Any, cond: NDArray[Any], normal: NDArray[Any], uniform: NDArray[Any], *, batch: int, device: str = "cpu",
+    border: NDArray[Any] | None = None, bounded: int = 0,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
     """x (n, D) and efficiency (n,) of a network, for conditions (n, C), normal (n, D) and uniform numbers (n,).
 
-    Every batch has ``batch`` rows, the last one filled up with zeros: matrix products choose their order of additions
-    by their shapes, so with one shape a row has the same bits whatever rows come with it.
+    ``border`` (n,) and ``bounded`` as in :class:`~dask_augment.models.mixture.Mixture`. Every batch has ``batch`` rows, the
+    last one filled up with zeros: matrix products choose their order of additions by their shapes, so with one shape a
+    row has the same bits whatever rows come with it.
     """
     refuse_batch(batch)
     torch = torch_module()
@@ -94,15 +96,17 @@ def sample(
     efficiency = np.empty(n, np.float32)
     # Below 1 in single precision too: at 1 the last component would be chosen, however small its share.
     uniform = np.minimum(uniform.astype(np.float32), np.nextafter(np.float32(1), np.float32(0)))
+    arrays = [cond, normal, uniform, *([] if border is None else [border])]
     # Buffers of torch's own: their alignment, by which libraries choose kernels, is always the same.
-    given = [torch.zeros((batch, *array.shape[1:])) for array in (cond, normal, uniform)]
+    given = [torch.zeros((batch, *array.shape[1:])) for array in arrays]
     with torch.inference_mode(), one_thread(torch):
         for start in range(0, n, batch):
             rows = min(batch, n - start)
-            for buffer, array in zip(given, (cond, normal, uniform), strict=True):
+            for buffer, array in zip(given, arrays, strict=True):
                 buffer[:rows] = torch.from_numpy(np.ascontiguousarray(array[start : start + rows], np.float32))
                 buffer[rows:] = 0
-            made, probability = net(*(buffer.to(device) for buffer in given))
+            tensors = [buffer.to(device) for buffer in given]
+            made, probability = net(*tensors, **({} if border is None else {"bounded": bounded}))
             x[start : start + rows] = made[:rows].cpu().numpy()
             efficiency[start : start + rows] = probability[:rows].cpu().numpy()
     return x, efficiency

@@ -30,7 +30,9 @@ class Mixture(nn.Module):  # type: ignore[misc]  # torch is not typed here
 
     .. math:: x = \mu_k + L_k z, \quad k = \#\{j < K: u \ge w_1 + \dots + w_j\}, \quad \varepsilon = 1 / (1 + e^{-\ell})
 
-    for standard normal z and uniform u. Bishop, Mixture density networks (1994), NCRG/94/004; as a fast simulation of a
+    for standard normal z and uniform u. Where what is found has :math:`x_i \ge b`, the model gives x with the density that
+    it has there, and the efficiency counts what lies below as not found: x is drawn as before, with the probability
+    :math:`\varepsilon / P(x_i \ge b)`, at most 1, and whoever draws leaves out what is below. Bishop, Mixture density networks (1994), NCRG/94/004; as a fast simulation of a
     detector, with K = 1, arXiv:2010.01835.
 
     Parameters
@@ -57,8 +59,13 @@ class Mixture(nn.Module):  # type: ignore[misc]  # torch is not typed here
             narrow = max(hidden // 2, 1)
             self.found = _perceptron([inputs, *[narrow] * layers]).append(nn.Linear(narrow, 1))
 
-    def forward(self, cond: Tensor, normal: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """x (B, D) and efficiency (B,) for conditions (B, C), normal (B, D) and uniform numbers (B,); draws none."""
+    def forward(
+        self, cond: Tensor, normal: Tensor, uniform: Tensor, border: Tensor | None = None, bounded: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """x (B, D) and efficiency (B,) for conditions (B, C), normal (B, D) and uniform numbers (B,); draws none.
+
+        With ``border`` (B,), the efficiency is that before objects are left out whose x number ``bounded`` is below it.
+        """
         weight, shape = self._numbers(cond)
         # u against the partial sums of e^weight, with u scaled to the last: torch's softmax takes long for few entries.
         borders = torch.cumsum(torch.exp(weight - weight.amax(1, keepdim=True)), 1)
@@ -66,7 +73,12 @@ class Mixture(nn.Module):  # type: ignore[misc]  # torch is not typed here
         own = shape.gather(1, chosen[:, None, None].expand(-1, 1, shape.shape[2]))[:, 0]
         mean, root = self._gaussian(own)
         x = mean + (root * normal[:, None, :]).sum(2)
-        return x, torch.sigmoid(self.found(cond)[:, 0]) if self.efficiency else torch.ones_like(x[:, 0])
+        efficiency = torch.sigmoid(self.found(cond)[:, 0]) if self.efficiency else torch.ones_like(x[:, 0])
+        if border is not None:
+            means, roots = self._gaussian(shape)
+            above = torch.special.ndtr((means[..., bounded] - border[:, None]) / roots[..., bounded, :].norm(dim=-1))
+            efficiency = efficiency / (torch.softmax(weight, 1) * above).sum(1)
+        return x, efficiency
 
     def loss(self, cond: Tensor, x: Tensor, found: Tensor) -> Tensor:
         """Mean of -log p(x | c) over the objects ``found`` (B,), bool, plus the mean binary cross entropy of all."""

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_augment.kernels.mantissa import FULL, rounded
+
 Floats = NDArray[np.float64]
 
 INPUT_KINDS = ("identity", "abs", "log")
@@ -81,7 +83,9 @@ class Output:
     ==================== ==========================================
 
     ``of`` names the column of g. ``type`` is the number type that v is stored as; ``minimum``: what is below is put
-    there (a mass below 0 by a rounding).
+    there (a mass below 0 by a rounding). ``bits`` of the mantissa of float32 are kept, as many as the values that the
+    model learned from were stored with; null: all. An object with v, as stored, below ``threshold`` is not found: there
+    were none in the sample.
     """
 
     column: str
@@ -93,15 +97,24 @@ class Output:
     mean: float = 0.0
     std: float = 1.0
     minimum: float | None = None
+    bits: int | None = None
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         _check(self, OUTPUT_KINDS)
         if not isinstance(self.of, str):
             raise ValueError(f"output {self.column!r}: of must be the name of a column, got {self.of!r}")  # noqa: TRY004
-        if self.minimum is not None and not _is_finite(self.minimum):
-            raise ValueError(f"output {self.column!r}: minimum must be a finite number or null, got {self.minimum!r}")
+        for name in ("minimum", "threshold"):
+            number = getattr(self, name)
+            if number is not None and not _is_finite(number):
+                raise ValueError(f"output {self.column!r}: {name} must be a finite number or null, got {number!r}")
         if self.type not in ("float32", "float64"):
             raise ValueError(f"output {self.column!r}: type must be 'float32' or 'float64', got {self.type!r}")
+        if self.bits is not None and not (type(self.bits) is int and 1 <= self.bits < FULL and self.type == "float32"):
+            raise ValueError(
+                f"output {self.column!r}: bits must be a whole number in [1, {FULL - 1}], of float32, or null, got "
+                f"{self.bits!r} of {self.type}"
+            )
         if (self.transform in RELATIVE) != bool(self.of):
             raise ValueError(
                 f"output {self.column!r}: transform {self.transform!r} "
@@ -129,7 +142,7 @@ class Output:
         return (self.raw(values, generated) - self.mean) / self.std
 
     def value(self, standardised: NDArray[Any], generated: Mapping[str, Floats]) -> NDArray[Any]:
-        """v of u, in the type that it is stored as."""
+        """v of u, in the type and with the bits that it is stored with."""
         x = np.ascontiguousarray(standardised, np.float64) * self.std + self.mean
         g = generated[self.of] if self.of else x
         match self.transform:
@@ -142,10 +155,25 @@ class Output:
             case "difference":
                 x = g + x
             case "wrapped_difference":
-                return _angle(wrapped(g + x).astype(self.type))
+                return self._angle(wrapped(g + x).astype(self.type))
         if self.minimum is not None:
             x = np.maximum(x, self.minimum)
-        return x.astype(self.type)
+        return self._stored(x.astype(self.type))
+
+    def _stored(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values if self.bits is None else rounded(values, self.bits)
+
+    def _angle(self, phi: NDArray[Any]) -> NDArray[Any]:
+        """Rounding may end on pi or beyond: with all bits that is -pi, else the last number inside is taken."""
+        if self.bits is None:
+            phi[phi >= np.pi] = -np.pi
+            return phi
+        last = np.float32(_last_before_pi(self.bits))
+        return np.clip(rounded(phi, self.bits), -last, last)
+
+    def found(self, values: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether objects with these values, as stored, were in the sample; NaN was not."""
+        return np.ones(len(values), np.bool_) if self.threshold is None else np.asarray(values >= self.threshold)
 
 
 def wrapped(angle: Floats) -> Floats:
@@ -154,10 +182,10 @@ def wrapped(angle: Floats) -> Floats:
     return result
 
 
-def _angle(phi: NDArray[Any]) -> NDArray[Any]:
-    """Rounding to float32 may end on +pi itself, which is -pi."""
-    phi[phi >= np.pi] = -np.pi
-    return phi
+def _last_before_pi(bits: int) -> float:
+    """The largest number below pi that so many bits of a mantissa hold: pi lies in [2, 4)."""
+    step = 2.0 ** (1 - bits)
+    return float(np.floor(np.pi / step) * step)
 
 
 def _is_finite(number: object) -> bool:

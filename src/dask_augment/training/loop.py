@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment import __version__
+from dask_augment.kernels.mantissa import stored_bits
 from dask_augment.models import bundle
 from dask_augment.models.inference import architecture, one_thread, torch_module
 from dask_augment.models.transforms import Input, Output
@@ -60,7 +61,8 @@ def train_bundle(
     folder
         Of the bundle; it must not be there yet.
     inputs, outputs
-        Columns in and out. Their ``mean`` and ``std`` are set here, from the objects; ``range`` stands as given.
+        Columns in and out. Their ``mean`` and ``std``, and the ``bits`` that reconstructed values are stored with, are
+        set here, from the objects; ``range`` and ``threshold`` stand as given.
     generated, reconstructed
         For each column, one value for each generated object (n,); of the reconstructed ones, those not ``found`` are
         not looked at.
@@ -93,7 +95,10 @@ def train_bundle(
         )
     with np.errstate(divide="ignore", invalid="ignore"):
         scaled_in = tuple(_scaled(entry, entry.raw(gen[entry.column])) for entry in inputs)
-        scaled_out = tuple(_scaled(entry, entry.raw(reco[entry.column], matched)) for entry in outputs)
+        scaled_out = tuple(
+            replace(_scaled(entry, entry.raw(reco[entry.column], matched)), bits=_bits(entry, reco[entry.column]))
+            for entry in outputs
+        )
     cond = np.stack([entry.standardised(gen[entry.column]) for entry in scaled_in], 1)
     x = np.zeros((len(use), len(outputs)))
     x[seen] = np.stack([entry.standardised(reco[entry.column], matched) for entry in scaled_out], 1)
@@ -126,6 +131,16 @@ def _columns(
                 "for each generated object"
             )
     return {name: np.asarray(values, np.float64) for name, values in arrays.items()}
+
+
+def _bits(entry: Output, values: NDArray[np.float64]) -> int | None:
+    """Bits of the mantissa that the values of an output are stored with; ValueError for values below its threshold."""
+    if entry.threshold is not None and (below := int(np.count_nonzero(~entry.found(values)))):
+        raise ValueError(
+            f"output {entry.column!r}: {below} of {len(values)} objects that were found have less than threshold="
+            f"{entry.threshold}, the lowest of them {values.min()}: give the threshold that the sample has, or none"
+        )
+    return stored_bits(values) if entry.type == "float32" else None
 
 
 def _scaled(entry: Any, raw: NDArray[np.float64]) -> Any:
