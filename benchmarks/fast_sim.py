@@ -16,7 +16,7 @@ import dask_augment as da
 from dask_augment.models.inference import network, one_thread
 
 EVENTS = 50_000
-STEP = da.FastSim()
+STEP = da.FastSim(model="shipped:bundles/jets")
 
 
 def generated() -> ak.Array:

@@ -28,7 +28,7 @@ STEPS: tuple[Any, ...] = (
     da.Repeat(n=2),
     ("more", da.Oversample(strata=["dataset"])),
     da.PhiRotate(originals=True, columns=("Jet.phi", "GenJet.phi", "Electron.phi", "Muon.phi", "MET.phi")),
-    da.FastSim(source="GenJet", target="FastJet"),
+    da.FastSim(model="shipped:bundles/jets", source="GenJet", target="FastJet"),
 )
 """Over real events."""
 MAIN_JOB: tuple[Any, ...] = (

@@ -50,6 +50,7 @@ _HOME = {
     "generate": "generator.generate",
     "PerStratum": "fit_resample.per_stratum",
     "Resampler": "fit_resample.resampler",
+    "closure": "validation.closure",
     "preview": "pictures",
     "Plan": "plan",
     "run": "runs.run",

@@ -151,6 +151,17 @@ class Augmenter(ABC):
         The result may not depend on how the events were sliced.
         """
 
+    def doubt(self) -> str:
+        """What it assumes of events that its formulas alone do not make sure of, and how to check; empty: nothing.
+
+        Said once, where ``doubted`` finds rows: as a warning, and of a plan in its dry run, its result and its manifest.
+        """
+        return ""
+
+    def doubted(self, draw: Draw) -> int:  # noqa: ARG002
+        """How many of these rows, by their ids, the assumption does not hold for. Only of a keyed step with a doubt."""
+        return 0
+
     def report(self) -> list[dict[str, Any]]:
         """What it learned about the rows that it makes or leaves, one entry for each stratum; empty if there is nothing.
 

@@ -39,6 +39,8 @@ class Account:
     """Rows dropped, by the label of the step that dropped them."""
     made: dict[str, int] = field(default_factory=dict)
     """Rows made, by the label of the step that made them."""
+    doubted: dict[str, int] = field(default_factory=dict)
+    """Rows that a step was not made for, by its label."""
     weights_in: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Sum of w and of w squared of each weight column, before the first step."""
     weights_out: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Account:
             rows_out=later.rows_out,
             dropped={**self.dropped, **later.dropped},
             made={**self.made, **later.made},
+            doubted={**self.doubted, **later.doubted},
             weights_in=self.weights_in,
             weights_out=later.weights_out,
             seconds={**self.seconds, **later.seconds},
@@ -95,6 +98,7 @@ class Account:
             rows_out=sum(part.rows_out for part in parts),
             dropped=counts("dropped"),
             made=counts("made"),
+            doubted=counts("doubted"),
             weights_in=sums("weights_in"),
             weights_out=sums("weights_out"),
             seconds={label: math.fsum(part.seconds.get(label, 0.0) for part in parts) for label in labels},

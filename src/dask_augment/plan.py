@@ -308,7 +308,7 @@ def build(name: str, options: Any, folder: Path) -> Augmenter:
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     for key in kind.files:
         file = values.get(key)
-        if isinstance(file, str) and not file.startswith(SHIPPED):
+        if isinstance(file, str) and file and not file.startswith(SHIPPED):
             values[key] = str(folder / file)
     return kind(**values)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -173,3 +174,24 @@ def test_stored_as_the_sample_is() -> None:
     assert ak.min(out.FastJet_pt) == ak.min(out.Jet_pt) == 15.0
     phi = flatten(out.FastJet_phi)
     assert (np.abs(phi) < np.pi).all()
+
+
+@pytest.mark.slow
+def test_manifest_is_what_the_tool_measures() -> None:
+    path = Path(__file__).parents[2] / "tools" / "train_jets_bundle.py"
+    spec = importlib.util.spec_from_file_location("train_jets_bundle", path)
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    about = bundle.manifest(MODEL, bundle.sha256_of(MODEL))
+    assert tool.stored(about) == about
+    assert (
+        tool.stored(replace(about, outputs=tuple(replace(o, bits=None, threshold=None) for o in about.outputs)))
+        == about
+    )
+    found = tool.sample_of(MODEL)
+    assert about.sample is not None
+    assert replace(found, effects={}) == replace(about.sample, effects={})
+    for process, numbers in about.sample.effects.items():
+        assert found.effects[process] == pytest.approx(numbers, abs=2e-3)

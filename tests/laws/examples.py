@@ -9,7 +9,10 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "borderline_smote": [{"features": ["MET.pt"], "k_neighbors": 3, "m_neighbors": 9}],
     "define": [{"ST": "HT + MET.pt", "Jet.px": "Jet.pt * cos(Jet.phi)", "many": "nJet >= 4"}],
     "edited_nearest_neighbours": [{"features": ["HT", "MET.pt"], "n_neighbors": 1}],
-    "fast_sim": [{}, {"target": "Smeared", "batch": 256}],
+    "fast_sim": [
+        {"model": "shipped:bundles/jets"},
+        {"model": "shipped:bundles/jets", "target": "Smeared", "batch": 256},
+    ],
     "jet_zoom": [
         {},
         {"reference": "jet", "coordinates": "eta", "center": "jet", "output": None},

@@ -20,6 +20,8 @@ from dask_augment.models import bundle
 from dask_augment.models.inference import network, refuse_batch, sample
 
 DEVICES = ("cpu", "cuda")
+SHIPPED = "shipped:bundles/jets"
+"""The model that is taken where none is named."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +43,8 @@ class FastSim(Augmenter):
     ----------
     model
         A bundle: a folder with manifest.json and weights.safetensors, or ``shipped:bundles/jets``. Its manifest says
-        what was trained, on what, with which columns, units and ranges.
+        what was trained, on what, with which columns, units and ranges. Empty: ``shipped:bundles/jets``, which knows the
+        events of :func:`dask_augment.generate` alone; there is a warning on others.
     sha256
         Of the manifest, which pins the weights; empty: the one that is there now.
     source
@@ -66,14 +69,17 @@ class FastSim(Augmenter):
     source. Rows are kept. Random numbers: for each object as many normal ones as outputs, and two uniform ones.
 
     ``in_range`` is false where a quantity lies outside what the model was trained on. Such objects are kept, with the
-    response at the nearest values inside. Objects with a number that is not finite are kept, not in range, with NaN in
+    response at the nearest values inside. It is false of all objects of events that are not of the model's sample, where
+    the manifest says how these are known: those of ``shipped:bundles/jets`` by their numbers (event // 1,000,000 is the
+    luminosity block), so that with other ids (``ids: position``) none is known. Whether a model holds for a sample with
+    both kinds of objects, :func:`dask_augment.closure` measures. Objects with a number that is not finite are kept, not in range, with NaN in
     all outputs, after all others.
     """
 
     keyed: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = ("model",)
 
-    model: str = "shipped:bundles/jets"
+    model: str = ""
     sha256: str = ""
     source: str = "GenJet"
     target: str = "FastJet"
@@ -92,36 +98,63 @@ class FastSim(Augmenter):
         refuse_batch(self.batch)
         object.__setattr__(self, "model", str(self.model))
         if not self.sha256:
-            object.__setattr__(self, "sha256", bundle.sha256_of(self.model))
-        made = [entry.column for entry in self._about.outputs]
+            object.__setattr__(self, "sha256", bundle.sha256_of(self._name))
+        made = [entry.column for entry in self.about.outputs]
         if "pt" not in made:
             raise bundle.BundleError(
-                f"the bundle {self.model!r} makes {made} and no 'pt', by which objects are put in order"
+                f"the bundle {self._name!r} makes {made} and no 'pt', by which objects are put in order"
             )
 
     @property
-    def _about(self) -> bundle.Manifest:
-        return bundle.manifest(self.model, self.sha256)
+    def _name(self) -> str:
+        return self.model or SHIPPED
 
     @property
-    def _index(self) -> str:
+    def about(self) -> bundle.Manifest:
+        """What the manifest of its model says."""
+        return bundle.manifest(self._name, self.sha256)
+
+    @property
+    def index(self) -> str:
+        """The field of the target that is the number of the generated object in its event."""
         return f"{self.source[0].lower()}{self.source[1:]}Idx"
 
     def uses(self) -> frozenset[str]:
         """The columns of the source that the model needs."""
-        return frozenset(f"{self.source}.{name}" for name in self._about.columns)
+        return frozenset(f"{self.source}.{name}" for name in self.about.columns)
 
     def remedy(self, name: str) -> str:  # noqa: ARG002  all columns are needed for one reason
         """The model decides about the columns."""
         return (
-            f"the model {self.model!r} needs {', '.join(sorted(self._about.columns))} of the generated objects in source, "
+            f"the model {self._name!r} needs {', '.join(sorted(self.about.columns))} of the generated objects in source, "
             f"{self.source}: simulated events have them, collision data do not"
         )
 
     def produces(self) -> Mapping[str, str | None]:
         """The new collection."""
-        types = {entry.column: entry.type for entry in self._about.outputs} | {self._index: "int32", "in_range": "bool"}
+        types = {entry.column: entry.type for entry in self.about.outputs} | {self.index: "int32", "in_range": "bool"}
         return {f"{self.target}.{name}": f"var * {kind}" for name, kind in types.items()}
+
+    def doubt(self) -> str:
+        """That the shipped model was taken, which nobody named, and what it knows; empty of a model that was named."""
+        sample = self.about.sample
+        if self.model or sample is None:
+            return ""
+        return (
+            f"no model= is named, so {SHIPPED!r} is taken, and these events are not of its sample. Efficiency, resolution "
+            f"and mass of {self.target} would be those of {sample.detector}, not those of your detector; in_range is false. "
+            "See how far it is off by da.closure(events, step), where the events have reconstructed objects; name a model "
+            f"that was trained on events like yours, or model={SHIPPED!r} if you mean it"
+        )
+
+    def doubted(self, draw: Draw) -> int:
+        """How many events are not of the sample that the shipped model knows."""
+        return int(np.count_nonzero(~self._known(draw)))
+
+    def _known(self, draw: Draw) -> NDArray[np.bool_]:
+        """Which events are of the model's sample, as far as its manifest tells."""
+        sample = self.about.sample
+        return np.ones(len(draw), np.bool_) if sample is None else sample.known(draw.ids, len(draw))
 
     def resources(self) -> Mapping[str, float]:
         """One GPU, where the model runs on one."""
@@ -133,7 +166,7 @@ class FastSim(Augmenter):
         generated, offsets = self._generated(events)
         counts = np.diff(offsets)
         values, found = self._reconstructed(generated, draw, counts)
-        values[self._index] = (np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)).astype(np.int32)
+        values[self.index] = (np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)).astype(np.int32)
         order, ends = descending(values["pt"], found, offsets)
         return Output(
             {
@@ -146,7 +179,7 @@ class FastSim(Augmenter):
         """The columns of the source, flat, and the offsets of its events."""
         found = {}
         offsets = np.zeros(1, np.int64)
-        for name in sorted(self._about.columns):
+        for name in sorted(self.about.columns):
             content = column(events, f"{self.source}.{name}")
             if not (content.is_list and content.content.is_numpy):
                 raise TypeError(
@@ -161,9 +194,9 @@ class FastSim(Augmenter):
         self, generated: Mapping[str, NDArray[np.float64]], draw: Draw, counts: NDArray[np.int64]
     ) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
         """The outputs of all objects with ``in_range``, and which of them are found."""
-        about = self._about
+        about = self.about
         whole: NDArray[np.bool_] = np.logical_and.reduce([np.isfinite(values) for values in generated.values()])
-        in_range: NDArray[np.bool_] = whole.copy()
+        in_range: NDArray[np.bool_] = whole & np.repeat(self._known(draw), counts)
         for entry in about.inputs:
             in_range &= entry.inside(generated[entry.column])
         cond = np.stack([entry.standardised(generated[entry.column]) for entry in about.inputs], 1)
@@ -186,9 +219,9 @@ class FastSim(Augmenter):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
         if len(cond) == 0:
             return np.zeros(normal.shape, np.float32), np.zeros(0, np.float32)
-        net = network(self.model, self.sha256, self.device)
+        net = network(self._name, self.sha256, self.device)
         bounded: dict[str, Any] = {}
-        for i, entry in enumerate(self._about.outputs):
+        for i, entry in enumerate(self.about.outputs):
             if entry.threshold is not None:
                 with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                     border = entry.standardised(np.full(len(cond), entry.threshold), generated)

@@ -15,6 +15,7 @@ from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import to_json
 from dask_augment.meters import Account
 from dask_augment.places import NoLocalFolder, local_folder
+from dask_augment.words import counted
 
 VERSION = 1
 # The last member is the sha256 of the text before it, so that a manifest that rotted is not believed.
@@ -64,8 +65,13 @@ class Manifest:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know of the inputs before the rows are used."""
-        return tuple(self.extra.get("warnings", ()))
+        """What a person should know of the inputs, and of steps that were not made for them, before the rows are used."""
+        found = list(self.extra.get("warnings", ()))
+        for label, text in sorted(self.extra.get("doubts", {}).items()):
+            for name, account in sorted(self.datasets.items()):
+                if rows := account.doubted.get(label):
+                    found.append(f"data set {name!r}, {counted(rows, 'row')}, step {label!r}: {text}")
+        return tuple(found)
 
     @property
     def resampled(self) -> dict[str, list[dict[str, Any]]]:

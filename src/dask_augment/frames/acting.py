@@ -14,6 +14,7 @@ from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.contract import KINDS, Other, Output
 from dask_augment.draw import composed
+from dask_augment.frames.doubts import count as count_doubted
 from dask_augment.frames.given import draw_of, only
 from dask_augment.frames.planning import narrow, promised, refuse, shape, splits
 from dask_augment.frames.promise import checked
@@ -39,6 +40,7 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         return narrow(step, cols.assemble(events, new, like=augmenter.uses()), setting)
     acting = events if rows is None else events[rows]
     output = output_of(step, acting, types, setting)
+    count_doubted(account.doubted, step, acting, setting)
     if augmenter.keeps_rows:
         columns = {name: output.columns[name] for name in augmenter.produces()}
         if CHANGED in types:

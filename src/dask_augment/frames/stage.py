@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import awkward as ak
 import numpy as np
@@ -15,6 +16,7 @@ from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.contract import Measure
 from dask_augment.frames.acting import act
+from dask_augment.frames.doubts import inside, tell
 from dask_augment.frames.given import draw_of, given, only, seed_of
 from dask_augment.frames.planning import Steps, promised, reads, refuse, shape
 from dask_augment.frames.rows import PROVENANCE, training_rows
@@ -33,8 +35,9 @@ class Stage(Steps):
         """Augment one slice of events; ``account`` is told what became of the rows."""
         if account is None:
             # Nobody asked for sums of weights, and a lazy reader may not have read the weights.
-            for step in self.steps:
-                events = act(step, events, self.setting, Account())
+            account = Account()
+            events = self._acted(events, account)
+            tell(self.steps, account.doubted)
             return events
         account.rows_in += len(events)
         _add_weights(account.weights_in, events, self.setting.weights)
@@ -44,6 +47,11 @@ class Stage(Steps):
             account.seconds[step.label] = account.seconds.get(step.label, 0.0) + time.perf_counter() - began
         account.rows_out += len(events)
         _add_weights(account.weights_out, events, self.setting.weights)
+        return events
+
+    def _acted(self, events: ak.Array, account: Account) -> ak.Array:
+        for step in self.steps:
+            events = act(step, events, self.setting, account)
         return events
 
     def pieces(self, events: ak.Array, rows: int, account: Account | None = None) -> Iterator[ak.Array]:
@@ -78,7 +86,7 @@ class Stage(Steps):
 
     def measure(self, events: ak.Array, measure: Measure[Any], label: str) -> Any:
         """The answer to one question of the learner ``label`` about these events; None where there are none to ask."""
-        events = self.run(events)
+        events = self._acted(events, Account())
         training = training_rows(events, self.setting.split)
         if training is not None:
             events = events[training]
@@ -108,6 +116,8 @@ class Run:
 
     function: Callable[[Any, Stage], Any]
     stage: Stage
+    layer: str = field(default_factory=lambda: uuid4().hex, compare=False)
+    """Of this one run in all processes; no result depends on it."""
 
     @property
     def __name__(self) -> str:
@@ -115,7 +125,8 @@ class Run:
 
     def __call__(self, events: Any) -> Any:
         """What the frame's function makes of one partition."""
-        return self.function(events, self.stage)
+        with inside(self.layer):
+            return self.function(events, self.stage)
 
     def __dask_tokenize__(self) -> Any:
         return ("dask_augment", self.stage.__dask_tokenize__())

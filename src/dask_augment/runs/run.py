@@ -150,7 +150,7 @@ def dry_run(
         work = prepare(plan, path, pool, **how, advance=show.advance)
     standing = _standing(work.job)
     _try_place(work.job)
-    tried(work)
+    doubts = tried(work)
     datasets = {}
     for name, normalisation in work.normalisation.items():
         mine = [part.input for part in work.parts if part.dataset == name]
@@ -164,7 +164,7 @@ def dry_run(
         "steps": [step.label for step in work.stage.steps],
         "columns": list(work.columns),
         "quarantined": [lost.to_dict() for lost in work.quarantined],
-        "warnings": list(work.warnings),
+        "warnings": [*work.warnings, *doubts],
     }
 
 
@@ -250,6 +250,7 @@ def _published(work: Work, way: Way, resume: bool, replace: bool, show: Progress
         # Checked before anything was learned; the positions of events differ by themselves.
         "ids": {"columns": list(work.stage.setting.ids), "checked": True},
         "warnings": list(work.warnings),
+        "doubts": {step.label: text for step in segment.steps if (text := step.augmenter.doubt())},
     }
     manifest = publish(job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra)
     clock.lap("publish")

@@ -6,6 +6,8 @@ from dask_augment.contract import Learner
 from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import to_table
+from dask_augment.frames.doubts import count, sentence
+from dask_augment.meters import Account
 from dask_augment.runs.prepare import Work, for_dataset
 from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import failed
@@ -14,12 +16,14 @@ TRIED = 200
 """Events of each data set that a dry run puts through the steps."""
 
 
-def tried(work: Work) -> None:
+def tried(work: Work) -> list[str]:
     """Put the first events of each data set through the steps up to the first learner, and ask it its first question.
 
-    What steps break of their promises shows here and not after hours; RunFailed names the file and the step.
+    What steps break of their promises shows here and not after hours; RunFailed names the file and the step. Returns what
+    is to be known of steps that were not made for these events.
     """
     seen: set[str] = set()
+    doubts: list[str] = []
     for part in work.parts:
         start, stop = part.input["start"], part.input["stop"]
         if part.dataset in seen or start == stop:
@@ -27,19 +31,30 @@ def tried(work: Work) -> None:
         seen.add(part.dataset)
         few = Part.of(part.dataset, {**part.input, "stop": min(stop, start + TRIED)})
         try:
-            _try(work, few)
+            doubts += _try(work, few)
         except BadInput as error:
             raise RunFailed(str(error)) from error
         except Exception as error:
             raise failed("trying", few, error, after="Nothing was written") from error
+    return doubts
 
 
-def _try(work: Work, part: Part) -> None:
+def _try(work: Work, part: Part) -> list[str]:
     stage = for_dataset(work.stage, part.dataset)
     events = work.reader(part)
+    # By the ids of the events as they are read, so that also steps after a learner are asked.
+    counts: dict[str, int] = {}
+    for step in stage.steps:
+        count(counts, step, events, stage.setting)
+    doubts = [
+        f"data set {part.dataset!r}, {sentence(step.label, step.augmenter.doubt())}"
+        for step in stage.steps
+        if counts.get(step.label)
+    ]
     for step in stage.steps:
         if isinstance(step.augmenter, Learner) and step.augmenter.learned is None:
             question = next(step.augmenter.learning())
             stage.before(step.label).measure(events, question, step.label)
-            return
-    to_table(stage.run(events)[list(work.columns)], work.job.schema)
+            return doubts
+    to_table(stage.run(events, Account())[list(work.columns)], work.job.schema)
+    return doubts

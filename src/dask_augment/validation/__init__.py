@@ -1,0 +1,1 @@
+"""Whether a model holds for events that it was not trained on."""
