@@ -7,20 +7,21 @@ see one shape: nested, plain layouts without names, behaviours or parameters.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import awkward as ak
 import numpy as np
-from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
-from awkward.index import Index
+from awkward.contents import Content, ListOffsetArray, NumpyArray, RecordArray
 from numpy.typing import NDArray
 
+from dask_augment.layouts import STRINGS, check_counts, with_field
+from dask_augment.layouts import plain as plain  # noqa: PLC0414  re-exported
+from dask_augment.layouts import same_counts as same_counts  # noqa: PLC0414  re-exported
 from dask_augment.names import dotted as dotted  # noqa: PLC0414  re-exported
 from dask_augment.names import flat as flat  # noqa: PLC0414  re-exported
 from dask_augment.words import nearest
-
-_STRINGS = ("string", "bytestring")
 
 
 class MissingColumn(KeyError):
@@ -91,7 +92,7 @@ def collection_of(layout: Content, name: str) -> Content | None:
 def _is_list(content: Content) -> bool:
     while content.is_indexed or content.is_option:
         content = content.content
-    return bool(content.is_list) and content.parameter("__array__") not in _STRINGS
+    return bool(content.is_list) and content.parameter("__array__") not in STRINGS
 
 
 def _missing(layout: Content, name: str) -> str:
@@ -99,62 +100,9 @@ def _missing(layout: Content, name: str) -> str:
     known = {f"{f}.{g}" if g else f for f in layout.fields for g in layout[f].fields or ("",)}
     # Some files have a counter for each branch, nJet_pt; counters are never data.
     known = {column for column in known if not (column[:1] == "n" and column[1:] in known)}
-    return f"no column {name!r} among the events; {nearest(name, known)}"
-
-
-def plain(content: Content) -> Content:
-    """The same values without indirection, parameters (but of strings) or unused entries; buffers are shared.
-
-    What is virtual is read.
-    """
-    if content.is_option:
-        if isinstance(content, ak.contents.UnmaskedArray):
-            return plain(content.content)  # nullable in Parquet, and nothing is missing
-        options = content.to_IndexedOptionArray64()
-        return IndexedOptionArray(options.index, plain(options.content))
-    if content.is_indexed:
-        if content.parameter("__array__") == "categorical":
-            return content
-        return plain(content.project())
-    if content.is_record:
-        contents = [plain(content[field]) for field in content.fields]
-        return RecordArray(contents, content.fields, length=content.length, backend=content.backend)
-    if isinstance(content, RegularArray):
-        inner = plain(content.content[: content.size * content.length])
-        return RegularArray(inner, content.size, zeros_length=content.length)
-    if content.is_list:
-        if content.parameter("__array__") in _STRINGS:
-            return content
-        lists = _from_zero(content)
-        inner = plain(_used(lists))
-        return lists if inner is lists.content and not lists.parameters else ListOffsetArray(lists.offsets, inner)
-    if content.is_numpy:
-        if content.backend.nplike.known_data and not isinstance(content.data, np.ndarray):
-            content = NumpyArray(np.asarray(content.data), parameters=content.parameters)
-        if content.is_contiguous and not content.parameters:
-            return content
-        return NumpyArray(content.to_contiguous().data, backend=content.backend)
-    return content
-
-
-def _from_zero(lists: Content) -> ListOffsetArray:
-    """Lists as 64-bit offsets from 0; those that have them already are given as they are, which awkward would copy."""
-    if isinstance(lists, ListOffsetArray) and lists.backend.nplike.known_data:
-        offsets = lists.offsets.data
-        if not isinstance(offsets, np.ndarray):
-            # Virtual offsets are read now: kernels know NumPy's arrays alone.
-            offsets = np.asarray(offsets)
-            lists = ListOffsetArray(Index(offsets), lists.content, parameters=lists.parameters)
-        if offsets.dtype == np.int64 and offsets[0] == 0:
-            return lists
-    return lists.to_ListOffsetArray64(True)
-
-
-def _used(lists: ListOffsetArray) -> Content:
-    """The objects that the lists hold, without those behind the last: a slice of events shares all its objects."""
-    if lists.backend.nplike.known_data and (last := int(lists.offsets.data[-1])) != lists.content.length:
-        return lists.content[:last]
-    return lists.content
+    odd = sorted(other for other in known if name in re.split(r"\W+", other.replace(".", "_")))
+    hint = f'; in an expression it is col("{odd[0]}")' if odd else ""
+    return f"no column {name!r} among the events; {nearest(name, known)}{hint}"
 
 
 def only(events: ak.Array, columns: Iterable[str]) -> ak.Array:
@@ -191,16 +139,6 @@ def _collected(head: str, contents: Mapping[str, Content]) -> Content:
     inner = [content.content for content in contents.values()]
     record = RecordArray(inner, list(contents), length=inner[0].length, backend=first.backend)
     return ListOffsetArray(first.offsets, record)
-
-
-def same_counts(one: ListOffsetArray, other: ListOffsetArray) -> bool:
-    """Whether two plain lists have the same number of entries in every event."""
-    if one.offsets is other.offsets or not one.backend.nplike.known_data or not other.backend.nplike.known_data:
-        return True
-    a, b = np.asarray(one.offsets), np.asarray(other.offsets)
-    # One buffer under two names, as flat branches of one collection often are, need not be read.
-    same = a.shape == b.shape and a.ctypes.data == b.ctypes.data and a.strides == b.strides
-    return same or bool(np.array_equal(a, b))
 
 
 def jagged(like: ak.Array, values: NDArray[Any]) -> ak.Array:
@@ -296,11 +234,11 @@ def _place(contents: dict[str, Content], name: str, new: Content, like: Collecti
     if name in contents or not dot:
         contents[name] = new
     elif head in contents and (contents[head].fields or not is_flat):
-        contents[head] = _with_field(contents[head], head, tail, new)
+        contents[head] = with_field(contents[head], head, tail, new)
     elif is_flat:
         sibling = flat(name) if name in like and flat(name) in contents else _sibling(contents, head, like)
         if sibling is not None and _is_list(contents[sibling]):
-            _check_counts(plain(contents[sibling]), new, name, sibling)
+            check_counts(plain(contents[sibling]), new, name, sibling)
         contents[flat(name)] = new
     else:
         contents[head] = _collected(head, {tail: new})
@@ -311,39 +249,3 @@ def _sibling(contents: Mapping[str, Content], head: str, like: Collection[str]) 
     siblings = [field for field in contents if field.startswith((f"{head}_", f"{head}.")) and _is_list(contents[field])]
     # One that was read anyway comes first: reading another only to count its entries is a whole branch more.
     return min(siblings, key=lambda field: dotted(field) not in like, default=None)
-
-
-def _with_field(collection: Content, head: str, tail: str, new: Content) -> Content:
-    """The collection with one field more, or another one in its place."""
-    while collection.is_indexed:
-        collection = collection.project()
-    if collection.is_record:
-        fields = {field: collection[field] for field in collection.fields} | {tail: new}
-        return RecordArray(
-            list(fields.values()),
-            list(fields),
-            length=collection.length,
-            parameters=collection.parameters,
-            backend=collection.backend,
-        )
-    if not collection.is_list:
-        raise TypeError(
-            f"{head} is {collection.form.type}, neither a record nor a list of records: no field can be added"
-        )
-    lists = _from_zero(collection)
-    _check_counts(lists, new, f"{head}.{tail}", head)
-    record = _with_field(_used(lists), head, tail, new.content)
-    return ListOffsetArray(lists.offsets, record, parameters=collection.parameters)
-
-
-def _check_counts(lists: Content, new: Content, name: str, like: str) -> None:
-    if not isinstance(lists, ListOffsetArray):
-        raise TypeError(
-            f"{like} has type {lists.form.type} for each event: fill missing lists, ak.fill_none(..., [], axis=0)"
-        )
-    if not isinstance(new, ListOffsetArray):
-        raise ValueError(  # noqa: TRY004  it is the shape that is wrong
-            f"{name} has type {new.form.type} for each event; a field of {like} has one entry for each object"
-        )
-    if not same_counts(lists, new):
-        raise ValueError(f"{name} has other numbers of entries in an event than {like}: they must have the same counts")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
@@ -13,8 +12,11 @@ from awkward.contents import ListOffsetArray, NumpyArray
 from awkward.index import Index64
 
 from dask_augment.expression.nodes import ExpressionError, Kind, Node
-from dask_augment.expression.syntax import ALLOWED, Builder
-from dask_augment.expression.values import number, read, truth
+from dask_augment.expression.operators import ALLOWED
+from dask_augment.expression.syntax import Builder
+from dask_augment.expression.text import tree_of
+from dask_augment.expression.values import UnfitError, Value, beyond, number, read, truth
+from dask_augment.words import counted
 
 __all__ = ["Expression", "ExpressionError"]
 
@@ -43,7 +45,18 @@ class Expression:
     are False (``!=`` is True). As a condition, a number holds unless it is 0 or NaN; in arithmetic a condition is 1 or
     0. Counts, whole numbers, sums of conditions and their sums and products are int64 while they must lie below 2**53.
 
-    Bits: arithmetic, sqrt, ``** 2``, sums and delta_r are the same on every CPU; exp, log, other powers, hypot and the
+    A name that Python does not allow is written ``col("lead-pt")``, ``col("class")``.
+
+    ``& | ^ ~ << >>`` take bits of whole numbers, int64: ``(Jet.jetId & 2) > 0``. Between conditions they are logical;
+    of two columns, the types of the columns say which. They bind tighter than comparisons, as in Python, so
+    ``a > 1 & b > 2`` is refused, and so is what could be read in two ways, such as ``~`` of a whole number alone.
+
+    What is missing: a missing object (masked or padded) counts in no sum, count, min, max, mean, any or all, as in
+    awkward, keeps its place in ``x[0]``, which is then NaN, and makes NaN or a condition that does not hold;
+    ``isnan(x)`` is True of it. A missing number of an event is NaN. A missing list is an error, as is a whole number
+    that is missing.
+
+    Bits on other machines: arithmetic, sqrt, ``** 2``, sums and delta_r are the same on every CPU; exp, log, other powers, hypot and the
     trigonometric and hyperbolic functions are those of NumPy, which differ by a few units in the last place between
     CPU classes and versions of NumPy.
     """
@@ -68,11 +81,14 @@ class Expression:
     def evaluate(self, events: ak.Array) -> Any:
         """Its values of ``kind``: a NumPy array with one entry for each event, or lists with one for each object."""
         with np.errstate(all="ignore"):
-            data, offsets = self._root.run(cache(lambda name: read(events, name)))
-            data = truth(data) if self.kind == "bool" else number(data).astype(self.kind, copy=False)
-        if offsets is None:
+            value = self._root.run(cache(lambda name: read(events, name)))
+            try:
+                data = _final(value, self.kind)
+            except UnfitError as error:
+                raise ExpressionError(str(error), self.text, 0) from None
+        if value.offsets is None:
             return np.ascontiguousarray(np.broadcast_to(data, len(events)))
-        return ak.Array(ListOffsetArray(Index64(offsets), NumpyArray(np.ascontiguousarray(data))))
+        return ak.Array(ListOffsetArray(Index64(value.offsets), NumpyArray(np.ascontiguousarray(data))))
 
 
 @lru_cache(maxsize=1024)
@@ -80,13 +96,27 @@ def _parsed(text: str) -> Expression:
     line = " ".join(text.split())
     if not 0 < len(line) <= _LONGEST:
         raise ExpressionError(f"an expression has 1 to {_LONGEST} characters, this has {len(line)}", line[:80], 0)
-    try:
-        tree = ast.parse(line, mode="eval")
-    except SyntaxError as error:
-        place = error.offset - 1 if error.offset else len(line)
-        raise ExpressionError(f"{error.msg}: this is no expression; {ALLOWED}", line, place) from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise ExpressionError(f"this is no expression: {error}", line[:80], 0) from None
     builder = Builder(line)
-    root = builder.build(tree.body)
+    root = builder.build(tree_of(line, ALLOWED))
     return Expression(text, frozenset(builder.columns), root.kind, root)
+
+
+def _final(value: Value, kind: Kind) -> Any:
+    """The values in the type that was said beforehand; UnfitError where they do not fit it."""
+    data = np.asarray(value.data)
+    if kind == "float64":
+        return number(value)
+    if kind == "bool":
+        if data.dtype.kind in "iu" and data.size and (int(data.min()) < 0 or int(data.max()) > 1):
+            raise UnfitError(
+                "these are bits of whole numbers: write (a & b) != 0 for a condition, or a & b | 0 for the number"
+            )
+        return truth(value)
+    if value.missing is not None:
+        raise UnfitError(
+            f"there is no whole number for {counted(int(value.missing.sum()), 'missing object')}: leave them out first, "
+            "x[condition], or say what stands for them, where(isnan(x), 0, x)"
+        )
+    if (data.dtype == np.uint64 and int(data.max(initial=0)) >= 2**63) or (data.dtype.kind == "f" and beyond(data)):
+        raise UnfitError(f"these are whole numbers up to {data.max()}, which int64 does not hold exactly")
+    return data.astype(np.int64, copy=False)

@@ -34,16 +34,38 @@ class Node:
     """Largest size of integers and conditions, which are computed as float64 exactly."""
     is_column: bool = False
     """Whether it holds numbers or conditions is known with the events only."""
+    turned: Callable[[Read], Value] | None = None
+    """Where it is computed in another way among bits: ``~x`` of a column, and integers that float64 does not hold."""
 
     @property
     def may_hold(self) -> bool:
         """Whether it can be a condition."""
         return self.kind == "bool" or self.is_column
 
+    @property
+    def is_open(self) -> bool:
+        """Whether among bits it may be a condition or whole numbers."""
+        return self.is_column or (self.kind == "bool" and self.turned is not None)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is whole numbers for sure."""
+        return self.kind == "int64" or (self.kind == "float64" and self.turned is not None)
+
+    def exactly(self, read: Read) -> Value:
+        """Its values, whole numbers as integers where there are any."""
+        return self.turned(read) if self.is_whole and self.turned is not None else self.run(read)
+
 
 def numeric(bound: int | None) -> Kind:
     """The kind of whole numbers up to this size, or of any numbers (None)."""
     return "int64" if bound is not None and bound <= EXACT else "float64"
+
+
+def bits_bound(nodes: Sequence[Node]) -> int | None:
+    """How large bits of these can be."""
+    bounds = [node.bound for node in nodes if node.bound is not None]
+    return 1 << max(bounds).bit_length() if len(bounds) == len(nodes) else None
 
 
 def common(nodes: Sequence[Node]) -> tuple[Kind, int | None]:
