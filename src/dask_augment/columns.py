@@ -21,6 +21,7 @@ from dask_augment.layouts import plain as plain  # noqa: PLC0414  re-exported
 from dask_augment.layouts import same_counts as same_counts  # noqa: PLC0414  re-exported
 from dask_augment.names import dotted as dotted  # noqa: PLC0414  re-exported
 from dask_augment.names import flat as flat  # noqa: PLC0414  re-exported
+from dask_augment.names import shown
 from dask_augment.words import nearest
 
 
@@ -96,8 +97,7 @@ def _is_list(content: Content) -> bool:
 
 
 def _missing(layout: Content, name: str) -> str:
-    # Names as the events have them: a flat branch with its ``_``, a field of a collection with its dot.
-    known = {f"{f}.{g}" if g else f for f in layout.fields for g in layout[f].fields or ("",)}
+    known = {f"{f}.{g}" if g else shown(f, name) for f in layout.fields for g in layout[f].fields or ("",)}
     # Some files have a counter for each branch, nJet_pt; counters are never data.
     known = {column for column in known if not (column[:1] == "n" and column[1:] in known)}
     odd = sorted(other for other in known if name in re.split(r"\W+", other.replace(".", "_")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,9 @@ class Inputs:
         Further weight columns that scale together with ``weight``, under their own names.
     lumi
         Integrated luminosity [1/pb] of data sets that do not say their own.
+    fill
+        What files are given for a column that they lack, for each event or each object: ``{HLT.New: false}``; ``[]`` is
+        no objects in any event.
     """
 
     fileset: Any = None
@@ -58,6 +62,7 @@ class Inputs:
     weight: str = "genWeight"
     weights: tuple[str, ...] = ()
     lumi: float | None = None
+    fill: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _ONE_OF:
@@ -76,6 +81,8 @@ class Inputs:
             raise PlanError('ids must name one column at least, or be "position", got none')
         for name in ("ids", "weights"):
             object.__setattr__(self, name, names(f"inputs: {name}", getattr(self, name)))
+        if not isinstance(self.fill, Mapping) or not all(isinstance(name, str) for name in self.fill):
+            raise PlanError(f"inputs: fill must say what fills each column, {{HLT.New: false}}, got {self.fill!r}")
         if self.lumi is not None:
             filesets.positive("inputs: lumi", self.lumi)
         if self.fileset is not None and (self.metadata or self.dataset):
@@ -91,14 +98,19 @@ class Inputs:
             if (value is not None or name != "folder") and not (isinstance(value, str) and value and "\0" not in value):
                 raise PlanError(f"inputs: {name} must be a name, got {value!r}")
 
-    def described(self) -> dict[str, dict[str, Any]]:
-        """The fileset in one form: ``{name: {"files": {path: FileSaid}, "metadata": {...}}}``."""
+    def described(self, base: str = ".") -> dict[str, dict[str, Any]]:
+        """The fileset in one form: ``{name: {"files": {path: FileSaid}, "metadata": {...}}}``.
+
+        ``base`` is the folder that the path of a fileset counts from.
+        """
         if self.folder is not None:
             return {}
         if self.files is not None:
             name = str(self.dataset)
             return {name: filesets.dataset(name, {"files": self.files, "metadata": self.metadata})}
-        fileset = read_json(self.fileset) if isinstance(self.fileset, str) else self.fileset
+        fileset = self.fileset
+        if isinstance(fileset, str):
+            fileset = read_json(os.path.join(base, fileset))
         if not isinstance(fileset, Mapping) or not fileset:
             raise PlanError(f"a fileset maps names of data sets to their files, got {fileset!r}")
         return {filesets.dataset_name(name): filesets.dataset(name, fileset[name]) for name in fileset}

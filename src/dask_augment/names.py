@@ -24,3 +24,8 @@ def _levels(name: str) -> list[str]:
 def dotted(name: str) -> str:
     """The column name of a branch: ``Jet_pt`` is ``Jet.pt``."""
     return name if "." in name else name.replace("_", ".", 1)
+
+
+def shown(own: str, asked: str) -> str:
+    """A column as a message names it: as the events have it, or with a dot to somebody who writes dots."""
+    return dotted(own) if "." in asked else own

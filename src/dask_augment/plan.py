@@ -39,7 +39,8 @@ class Target:
         Columns that become hive folders; ``dataset`` is always known.
     keep
         Patterns of columns of the input files that are kept, ``Jet.*``, beside everything that steps make, ids and
-        weights. None: the columns that steps use.
+        weights. A pattern means what all files have; ``!Jet.x*`` leaves out; the last that names a column decides.
+        None: the columns that steps use.
     """
 
     path: str | Path | None = None
@@ -72,6 +73,8 @@ class Plan:
     output: Target | Mapping[str, Any] = field(default_factory=Target)
     split: str | None = "split"
     """Column that is 0 on training rows; None for a plan without test events (``split: none`` in YAML)."""
+    folder: str | Path = field(default=".", compare=False, repr=False)
+    """Folder that relative paths count from: that of the plan's file, else the working directory; not in the digest."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", self._section("inputs", Inputs))
@@ -113,10 +116,10 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: Any, *, folder: str | Path = ".") -> Plan:
-        """The plan that a dictionary or YAML file says; files of functions are looked for in ``folder``."""
+        """The plan that a dictionary or YAML file says; relative paths count from ``folder``."""
         if not isinstance(values, Mapping):
             raise PlanError(f"a plan is a dictionary with inputs, seed, steps and output, got {type(values).__name__}")
-        known = {f.name for f in fields(cls)}
+        known = {f.name for f in fields(cls)} - {"folder"}
         strange = set(values) - known
         if strange:
             raise PlanError(f"the plan has unknown keys {unknown(strange, known)}")
@@ -130,7 +133,7 @@ class Plan:
         rest = {name: values[name] for name in known & set(values) - {"steps"}}
         if rest.get("split") == "none":
             rest["split"] = None
-        return cls(steps=made, **rest)
+        return cls(steps=made, folder=folder, **rest)
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:

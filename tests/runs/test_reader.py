@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import uproot
 
-from dask_augment.runs import reader
+from dask_augment.runs.paths import is_url
+from dask_augment.runs.root_files import Tree
 from run_toys import write
 
 NAMES = [f"x{number}" for number in range(20)]
@@ -26,19 +27,18 @@ class Spy:
         self.asked.append(len(names))
         return self._tree.arrays(names, **how)
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tree, name)
+
 
 @pytest.mark.parametrize(
     ("place", "asked"), [("", [16, 4]), ("root://eos//", [20]), ("https://a/", [20])], ids=["here", "xrootd", "http"]
 )
-def test_from_afar_all_branches_are_asked_for_at_once(
-    place: str, asked: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_from_afar_all_branches_are_asked_for_at_once(place: str, asked: list[int], tmp_path: Path) -> None:
     """Each question is a journey; here few branches at a time take less memory."""
     path = write(tmp_path / "a.root", more={name: np.arange(12.0) for name in NAMES})
     with uproot.open(path) as file:
         spy = Spy(file["Events"])
-        monkeypatch.setattr(reader, "_opened", lambda *_: spy)
-        where = {"file": f"{place}{path}", "tree": "Events", "uuid": "", "start": 3, "stop": 9}
-        columns = reader._read_root(where, NAMES)
+        columns = Tree(file, spy, afar=is_url(f"{place}{path}")).read(NAMES, 3, 9)
     assert spy.asked == asked
     assert {name: values.to_list() for name, values in columns.items()} == {name: list(range(3, 9)) for name in NAMES}

@@ -89,7 +89,8 @@ def to_table(events: ak.Array, schema: pa.Schema) -> pa.Table:
             arrays[field.name] = arrow_array(events[leaf.path], field)
         except ConversionError as error:
             raise SchemaError(f"column {field.name!r}: {error}") from error
-        if "n" + collection(field.name) in counters:
+        # A number beside the lists of its collection (ATLAS: lep_n) is a column as any other.
+        if "n" + collection(field.name) in counters and pa.types.is_list(field.type):
             _same_counts(number, field.name, counts(arrays[field.name]))
             first, _ = number[collection(field.name)]
             arrays[field.name] = _with_offsets_of(arrays[first], arrays[field.name])

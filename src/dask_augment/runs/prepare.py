@@ -5,6 +5,7 @@ Nothing is written here, and no event is augmented: what is wrong with a plan or
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.layout import refuse_changed
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
-from dask_augment.dataset.schema import schema_of, unify
+from dask_augment.dataset.schema import schema_of
 from dask_augment.dataset.split import check_keys
 from dask_augment.forms import typetracer
 from dask_augment.frames.rows import CHANGED, PROVENANCE
@@ -28,6 +29,9 @@ from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import POSITION
 from dask_augment.plan import Inputs, Plan, PlanError, Target
+from dask_augment.runs.columns_of_files import Wanted, is_pattern
+from dask_augment.runs.columns_of_files import names as named
+from dask_augment.runs.common import Common, check_fill, common
 from dask_augment.runs.normalisation import (
     Normalisation,
     check_generator_columns,
@@ -43,11 +47,9 @@ from dask_augment.runs.sources import (
     Content,
     Source,
     check_contents,
-    counters,
     filled,
     find,
     inspect,
-    is_kept,
     nearest,
     parts_of,
 )
@@ -83,12 +85,13 @@ class Work:
 
 @dataclass(frozen=True)
 class _Inspect:
-    wanted: tuple[str, ...]
+    wanted: Wanted
     weight: str
+    base: str
     name = "augment-inspect"
 
     def __call__(self, source: Source) -> Content:
-        return inspect(source, self.wanted, self.weight)
+        return inspect(source, self.wanted, self.weight, self.base)
 
 
 def prepare(
@@ -109,22 +112,27 @@ def prepare(
     """
     inputs, target = _sections(plan)
     stage = _stage(plan, inputs)
-    sources, metadata = find(inputs, limit_files)
+    # Workers may be elsewhere: what is relative counts from one folder of this session.
+    base = os.path.abspath(plan.folder)
+    sources, metadata = find(inputs, limit_files, base)
     _check_folders(target, metadata)
-    warnings = held_to_manifests(sources, inputs.folder)
+    warnings = held_to_manifests(sources, inputs.folder, base)
     _check_collision_data(stage, metadata)
     explicit = _explicit(stage, inputs)
     split = {plan.split} if plan.split else set()
-    wanted = tuple(sorted({*(target.keep or ()), *explicit, "weight", *inputs.weights, *split, *OURS}))
-    found, bad = _inspected(sources, _Inspect(wanted, inputs.weight), pool, dict(bad or {}), advance)
+    wanted = Wanted.of({*explicit, "weight", *inputs.weights, *split, *OURS}, target.keep or ())
+    found, bad = _inspected(sources, _Inspect(wanted, inputs.weight, base), pool, dict(bad or {}), advance)
+    if bad and all(source.path in bad and bad[source.path].no_tree for source in sources):
+        raise PlanError(f"{next(iter(bad.values()))}; name the tree that the events are in by inputs: {{tree: ...}}")
     if len(bad) > max_bad_files:
         raise RunFailed(_bad_files(bad, max_bad_files))
     if not found:
         raise PlanError("there are no input files that can be read")
     _check_remedies(stage, explicit, found)
-    reader, normalisation = _reader(inputs, found, metadata, explicit, wanted)
+    reader, normalisation, shared = _reader(inputs, found, metadata, explicit, wanted)
+    reader = replace(reader, base=base)
     stage = _weighted(stage, inputs, reader)
-    columns, schema = _result(stage, reader, target)
+    columns, schema = _result(stage, reader, target, shared.kept)
     _check_names(target, columns, {source.dataset for source in sources})
     _check_keep(
         target.keep or (), columns, filled(found), [s.label for s in stage.steps if s.augmenter.carries() is not None]
@@ -137,7 +145,7 @@ def prepare(
     )
     identity = _identity(plan, normalisation)
     job = Job(path, identity, (*parts, *(q.part for q in quarantined)), schema, target.partition_by)
-    return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation, tuple(warnings))
+    return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation, (*warnings, *shared.warnings))
 
 
 def for_dataset(stage: Stage, dataset: str) -> Stage:
@@ -209,14 +217,19 @@ def _products(produces: Iterable[str]) -> set[str]:
 def _check_keep(
     patterns: Sequence[str], columns: Sequence[str], found: Mapping[Source, Content], narrowing: Sequence[str]
 ) -> None:
-    there = frozenset(columns).union(*(content.columns for content in found.values()))
+    there = dict.fromkeys(columns) | {name: c.called(name) for c in found.values() for name in c.columns}
+    if patterns and patterns[0].startswith("!"):
+        raise PlanError(
+            f"output: keep begins with {patterns[0]!r}, and nothing is kept before it: name first what is kept"
+        )
     for pattern in patterns:
-        if narrowing and not any(is_kept(name, (pattern,)) for name in columns):
+        pattern = pattern.removeprefix("!")
+        if narrowing and not any(named(pattern, name) for name in columns):
             raise PlanError(
                 f"output: keep names {pattern!r}, and no such column is left after step {narrowing[0]!r}, which leaves what "
                 "is true of the rows it makes: take it out of keep, or say carry: parent to the step"
             )
-        if not any(is_kept(name, (pattern,)) for name in there):
+        if not any(named(pattern, name, own) for name, own in there.items()):
             raise PlanError(f"output: keep names {pattern!r}, which is no column; {nearest(pattern, found)}")
 
 
@@ -268,45 +281,46 @@ def _bad_files(bad: Mapping[str, BadInput], most: int) -> str:
 
 def _reader(
     inputs: Inputs, found: Mapping[Source, Content], metadata: Mapping[str, Mapping[str, Any]],
-    explicit: Sequence[str], wanted: Sequence[str],
-) -> tuple[Reader, dict[str, Normalisation]]:  # fmt: skip
-    """How parts are read, from the columns that the files have."""
+    explicit: Sequence[str], wanted: Wanted,
+) -> tuple[Reader, dict[str, Normalisation], Common]:  # fmt: skip
+    """How parts are read, from the columns that the files have, and what these have in common."""
+    check_contents(found)
     files = filled(found)
+    inputs = replace(inputs, weight=flat(inputs.weight), weights=tuple(map(flat, inputs.weights)))
     check_generator_columns(files, metadata, inputs.weight)
     final = has_weight(inputs.weight, files)
     made = set() if final else {"weight", *inputs.weights}
     without = weightless(inputs.weight, files, metadata)
     check_weights(("weight",) if final else (inputs.weight, *inputs.weights), files)
-    schemas = {source.path: content.schema for source, content in files.items() if content.schema is not None}
-    names = {name for schema in schemas.values() for name in schema.names if is_kept(name, wanted)} - made
-    derived = frozenset().union(*map(counters, schemas.values()))
-    check_contents(found, names - derived - {*OURS, "weight"}, {*explicit, *inputs.weights} - derived)
-    common = sorted(name for name in names - derived if all(name in schema.names for schema in schemas.values()))
+    kept = {
+        name
+        for name in wanted.patterns
+        if not is_pattern(name) and any(flat(name) in c.columns for c in files.values())
+    }
+    shared = common(files, wanted, {*explicit, *inputs.weights, *kept}, {*OURS, "weight"}, made, inputs.fill)
+    check_fill(files, shared.schema, shared.fill)
     normalisation = normalised(inputs, found, metadata, final, without)
     reader = Reader(
-        columns=tuple(common),
-        schema=unify({path: pa.schema([kind.field(name) for name in common]) for path, kind in schemas.items()})
-        if schemas
-        else pa.schema([]),
+        columns=tuple(shared.schema.names),
+        schema=shared.schema,
         weight=None if final else inputs.weight,
         weights=() if final else inputs.weights,
         factors={name: entry.factor for name, entry in normalisation.items()},
         weightless=without,
         position=inputs.ids == "position",
+        fill=shared.fill,
     )
-    return reader, normalisation
+    return reader, normalisation, shared
 
 
-def _result(stage: Stage, reader: Reader, target: Target) -> tuple[tuple[str, ...], pa.Schema]:
+def _result(stage: Stage, reader: Reader, target: Target, kept: Collection[str]) -> tuple[tuple[str, ...], pa.Schema]:
     """The columns of the result and their types, from the form of the events alone."""
     shape = shape_of(stage, reader)
     made = {flat(name) for step in stage.steps for name in step.augmenter.produces()}
     always = {*stage.setting.ids, *stage.setting.weights, stage.setting.split, *OURS} | made
     read = set(reader.columns)
     columns = sorted(
-        name
-        for name in shape.fields
-        if target.keep is None or name not in read or name in always or is_kept(name, target.keep)
+        name for name in shape.fields if target.keep is None or name not in read or name in always or name in kept
     )
     for key in target.partition_by:
         if key != "dataset" and key not in columns:

@@ -13,18 +13,18 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-import uproot
-from awkward.contents import Content, ListOffsetArray
+from awkward.contents import ListOffsetArray
 from awkward.index import Index64
 
 from dask_augment.columns import flat
 from dask_augment.dataset.receipt import Part
+from dask_augment.dataset.schema import collection
 from dask_augment.frames.made import made_columns
-from dask_augment.runs.sources import BadInput, parquet_uuid, reading
-
-_TOGETHER = 16
-"""Branches of a local file that are read at once: their baskets are held as they come, decompressed and as arrays."""
+from dask_augment.runs.common import siblings
+from dask_augment.runs.parquet_files import ParquetFile, open_parquet
+from dask_augment.runs.paths import located
+from dask_augment.runs.root_files import open_root
+from dask_augment.runs.sources import BadInput, reading
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Reader:
     weightless: frozenset[str] = frozenset()
     """Data sets without the weight column; their events have weight 1."""
     position: bool = False
+    fill: Mapping[str, Any] = field(default_factory=dict)
+    """What files that lack a column are given for it."""
+    base: str = "."
+    """Folder that relative paths count from: that of the session, wherever this is read."""
 
     def __call__(self, part: Part) -> ak.Array:
         """The events of one part; BadInput where the file cannot be read."""
@@ -51,10 +55,8 @@ class Reader:
         rows = where["stop"] - where["start"]
         if rows == 0:
             return self.form()
-        with reading(where["file"], rows):
-            names = sorted({*self.columns, *self._weight_columns(part)})
-            read = _read_root if where["tree"] else self._read_parquet
-            events = read(where, names) if names else ak.Array({})
+        names = sorted({*self.columns, *self._weight_columns(part)})
+        events = self._read(where, names, rows) if names else {}
         weights = {name: events[name] for name in self.weights}
         if self.weight is not None:
             weights["weight"] = events[self.weight] if self.weight in self._weight_columns(part) else None
@@ -62,22 +64,23 @@ class Reader:
         made = made_columns(rows, weights, self.factors.get(part.dataset, 1.0), position)
         return as_events(events, self.columns, self.schema, rows, made)
 
-    def _read_parquet(self, where: Mapping[str, Any], names: Sequence[str]) -> ak.Array:
-        _refuse_changed(where["file"], parquet_uuid(where["file"]), where["uuid"])
-        file = pq.ParquetFile(where["file"], page_checksum_verification=True)
-        groups, first, at = [], None, 0
-        for index in range(file.metadata.num_row_groups):
-            stop = at + file.metadata.row_group(index).num_rows
-            if at < where["stop"] and stop > where["start"]:
-                groups.append(index)
-                first = at if first is None else first
-            at = stop
-        table = file.read_row_groups(groups, columns=list(names))
-        # What no file has missing values in is read as such, whatever its writer allowed for.
-        fields = [self.schema.field(n) if n in self.columns else table.schema.field(n) for n in table.column_names]
-        # Sliced as awkward: its conversion takes the missing values of a sliced table from the wrong rows.
-        events = ak.from_arrow(table.cast(pa.schema(fields)))
-        return events[where["start"] - (first or 0) : where["stop"] - (first or 0)]
+    def _read(self, where: Mapping[str, Any], names: Sequence[str], rows: int) -> dict[str, ak.Array]:
+        path, span = where["file"], (where["start"], where["stop"])
+        with reading(path, rows):
+            location, tree = located(path, self.base), where["tree"]
+            file: Any = _opened(location, tree, where["uuid"]) if tree else open_parquet(location)
+            if file.uuid != where["uuid"]:
+                text = f"input file {path!r} has changed since the plan was made: its uuid is {file.uuid}, it was {where['uuid']}"
+                raise BadInput(text, path, None)
+            lacking = [name for name in names if name in self.fill and file.at(name) is None]
+            others = {name: siblings(name, self.schema, file.columns)[:1] for name in lacking}
+            asked = sorted({*names, *(other for found in others.values() for other in found)} - {*lacking})
+            schema = {"schema": self.schema} if isinstance(file, ParquetFile) else {}
+            events: dict[str, ak.Array] = file.read(asked, *span, **schema) if asked else {}
+        for name, found in others.items():
+            like = events[found[0]] if found else None
+            events[name] = filled_with(self.fill[name], self.schema.field(name), rows, like)
+        return events
 
     def _weight_columns(self, part: Part) -> tuple[str, ...]:
         if self.weight is None or part.dataset in self.weightless:
@@ -93,10 +96,13 @@ class Reader:
         names = {flat(name) for name in needed}
         kept = [name for name in self.columns if name in names]
         for counter in sorted(name for name in names if name[:1] == "n" and name not in self.columns):
-            kept += [name for name in self.columns if name.partition("_")[0] == counter[1:]][:1]
+            kept += [name for name in self.columns if collection(name) == counter[1:] and self._is_list(name)][:1]
         weight = self.weight if "weight" in names else None
         weights = tuple(name for name in self.weights if name in names)
         return replace(self, columns=tuple(dict.fromkeys(kept)), weight=weight, weights=weights)
+
+    def _is_list(self, name: str) -> bool:
+        return bool(pa.types.is_list(self.schema.field(name).type))
 
     def form(self) -> ak.Array:
         """No events, of the form that parts have."""
@@ -125,41 +131,23 @@ def as_events(
     return ak.Array(ak.contents.RecordArray(contents, list(columns), length=rows))
 
 
-def _read_root(where: Mapping[str, Any], names: Sequence[str]) -> dict[str, ak.Array]:
-    tree = _opened(where["file"], where["tree"], where["uuid"])
-    columns: dict[str, ak.Array] = {}
-    borders: dict[str, Index64] = {}
-    # From afar each reading is a journey there and back, which costs more than the memory.
-    together = len(names) if "://" in where["file"] else _TOGETHER
-    for start in range(0, len(names), together):
-        some = names[start : start + together]
-        events = tree.arrays(some, entry_start=where["start"], entry_stop=where["stop"])
-        columns |= {name: ak.Array(_with_borders(events[name].layout, name, borders)) for name in some}
-    return columns
-
-
-def _with_borders(layout: Content, name: str, borders: dict[str, Index64]) -> Content:
-    """A list column with the offsets of those of its collection that came before: each branch brings a copy of them."""
-    if not isinstance(layout, ListOffsetArray):
-        return layout
-    known = borders.setdefault(name.partition("_")[0], layout.offsets)
-    same = np.array_equal(known.data, layout.offsets.data)
-    return ListOffsetArray(known, layout.content, parameters=layout.parameters) if same else layout
-
-
 @lru_cache(maxsize=8)
-def _opened(path: str, tree: str, uuid: str) -> Any:
+def _opened(location: str, tree: str, uuid: str) -> Any:  # noqa: ARG001  a file that has changed is opened again
     """A tree that stays open in this process: reading the table of a thousand branches costs as much as reading ten."""
-    # What was read is read once: a cache of arrays for each open file would only grow.
-    file = uproot.open(path, array_cache=None)
-    _refuse_changed(path, str(file.file.uuid), uuid)
-    return file[tree]
+    return open_root(location, tree)
 
 
-def _refuse_changed(path: str, found: str, uuid: str) -> None:
-    if found != uuid:
-        text = f"input file {path!r} has changed since the plan was made: its uuid is {found}, it was {uuid}"
-        raise BadInput(text, path, None)
+def filled_with(value: Any, kind: pa.Field, rows: int, like: ak.Array | None) -> ak.Array:
+    """A column that a file lacks: ``value`` for each event, or for each object of ``like``; [] for no objects."""
+    if pa.types.is_list(kind.type):
+        offsets = np.zeros(rows + 1, np.int64)
+        if like is not None:
+            offsets = np.asarray(like.layout.to_ListOffsetArray64(True).offsets)
+        objects = filled_with(value, kind.type.value_field, int(offsets[-1]), None)
+        return ak.Array(ListOffsetArray(Index64(offsets), objects.layout))
+    if isinstance(value, str):
+        return ak.from_arrow(pa.table({"x": pa.repeat(value, rows)}))["x"]
+    return ak.Array(np.full(rows, 0 if value == [] else value, kind.type.to_pandas_dtype()))
 
 
 _NUMPY = {"float": "float32", "double": "float64", "halffloat": "float16"}

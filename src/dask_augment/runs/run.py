@@ -57,7 +57,8 @@ def run(
     plan
         Inputs, steps, seed, output; or the path of its YAML file.
     output
-        Folder of the data set, instead of the plan's.
+        Folder of the data set, instead of the plan's; as all that is not said by the plan, it counts from the working
+        directory.
     client, executor, scheduler, workers
         Where: a Dask client or cluster, else "iterative" (this process), "futures" (processes of this machine) or "dask" (the
         scheduler at this address, or ``workers`` processes here). The result does not depend on it.
@@ -199,6 +200,8 @@ def _path(plan: Plan, output: str | Path | None) -> Path:
         raise PlanError("the plan does not say where its output goes; write output: {path: out/}")
     try:
         path = local_folder(path, "output")
+        if output is None:
+            path = Path(plan.folder) / path
         refuse_mount_point(path)
     except NoLocalFolder as error:
         raise PlanError(str(error)) from None

@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-import glob
 import math
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from hashlib import sha256
-from itertools import accumulate, pairwise
-from pathlib import Path
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import PurePosixPath
 from typing import Any
 
-import awkward as ak
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-import uproot
 
 from dask_augment import words
-from dask_augment.columns import dotted, flat
+from dask_augment.columns import flat
 from dask_augment.dataset.layout import decode
 from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.receipt import Part
-from dask_augment.dataset.schema import collection, schema_of
+from dask_augment.dataset.schema import collection
 from dask_augment.filesets import NOTHING_SAID, FileSaid, check_file
+from dask_augment.names import shown
 from dask_augment.plan import Inputs, PlanError
+from dask_augment.runs import parquet_files, root_files
+from dask_augment.runs.columns_of_files import Opened, Wanted, types_of
+from dask_augment.runs.parquet_files import open_parquet
+from dask_augment.runs.paths import PARQUET, below, is_url, located, matching, with_tree
+from dask_augment.runs.root_files import NoTree, open_root
 
 
 class BadInput(RuntimeError):
     """An input file that cannot be read, now or ever; says which, and how many entries are lost."""
 
-    def __init__(self, message: str, path: str, entries: int | None) -> None:
-        super().__init__(message, path, entries)
-        self.path, self.entries = path, entries
+    def __init__(self, message: str, path: str, entries: int | None, no_tree: bool = False) -> None:
+        super().__init__(message, path, entries, no_tree)
+        self.path, self.entries, self.no_tree = path, entries, no_tree
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -73,21 +70,34 @@ class Content:
     sumw: float | None = None
     """Sum of generator weights of ALL events that were processed to make it; None where it has no such weight."""
     sumw_from: str = ""
+    own: Mapping[str, str] = field(default_factory=dict)
+    """What the file itself calls columns whose flat name is another one."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """Why columns that are asked for cannot be read."""
+    carriers: frozenset[str] = frozenset()
+    """Columns that are read only since they say how many objects there are."""
+
+    def called(self, name: str) -> str:
+        """The name that the file has for a column, or for the one of this flat name."""
+        return self.own.get(name, name)
 
 
-def find(inputs: Inputs, limit_files: int | None = None) -> tuple[list[Source], dict[str, dict[str, Any]]]:
-    """The input files in order, and the metadata of each data set; globs are resolved here."""
+def find(
+    inputs: Inputs, limit_files: int | None = None, base: str = "."
+) -> tuple[list[Source], dict[str, dict[str, Any]]]:
+    """The input files in order, and the metadata of each data set; patterns are resolved here, seen from ``base``."""
     sources: list[Source] = []
     metadata: dict[str, dict[str, Any]] = {}
     if inputs.folder is not None:
-        sources = _in_folder(str(inputs.folder))
+        sources = _in_folder(str(inputs.folder), base)
         metadata = {source.dataset: dict(inputs.metadata) for source in sources}
-    for name, entry in sorted(inputs.described().items()):
+    for name, entry in sorted(inputs.described(base).items()):
         metadata[name] = entry["metadata"]
-        for pattern, said in entry["files"].items():
-            for path in _matching(pattern, name):
-                kind = None if path.endswith((".parquet", ".pq")) else said.tree or inputs.tree
-                sources.append(Source(name, path, kind, said._replace(tree=None)))
+        for named, said in entry["files"].items():
+            pattern, after = with_tree(named, base)
+            for path in matching(pattern, base, name):
+                tree = _tree(inputs, path, said.tree, after)
+                sources.append(Source(name, path, tree, said._replace(tree=None)))
     for name in metadata:
         mine = [source.path for source in sources if source.dataset == name]
         if len(set(mine)) != len(mine):
@@ -97,42 +107,39 @@ def find(inputs: Inputs, limit_files: int | None = None) -> tuple[list[Source], 
     return sources, metadata
 
 
-def _matching(pattern: str, dataset: str) -> list[str]:
-    if "://" in pattern or not glob.has_magic(pattern):
-        return [pattern]
-    found = sorted(glob.glob(pattern, recursive=True))
-    if not found:
-        raise PlanError(f"data set {dataset!r}: no file matches {pattern!r} (seen from {os.getcwd()})")
-    return found
-
-
-def _in_folder(folder: str) -> list[Source]:
+def _in_folder(folder: str, base: str) -> list[Source]:
     """Parquet files below a folder, the data set of each from its hive folder or the folder's own name."""
-    root = Path(folder)
-    if not root.is_dir():
-        raise PlanError(f"folder {folder!r} is not there (seen from {os.getcwd()})")
     sources = []
-    for path in sorted(root.rglob("*.parquet")):
-        parts = path.relative_to(root).parts
-        if any(part.startswith((".", "_")) for part in parts):
-            continue  # where readers of hive folders look for no data
+    for path, parts in below(folder, base):
         keys = dict(part.split("=", 1) for part in parts[:-1] if "=" in part)
-        name = decode(keys.pop("dataset")) if "dataset" in keys else root.resolve().name
+        own = PurePosixPath(folder if is_url(folder) else os.path.realpath(located(folder, base))).name
+        name = decode(keys.pop("dataset")) if "dataset" in keys else own
         if keys:
             raise PlanError(
                 f"folder {folder!r} has columns that are only names of folders ({', '.join(sorted(keys))}), and these are "
                 "not read: publish it with partition_by: [dataset], or read its parts as data sets of a fileset"
             )
-        sources.append(Source(name, str(path), None))
+        sources.append(Source(name, path, None))
     if not sources:
         raise PlanError(f"folder {folder!r} holds no Parquet files")
     return sources
 
 
-def is_kept(branch: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern, ``Jet.*`` or ``Jet_*``, names this branch."""
-    name = dotted(branch)
-    return any(fnmatchcase(name, p) or fnmatchcase(branch, p) for p in patterns)
+def _tree(inputs: Inputs, path: str, said: str | None, after: str | None) -> str | None:
+    """The tree of a file, from what the fileset says of it, what follows its path, and the inputs; None for Parquet."""
+    if path.endswith(PARQUET):
+        if after is not None:
+            raise PlanError(
+                f"{path!r} is followed by {after!r}, but a Parquet file has no trees: leave {':' + after!r} out"
+            )
+        return None
+    own = inputs.tree if inputs.tree != "Events" else None
+    for other in (said, own):
+        if after is not None and other is not None and other != after:
+            raise PlanError(
+                f"{path + ':' + after!r} names the tree {after!r}, and the plan says {other!r} of the same file: leave one out"
+            )
+    return after or said or inputs.tree
 
 
 def counters(schema: pa.Schema) -> frozenset[str]:
@@ -156,72 +163,52 @@ def reading(path: str, entries: int | None) -> Iterator[None]:
         raise BadInput(text, path, entries) from None
 
 
-def inspect(source: Source, wanted: Sequence[str], weight: str) -> Content:
-    """Open a file: its uuid, entries, the types of the columns that the patterns name, and its sum of weights.
-
-    The type of the weight is told too; what is not one number for each event has no sum.
-    """
-    wanted = (*wanted, weight)
+def open_source(source: Source, base: str) -> Opened:
+    """An input file, opened; :class:`BadInput` where it cannot be, or has no such tree."""
+    location = located(source.path, base)
     with reading(source.path, None):
-        return _inspect_root(source, wanted, weight) if source.tree else _inspect_parquet(source, wanted, weight)
+        try:
+            return open_root(location, source.tree) if source.tree else open_parquet(location)
+        except NoTree as error:
+            raise BadInput(f"input file {source.path!r} {error}", source.path, None, no_tree=True) from None
 
 
-def _inspect_parquet(source: Source, wanted: Sequence[str], weight: str) -> Content:
-    file = pq.ParquetFile(source.path)
-    schema = file.schema_arrow
-    names = [name for name in schema.names if is_kept(name, wanted)]
-    tight = _tightened(file, [schema.field(name) for name in names])
-    events = ak.from_arrow(tight.empty_table())
-    kept = schema_of(events) if names else None
-    sumw, sumw_from = None, ""
-    if kept is not None and is_weight(kept, weight):
-        values = pc.cast(file.read([weight]).column(0), pa.float64())
-        sumw, sumw_from = math.fsum(values.to_pylist()), f"unselected sum of {weight}"
-    return Content(parquet_uuid(source.path), file.metadata.num_rows, kept, frozenset(schema.names), sumw, sumw_from)
+def inspect(source: Source, wanted: Wanted, weight: str, base: str = ".") -> Content:
+    """Open a file: its uuid, entries, the types of the columns that are wanted, and its sum of weights.
 
-
-def parquet_uuid(path: str) -> str:
-    """What tells one Parquet file from another, and not from a copy: the sha256 of its size and its footer.
-
-    The footer says where each column of each row group lies and, from most writers, its least and greatest value.
+    The type of the weight is told too; what is not one number for each event has no sum. ``base`` is the folder that
+    relative paths count from.
     """
-    with open(path, "rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, size - 8))
-        length = int.from_bytes(stream.read(4), "little")
-        stream.seek(max(0, size - 8 - length))
-        return sha256(size.to_bytes(8, "little") + stream.read()).hexdigest()
+    file = open_source(source, base)
+    names = {name for name, places in file.columns.items() if any(wanted(name, place.name) for place in places)}
+    names |= {name for name in {*wanted.names, flat(weight)} if name not in file.columns and file.at(name) is not None}
+    names |= {flat(weight)} & file.columns.keys()
+    names = {leaf for name in names for leaf in file.leaves(name)}
+    carriers = _carriers(file, wanted.names - names)
+    with reading(source.path, file.entries):
+        schema, faults = types_of(file, sorted(names | carriers))
+        weighed = schema is not None and is_weight(schema, flat(weight))
+        sums = root_files if source.tree else parquet_files
+        sumw, sumw_from = sums.sum_of_weights(file, weight, weighed)
+    return Content(
+        file.uuid, file.entries, schema, frozenset(file.columns) | names, sumw, sumw_from,
+        own={name: places[0].name for name, places in file.columns.items() if places[0].name != name},
+        faults=faults, carriers=frozenset(carriers),
+    )  # fmt: skip
 
 
-def _tightened(file: pq.ParquetFile, fields: Sequence[pa.Field]) -> pa.Schema:
-    """The fields as not nullable where no value is missing: most writers say of all columns that values may be."""
-    nullable = {field.name: field.type for field in fields if field != _not_null(field)}
-    sure, unsure = _nulls(file.metadata) if nullable else (set(), set())
-    lacking = {name for name, kind in nullable.items() if name in sure and not pa.types.is_nested(kind)}
-    left = {name for name in nullable if name in unsure} - lacking
-    for group in range(file.metadata.num_row_groups):
-        for batch in file.iter_batches(row_groups=[group], columns=sorted(left)) if left else ():
-            lacking |= {name for name in left if _has_nulls(batch.column(name))}
-        left -= lacking
-    return pa.schema([field if field.name in lacking else _not_null(field) for field in fields])
-
-
-def _nulls(metadata: Any) -> tuple[set[str], set[str]]:
-    """Leaves with nulls by the statistics of row groups; and all columns that may have some.
-
-    In lists the statistics count an empty list as null too, and some writers leave them out.
-    """
-    sure: set[str] = set()
-    unsure: set[str] = set()
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            statistics = column.statistics
-            known = statistics is not None and statistics.has_null_count
-            if known and statistics.null_count == 0:
-                continue
-            sure |= {column.path_in_schema} if known else set()
-            unsure.update(accumulate(column.path_in_schema.split("."), "{}.{}".format))
-    return sure, unsure
+def _carriers(file: Opened, names: Iterable[str]) -> set[str]:
+    """A list of each collection of which only the number of objects is asked for, where the file has none: its counts."""
+    carriers = set()
+    for name in names:
+        if name[:1] == "n" and file.at(name) is None:
+            there = [other for other in sorted(file.columns) if other.startswith(f"{name[1:]}_") or other == name[1:]]
+            for other in sorted(there, key=lambda other: other != f"{name[1:]}_pt"):
+                schema, _ = types_of(file, [other])
+                if schema is not None and name in schema.names:
+                    carriers.add(other)
+                    break
+    return carriers
 
 
 def is_weight(schema: pa.Schema, name: str) -> bool:
@@ -233,70 +220,6 @@ def is_weight(schema: pa.Schema, name: str) -> bool:
     return bool(number and not column.nullable)
 
 
-def _not_null(field: pa.Field) -> pa.Field:
-    kind = field.type
-    if pa.types.is_list(kind):
-        kind = pa.list_(_not_null(kind.value_field))
-    return field.with_type(kind).with_nullable(False)
-
-
-def _has_nulls(values: pa.Array) -> bool:
-    return values.null_count > 0 or (pa.types.is_list(values.type) and _has_nulls(values.flatten()))
-
-
-def _inspect_root(source: Source, wanted: Sequence[str], weight: str) -> Content:
-    with uproot.open(source.path) as file:
-        tree = _tree(file, source)
-        branches = frozenset(map(str, tree.keys(recursive=False)))
-        names = sorted(name for name in branches if is_kept(name, wanted))
-        entries = int(tree.num_entries)
-        with reading(source.path, entries):
-            schema = schema_of(_no_entries(tree, names)) if names else None
-            weighed = schema is not None and is_weight(schema, weight)
-            sumw, sumw_from = _sum_of_weights(file, tree, weight, weighed)
-        return Content(str(file.file.uuid), entries, schema, branches, sumw, sumw_from)
-
-
-def _no_entries(tree: Any, names: Sequence[str]) -> ak.Array:
-    """The form of the branches, without data: reading no entries would decompress the first basket of each."""
-    forms = [tree[name].interpretation.awkward_form(tree.file) for name in names]
-    return ak.Array(ak.forms.RecordForm(forms, list(names)).length_zero_array(highlevel=False))
-
-
-def _tree(file: Any, source: Source) -> Any:
-    if source.tree not in file:
-        trees = [key for key, kind in file.classnames(recursive=False, cycle=False).items() if "Tree" in kind]
-        raise BadInput(
-            f"input file {source.path!r} has no tree {source.tree!r}; it has {trees or 'no trees'}", source.path, None
-        )
-    if "RNTuple" in file.classname_of(source.tree):
-        raise BadInput(
-            f"{source.tree!r} of input file {source.path!r} is an RNTuple, which is not read yet; write it as a "
-            "TTree or as Parquet",
-            source.path,
-            None,
-        )
-    return file[source.tree]
-
-
-_SUMW = re.compile(r"genEventSumw_?")
-
-
-def _sum_of_weights(file: Any, tree: Any, weight: str, weighed: bool) -> tuple[float | None, str]:
-    """Sum over all events that were processed: from the Runs tree, else over the events of the file, if it has weights.
-
-    The Runs tree has the sum of ``genWeight`` alone (``genEventSumw``, or ``genEventSumw_`` in some productions).
-    """
-    if "Runs" in file and weight == "genWeight":
-        runs = file["Runs"]
-        for name in filter(_SUMW.fullmatch, runs.keys()):
-            return math.fsum(runs[name].array(library="np").tolist()), f"Runs.{name}"
-    if weighed:
-        values = tree[weight].array(library="np").astype(np.float64)
-        return math.fsum(values.tolist()), f"unselected sum of {weight}"
-    return None, ""
-
-
 def parts_of(source: Source, content: Content, chunksize: int) -> list[Part]:
     """Ranges of at most ``chunksize`` entries, of about equal size."""
     if content.entries == 0:
@@ -306,12 +229,8 @@ def parts_of(source: Source, content: Content, chunksize: int) -> list[Part]:
     return [source.part(content, a, b) for a, b in pairwise(borders)]
 
 
-def check_contents(found: Mapping[Source, Content], needed: Iterable[str], asked: Iterable[str]) -> None:
-    """Refuse a file that is not what the fileset says of it, or is listed twice, and columns that not all files have.
-
-    ``asked`` are names that the plan says, ``needed`` those that its patterns found. A file without events may lack
-    columns.
-    """
+def check_contents(found: Mapping[Source, Content]) -> None:
+    """Refuse a file that is not what the fileset says of it, or that is listed twice under two names."""
     seen: dict[tuple[str, str], Source] = {}
     for source, content in found.items():
         check_file(source.dataset, source.path, source.said, content.entries, content.uuid if source.tree else None)
@@ -321,16 +240,6 @@ def check_contents(found: Mapping[Source, Content], needed: Iterable[str], asked
                 f"data set {source.dataset!r} lists {first.path!r} and {source.path!r}, which are one file (uuid "
                 f"{content.uuid}); its events would be doubled"
             )
-    files = filled(found)
-    for name in sorted({*needed, *asked}):
-        lacking = [source.path for source, content in files.items() if flat(name) not in content.columns]
-        if len(lacking) == len(files):
-            raise PlanError(f"no input file has a column {name!r}; {nearest(name, files)}")
-        if lacking:
-            raise PlanError(
-                f"column {name!r} is not in every input file: {lacking[0]!r} has none ({len(lacking)} of {len(files)} "
-                "files); leave it out, or take these files out"
-            )
 
 
 def filled(found: Mapping[Source, Content]) -> dict[Source, Content]:
@@ -339,5 +248,6 @@ def filled(found: Mapping[Source, Content]) -> dict[Source, Content]:
 
 
 def nearest(name: str, found: Mapping[Source, Content]) -> str:
-    """The columns of the files whose names come near, as the end of a sentence."""
-    return words.nearest(dotted(name), {dotted(column) for content in found.values() for column in content.columns})
+    """The columns of the files whose names come near, as the files call them, as the end of a sentence."""
+    there = {shown(content.called(column), name) for content in found.values() for column in content.columns}
+    return words.nearest(name, there - {name})

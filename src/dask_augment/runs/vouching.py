@@ -12,7 +12,7 @@ from dask_augment.runs.sources import Source
 from dask_augment.words import counted
 
 
-def held_to_manifests(sources: Iterable[Source], folder: str | Path | None) -> list[str]:
+def held_to_manifests(sources: Iterable[Source], folder: str | Path | None, base: str = ".") -> list[str]:
     """Compare every published data set that the sources are of with its manifest; returns what to warn of.
 
     Names and sizes are compared, which costs no more than to list them. PlanError where a file is missing, of another
@@ -20,10 +20,10 @@ def held_to_manifests(sources: Iterable[Source], folder: str | Path | None) -> l
     A warning says of the ``folder`` of a plan that nothing vouches for its files, where it has no manifest.
     """
     local = (source.path for source in sources if source.tree is None and "://" not in source.path)
-    roots = {_root(Path(path).absolute()) for path in local}
+    roots = {_root(Path(base, path).absolute()) for path in local}
     if folder is not None and "://" not in str(folder):
         # Of a data set of which every file is gone no source is left.
-        roots |= {manifest.parent.absolute() for manifest in Path(folder).rglob(MANIFEST)}
+        roots |= {manifest.parent.absolute() for manifest in Path(base, folder).rglob(MANIFEST)}
     warnings = []
     for root in sorted(roots):
         if (root / MANIFEST).exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from dask_augment.frames.stage import Stage
 from dask_augment.identity import POSITION
 from dask_augment.plan import Inputs, Plan, PlanError
 from dask_augment.runs.answers import Answers
+from dask_augment.runs.paths import located
 from dask_augment.runs.pools import Iterative
 from dask_augment.runs.prepare import Work, prepare
 from dask_augment.runs.sources import find
@@ -39,8 +41,9 @@ def on_runner(plan: Plan, path: Path, runner: Any) -> tuple[Work, OnRunner]:
     work = prepare(plan, path, Iterative(), chunksize=runner.chunksize)
     _refuse(work, inputs, runner)
     reader = work.reader
-    chunks = Chunks(runner, _fileset(inputs), inputs.tree, weight=reader.weight, factors=reader.factors)
-    order = {(part.dataset, part.input["file"]): number for number, part in enumerate(work.parts)}
+    base = os.path.abspath(plan.folder)
+    chunks = Chunks(runner, _fileset(inputs, base), inputs.tree, weight=reader.weight, factors=reader.factors)
+    order = {(part.dataset, located(part.input["file"], base)): at for at, part in enumerate(work.parts)}
     found = sorted(
         chunks.parts, key=lambda chunk: (order[chunk[0].dataset, chunk[0].input["file"]], chunk[0].input["start"])
     )
@@ -97,16 +100,16 @@ def _refuse(work: Work, inputs: Inputs, runner: Any) -> None:
             f"NanoAODSchema overwrites {overwritten[0]!r} with values of its own: leave it out of keep, or give the "
             "Runner schema=BaseSchema"
         )
-    if inputs.folder is not None or inputs.weights:
-        what = "folder" if inputs.folder is not None else "weights"
+    if inputs.folder is not None or inputs.weights or inputs.fill:
+        what = "folder" if inputs.folder is not None else "weights" if inputs.weights else "fill"
         raise PlanError(f"inputs: {what} cannot be used with a coffea Runner; leave runner= out to read them")
 
 
-def _fileset(inputs: Inputs) -> Mapping[str, Any]:
-    sources, metadata = find(inputs)
+def _fileset(inputs: Inputs, base: str) -> Mapping[str, Any]:
+    sources, metadata = find(inputs, base=base)
     return {
         name: {
-            "files": {source.path: source.tree for source in sources if source.dataset == name},
+            "files": {located(source.path, base): source.tree for source in sources if source.dataset == name},
             "metadata": metadata[name],
         }
         for name in metadata

@@ -1,0 +1,140 @@
+"""Which columns of the files a plan asks for, and where a column is in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
+
+import awkward as ak
+import pyarrow as pa
+
+from dask_augment.columns import dotted, flat
+from dask_augment.dataset.schema import schema_of
+from dask_augment.words import one_line
+
+
+@dataclass(frozen=True)
+class At:
+    """Where a column is in a file."""
+
+    name: str
+    """As the file has it, ``Jet.pt``; its flat name is ``Jet_pt``."""
+    key: str
+    """What is read of the file."""
+    path: tuple[str, ...]
+    """Where the column is in what was read."""
+
+
+class Opened(Protocol):
+    """An open file, whatever its kind."""
+
+    uuid: str
+    entries: int
+    columns: dict[str, list[At]]
+    """All columns by their flat names; a name with two places is that of neither."""
+
+    def at(self, name: str) -> At | None:
+        """Where the column of this flat name is."""
+
+    def leaves(self, name: str) -> list[str]:
+        """The flat names of the numbers that a column holds: its own, or those of the fields of a record."""
+
+    def empty(self, names: Sequence[str]) -> ak.Array:
+        """No events of these columns, of the types that the file has; raises for one that cannot be read."""
+
+    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, ak.Array]:
+        """The columns of some entries."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The columns that a plan asks for: by name, and by the patterns of what it keeps."""
+
+    names: frozenset[str]
+    """Flat names."""
+    patterns: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, names: Iterable[str], keep: Sequence[str]) -> Wanted:
+        """``names`` as the plan says them, and ``output: keep``."""
+        return cls(frozenset(map(flat, names)), tuple(keep))
+
+    def __call__(self, name: str, own: str | None = None) -> bool:
+        """Whether a column is asked for, by its flat name, or as the file calls it."""
+        return name in self.names or is_kept(name, self.patterns, own)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether an entry of ``keep`` may name several columns, or leaves some out."""
+    return text.startswith("!") or any(letter in text for letter in "*?[")
+
+
+def is_kept(branch: str, patterns: Iterable[str], own: str | None = None) -> bool:
+    """Whether patterns keep this branch: the last one that names it decides, and ``!Jet.x*`` leaves out."""
+    kept = False
+    for pattern in patterns:
+        leaves_out = pattern.startswith("!")
+        if kept is leaves_out and names(pattern.removeprefix("!"), branch, own):
+            kept = not leaves_out
+    return kept
+
+
+def names(pattern: str, branch: str, own: str | None = None) -> bool:
+    """Whether a pattern, ``Jet.*`` or ``Jet_*``, names this branch."""
+    known = {branch, dotted(branch), own or branch}
+    return flat(pattern) == branch or any(fnmatchcase(name, pattern) for name in known)
+
+
+def table_of(places: Iterable[At]) -> dict[str, list[At]]:
+    """The columns of a file by their flat names."""
+    table: dict[str, list[At]] = {}
+    for place in places:
+        table.setdefault(flat(place.name), []).append(place)
+    return table
+
+
+def one(places: Sequence[At]) -> At | None:
+    """The place of a name that is not ambiguous."""
+    return places[0] if len(places) == 1 else None
+
+
+def fields_of(form: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The paths of all that is no record in an awkward form."""
+    inner = form
+    while inner.is_option or inner.is_indexed or (inner.is_list and inner.parameter("__array__") is None):
+        inner = inner.content
+    if not inner.is_record or not inner.fields:
+        yield path
+        return
+    for name in inner.fields:
+        yield from fields_of(inner.content(name), (*path, name))
+
+
+def types_of(file: Opened, asked: Sequence[str]) -> tuple[pa.Schema | None, dict[str, str]]:
+    """The types of columns of a file, with counters of its collections; and why some of them cannot be read."""
+    faults = {
+        name: f"{' and '.join(repr(place.name) for place in places)} would both be named {name!r}"
+        for name in asked
+        if len(places := file.columns.get(name, ())) > 1
+    }
+    left = [name for name in asked if name not in faults]
+    schema = _or_none(lambda: schema_of(file.empty(left))) if left else None
+    if schema is None:
+        good = []
+        for name in left:
+            try:
+                schema_of(file.empty([name]))
+                good.append(name)
+            except Exception as error:  # noqa: BLE001  other libraries raise all kinds for types they cannot read
+                faults[name] = f"{type(error).__name__}: {one_line(error)}"
+        schema = schema_of(file.empty(good)) if good else None
+    return schema, faults
+
+
+def _or_none(ask: Callable[[], pa.Schema]) -> pa.Schema | None:
+    try:
+        return ask()
+    except Exception:  # noqa: BLE001  as above; each column is then tried by itself
+        return None

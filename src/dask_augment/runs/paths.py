@@ -1,0 +1,119 @@
+"""Where input files are: one base for relative paths, trees named after a colon, patterns, and files by URL."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import fsspec
+
+from dask_augment.plan import PlanError
+from dask_augment.words import one_line
+
+PARQUET = (".parquet", ".pq")
+"""How the names of Parquet files end; all others are ROOT files."""
+
+_TREE = re.compile(r"[A-Za-z_][\w/;-]*")
+_HOST = re.compile(r"[A-Za-z][\w+.-]*:/*[^/]*")
+
+
+def is_url(path: str) -> bool:
+    """Whether this is an address that fsspec or uproot opens, and no path."""
+    return "://" in path
+
+
+def located(path: str, base: str) -> str:
+    """Where a file is that a plan names: a relative path counts from ``base``."""
+    return path if is_url(path) else os.path.join(base, path)
+
+
+def with_tree(path: str, base: str) -> tuple[str, str | None]:
+    """The file and the tree of ``file.root:Events``, as uproot takes them; the tree is None where none is said.
+
+    A port (``root://host:1094//x.root``) is none, nor what is in the name of a file that exists.
+    """
+    file, colon, tree = path.rpartition(":")
+    if not colon or not _TREE.fullmatch(tree) or tree.endswith(PARQUET):
+        return path, None
+    if is_url(path):
+        return (path, None) if _HOST.fullmatch(file) else (file, tree)
+    return (path, None) if os.path.exists(located(path, base)) else (file, tree)
+
+
+def matching(pattern: str, base: str, dataset: str) -> list[str]:
+    """The files that a path or pattern names, as the plan would name each; PlanError where a pattern names none."""
+    # Other letters of patterns stand in addresses for what they are: ? begins a query.
+    if not ("*" in pattern if is_url(pattern) else glob.has_magic(pattern)):
+        _refuse_other_base(pattern, base, dataset)
+        return [pattern]
+    found = _matching_urls(pattern, dataset) if is_url(pattern) else glob.glob(pattern, root_dir=base, recursive=True)
+    if not found:
+        seen = "" if is_url(pattern) else f" (seen from {os.path.abspath(base)}){_elsewhere(pattern, base)}"
+        raise PlanError(f"data set {dataset!r}: no file matches {pattern!r}{seen}")
+    return sorted(found)
+
+
+def _refuse_other_base(path: str, base: str, dataset: str) -> None:
+    if not is_url(path) and not os.path.exists(located(path, base)) and (other := _elsewhere(path, base)):
+        raise PlanError(f"data set {dataset!r}: there is no file {path!r} (seen from {os.path.abspath(base)}){other}")
+
+
+def _elsewhere(path: str, base: str) -> str:
+    """That a file lies in the working directory, where relative paths of a plan do not count from."""
+    if os.path.isabs(path) or os.path.realpath(base) == os.path.realpath(os.getcwd()):
+        return ""
+    if not glob.glob(path if glob.has_magic(path) else glob.escape(path), recursive=True):
+        return ""
+    return "; it lies in the working directory, but what a plan's file names counts from the folder of that file"
+
+
+def _matching_urls(pattern: str, dataset: str) -> list[str]:
+    try:
+        system, path = fsspec.core.url_to_fs(pattern)
+        return [system.unstrip_protocol(name) for name in system.glob(path)]
+    except (ImportError, ValueError, NotImplementedError) as error:
+        raise PlanError(
+            f"data set {dataset!r}: files cannot be listed by the pattern {pattern!r} ({one_line(error)}): install what "
+            "fsspec needs for such addresses (fsspec-xrootd for root://), or name each file"
+        ) from None
+    except OSError as error:
+        raise PlanError(f"data set {dataset!r}: files cannot be listed by {pattern!r}: {one_line(error)}") from None
+
+
+def below(folder: str, base: str) -> list[tuple[str, Sequence[str]]]:
+    """The Parquet files below a folder, as the plan would name them, each with the parts of its path from there.
+
+    What begins with ``.`` or ``_`` is left out, where readers of hive folders look for no data.
+    """
+    root = located(folder, base)
+    names: list[str] | None = None
+    if is_url(root):
+        system, top = fsspec.core.url_to_fs(root)
+        if system.isdir(top):
+            names = [name[len(top) :].strip("/") for name in system.find(top)]
+    elif os.path.isdir(root):
+        walk = os.walk(root)
+        names = [os.path.relpath(os.path.join(at, name), root) for at, _, files in walk for name in files]
+    if names is None:
+        where = "" if is_url(root) else f" (seen from {os.path.abspath(base)}){_elsewhere(folder, base)}"
+        raise PlanError(f"folder {folder!r} is not there{where}")
+    parts = sorted(name.split("/") for name in names if name.endswith(".parquet"))
+    kept = [path for path in parts if not any(part.startswith((".", "_")) for part in path)]
+    return [(f"{folder.rstrip('/')}/{'/'.join(p)}" if is_url(folder) else str(Path(folder, *p)), p) for p in kept]
+
+
+def opened(location: str) -> BinaryIO:
+    """The bytes of a file, by path or by URL."""
+    stream: Any = fsspec.open(location, "rb").open() if is_url(location) else open(location, "rb")
+    return stream  # type: ignore[no-any-return]
+
+
+def path_of(location: str) -> str:
+    """The path of a file of this machine that a URL names; other URLs as they are."""
+    if location.startswith(("file:", "local:")):
+        return str(fsspec.core.url_to_fs(location)[1])
+    return location

@@ -1,0 +1,203 @@
+"""ROOT files, by uproot: trees and RNTuples, read by the names of their columns."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import uproot
+from awkward.contents import Content, ListOffsetArray
+from awkward.index import Index64
+
+from dask_augment.columns import flat
+from dask_augment.runs.columns_of_files import At, fields_of, one, table_of
+from dask_augment.runs.paths import is_url
+
+_TOGETHER = 16
+"""Branches of a local file that are read at once: their baskets are held as they come, decompressed and as arrays."""
+
+
+class NoTree(Exception):
+    """A ROOT file without the tree that is asked for."""
+
+
+def open_root(location: str, tree: str) -> Tree | Ntuple:
+    """A tree or an RNTuple of a ROOT file; :class:`NoTree` where there is none of this name."""
+    # What was read is read once: a cache of arrays for each open file would only grow.
+    file = uproot.open(location, array_cache=None)
+    # Older cycles of a name are of no use, and directories are looked into.
+    kinds = file.classnames(cycle=False)
+    kind = kinds.get(tree.partition(";")[0], "")
+    if "RNTuple" in kind:
+        return Ntuple(file, file[tree])
+    if kind in ("TTree", "TNtuple", "TNtupleD", "TChain"):
+        return Tree(file, file[tree], afar=is_url(location))
+    trees = sorted(key for key, other in kinds.items() if "Tree" in other or "Tuple" in other)
+    what = f"; {tree!r} is a {kind}" if kind else ""
+    raise NoTree(f"has no tree {tree!r}; it has {trees or 'no trees'}{what}")
+
+
+class Tree:
+    """A TTree. Branches in branches are columns of their own, and so are the leaves of a branch."""
+
+    def __init__(self, file: Any, tree: Any, *, afar: bool) -> None:
+        self.file, self._tree, self._afar = file, tree, afar
+        self.uuid, self.entries = str(file.file.uuid), int(tree.num_entries)
+        self.columns = table_of(_branches(tree, "", ""))
+
+    def at(self, name: str) -> At | None:
+        """Where the column of this flat name is, in an object if need be."""
+        if name in self.columns:
+            return one(self.columns[name])
+        for cut in re.finditer("_", name):
+            if (whole := self.columns.get(name[: cut.start()])) and name in self._inside(whole[0]):
+                return self._inside(whole[0])[name]
+        return None
+
+    def leaves(self, name: str) -> list[str]:
+        """The flat names of the fields of an object; the name itself for numbers, and for what cannot be read."""
+        place = self.at(name)
+        if place is None or self._tree[place.key].interpretation is None:
+            return [name]
+        try:
+            return list(self._inside(place)) or [name]
+        except Exception:  # noqa: BLE001  what cannot be read is told when its type is asked for
+            return [name]
+
+    def _inside(self, place: At) -> dict[str, At]:
+        """The fields of an object, none of a number."""
+        if place.path != (place.key,):
+            return {}
+        found = [path for path in fields_of(self._form(place.key)) if path]
+        return {flat(at.name): at for at in (At(".".join((place.name, *p)), place.key, (place.key, *p)) for p in found)}
+
+    def _form(self, key: str) -> Any:
+        return self._tree[key].interpretation.awkward_form(self._tree.file)
+
+    def _places(self, names: Sequence[str]) -> dict[str, At]:
+        return {name: place for name in names if (place := self.at(name)) is not None}
+
+    def empty(self, names: Sequence[str]) -> ak.Array:
+        """No events: of the forms alone, since reading no entries would decompress the first basket of each branch."""
+        columns = {}
+        for name, place in self._places(names).items():
+            whole = ak.Array(self._form(place.key).length_zero_array(highlevel=False))
+            columns[name] = _into(whole, place.path[1:])
+        contents = [ak.to_layout(column) for column in columns.values()]
+        return ak.Array(ak.contents.RecordArray(contents, list(columns), length=0))
+
+    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, ak.Array]:
+        """The columns of some entries; each list with the offsets of its collection."""
+        places = self._places(names)
+        columns: dict[str, ak.Array] = {}
+        borders: dict[str, Index64] = {}
+        # From afar each reading is a journey there and back, which costs more than the memory.
+        together = len(names) if self._afar else _TOGETHER
+        for first in range(0, len(names), together):
+            some = {name: places[name] for name in names[first : first + together]}
+            keys = sorted({place.key for place in some.values()})
+            events = self._tree.arrays(keys, entry_start=start, entry_stop=stop)
+            for name, place in some.items():
+                layout = _into(events[place.key], place.path[1:]).layout
+                columns[name] = ak.Array(_with_borders(layout, name, borders))
+        return columns
+
+
+class Ntuple:
+    """An RNTuple. Fields of records, and of lists of them, are columns of their own."""
+
+    def __init__(self, file: Any, ntuple: Any) -> None:
+        self.file, self._ntuple = file, ntuple
+        self.uuid, self.entries = str(file.file.uuid), int(ntuple.num_entries)
+        paths = [path for name in ntuple.keys(recursive=False) for path in self._paths(name)]
+        self.columns = table_of(At(".".join(path), ".".join(path), path) for path in paths)
+
+    def _paths(self, name: str) -> list[tuple[str, ...]]:
+        try:
+            return list(fields_of(self._form(name).content(name), (name,)))
+        except Exception:  # noqa: BLE001  what cannot be read is told when its type is asked for
+            return [(name,)]
+
+    def _form(self, key: str) -> Any:
+        return self._ntuple.to_akform(filter_name=[key])[0]
+
+    def at(self, name: str) -> At | None:
+        """Where the column of this flat name is."""
+        return one(self.columns.get(name, ()))
+
+    def leaves(self, name: str) -> list[str]:
+        """The name itself: fields of records have names of their own."""
+        return [name]
+
+    def empty(self, names: Sequence[str]) -> ak.Array:
+        """No events, of the forms."""
+        columns = {}
+        for name in names:
+            place = self.at(name)
+            assert place is not None
+            columns[name] = _into(ak.Array(self._form(place.key).length_zero_array(highlevel=False)), place.path)
+        contents = [ak.to_layout(column) for column in columns.values()]
+        return ak.Array(ak.contents.RecordArray(contents, list(columns), length=0))
+
+    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, ak.Array]:
+        """The columns of some entries."""
+        places = {name: place for name in names if (place := self.at(name)) is not None}
+        events = self._ntuple.arrays(sorted({p.key for p in places.values()}), entry_start=start, entry_stop=stop)
+        borders: dict[str, Index64] = {}
+        return {
+            name: ak.Array(_with_borders(_into(events, place.path).layout, name, borders))
+            for name, place in places.items()
+        }
+
+
+def _into(values: ak.Array, path: Sequence[str]) -> ak.Array:
+    """A field of a record in a record."""
+    for name in path:
+        values = values[name]
+    return values
+
+
+def _branches(parent: Any, key: str, name: str) -> Iterator[At]:
+    """All branches that hold values: those that only hold other branches are not among them."""
+    for branch in parent.branches:
+        own, at = str(branch.name), f"{key}{branch.name}"
+        # Most branches in an object have its name already, EventInfoAux.runNumber in EventInfoAux.
+        full = own if not name or own.startswith(f"{name.rstrip('.')}.") else f"{name.rstrip('.')}.{own}"
+        leaves = branch.member("fLeaves")
+        if branch.branches:
+            yield from _branches(branch, f"{at}/", full)
+        elif len(leaves) > 1:
+            yield from (At(f"{full}.{leaf.member('fName')}", at, (at, leaf.member("fName"))) for leaf in leaves)
+        else:
+            yield At(full, at, (at,))
+
+
+def _with_borders(layout: Content, name: str, borders: dict[str, Index64]) -> Content:
+    """A list column with the offsets of those of its collection that came before: each branch brings a copy of them."""
+    if not isinstance(layout, ListOffsetArray):
+        return layout
+    known = borders.setdefault(name.partition("_")[0], layout.offsets)
+    same = np.array_equal(known.data, layout.offsets.data)
+    return ListOffsetArray(known, layout.content, parameters=layout.parameters) if same else layout
+
+
+_SUMW = re.compile(r"genEventSumw_?")
+
+
+def sum_of_weights(opened: Tree | Ntuple, weight: str, weighed: bool) -> tuple[float | None, str]:
+    """Sum over all events that were processed: from the Runs tree, else over the events of the file, if it has weights.
+
+    The Runs tree has the sum of ``genWeight`` alone (``genEventSumw``, or ``genEventSumw_`` in some productions).
+    """
+    if "Runs" in opened.file and weight == "genWeight":
+        runs = opened.file["Runs"]
+        for name in filter(_SUMW.fullmatch, runs.keys()):
+            return math.fsum(np.asarray(runs.arrays([name])[name]).tolist()), f"Runs.{name}"
+    if weighed:
+        values = np.asarray(opened.read([flat(weight)], 0, opened.entries)[flat(weight)]).astype(np.float64)
+        return math.fsum(values.tolist()), f"unselected sum of {weight}"
+    return None, ""
