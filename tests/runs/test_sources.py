@@ -16,8 +16,8 @@ from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.verify import verify
 from dask_augment.identity import RepeatedIds, file_word
 from dask_augment.plan import Inputs, PlanError
-from dask_augment.runs.run import dry_run, published_plan, run
 from dask_augment.runs.columns_of_files import Wanted, is_kept
+from dask_augment.runs.run import dry_run, published_plan, run
 from dask_augment.runs.sources import BadInput, Content, Source, find, inspect, parts_of
 from run_toys import columns, plan, read, write
 

@@ -263,4 +263,5 @@ def _same_counts(number: dict[str, Any], name: str, found: Any) -> None:
     first, known = number.setdefault(head, (name, found))
     if known is not found and not np.array_equal(known, found):
         raise SchemaError(f"columns {first!r} and {name!r} have different counts in the same event; columns of one "
-                          f"collection ({head}) have one entry each per object")  # fmt: skip
+                          f"collection ({head}) have one entry each per object; leave one "
+                          "out ('!name' in output: keep)")  # fmt: skip

@@ -49,7 +49,7 @@ def common(
     asked = {flat(name): name for name in asked if flat(name) not in derived}
     names = {name for content in files.values() for name in _of(content, wanted)} - derived - {*made}
     names |= {name for name in filled if name in asked or wanted(name, fill_names[name])}
-    _refuse_unread(filled, fill, names)
+    _refuse_unread(fill, names, {*asked}.union(*(content.columns for content in files.values())))
     lacking = {name: [s for s, c in files.items() if not _has(c, name)] for name in names | asked.keys()}
     lacking = {name: sources for name, sources in lacking.items() if sources and name not in filled}
     demanded = {name: sources for name, sources in lacking.items() if name in asked and name not in optional}
@@ -148,13 +148,16 @@ def _types(
 # What fills ----------------------------------------------------------------------------------------------------------
 
 
-def _refuse_unread(filled: Mapping[str, Any], said: Mapping[str, Any], names: Collection[str]) -> None:
-    for name in said:
+def _refuse_unread(fill: Mapping[str, Any], names: Collection[str], known: Collection[str]) -> None:
+    for name, value in fill.items():
         if flat(name) not in names:
             raise PlanError(
                 f"inputs: fill names {name!r}, which no step uses and output: keep does not name: take it out, or keep it"
             )
-    for name, value in filled.items():
+        if flat(name) not in known:
+            raise PlanError(
+                f"inputs: fill names {name!r}, which no input file has: name it in output: keep without a pattern to make it"
+            )
         if not (value == [] or isinstance(value, (bool, int, float, str))) or (
             type(value) is float and not math.isfinite(value)
         ):

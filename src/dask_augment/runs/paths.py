@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import fsspec
 
@@ -108,8 +108,10 @@ def below(folder: str, base: str) -> list[tuple[str, Sequence[str]]]:
 
 def opened(location: str) -> BinaryIO:
     """The bytes of a file, by path or by URL."""
-    stream: Any = fsspec.open(location, "rb").open() if is_url(location) else open(location, "rb")
-    return stream  # type: ignore[no-any-return]
+    if is_url(location):
+        stream: BinaryIO = fsspec.open(location, "rb").open()
+        return stream
+    return open(location, "rb")
 
 
 def path_of(location: str) -> str:

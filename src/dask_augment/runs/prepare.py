@@ -317,7 +317,7 @@ def _result(stage: Stage, reader: Reader, target: Target, kept: Collection[str])
     """The columns of the result and their types, from the form of the events alone."""
     shape = shape_of(stage, reader)
     made = {flat(name) for step in stage.steps for name in step.augmenter.produces()}
-    always = {*stage.setting.ids, *stage.setting.weights, stage.setting.split, *OURS} | made
+    always = {*map(flat, (*stage.setting.ids, *stage.setting.weights, stage.setting.split or "")), *OURS} | made
     read = set(reader.columns)
     columns = sorted(
         name for name in shape.fields if target.keep is None or name not in read or name in always or name in kept

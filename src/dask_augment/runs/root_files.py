@@ -27,8 +27,8 @@ class NoTree(Exception):
 
 def open_root(location: str, tree: str) -> Tree | Ntuple:
     """A tree or an RNTuple of a ROOT file; :class:`NoTree` where there is none of this name."""
-    # What was read is read once: a cache of arrays for each open file would only grow.
-    file = uproot.open(location, array_cache=None)
+    # What was read is read once: a cache of arrays for each open file would only grow. A colon is part of the name here.
+    file = uproot.open({location: None}, array_cache=None)
     # Older cycles of a name are of no use, and directories are looked into.
     kinds = file.classnames(cycle=False)
     kind = kinds.get(tree.partition(";")[0], "")

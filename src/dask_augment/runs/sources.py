@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -184,7 +184,7 @@ def inspect(source: Source, wanted: Wanted, weight: str, base: str = ".") -> Con
     names |= {name for name in {*wanted.names, flat(weight)} if name not in file.columns and file.at(name) is not None}
     names |= {flat(weight)} & file.columns.keys()
     names = {leaf for name in names for leaf in file.leaves(name)}
-    carriers = _carriers(file, wanted.names - names)
+    carriers = _carriers(file, wanted.names - names, names)
     with reading(source.path, file.entries):
         schema, faults = types_of(file, sorted(names | carriers))
         weighed = schema is not None and is_weight(schema, flat(weight))
@@ -197,18 +197,21 @@ def inspect(source: Source, wanted: Wanted, weight: str, base: str = ".") -> Con
     )  # fmt: skip
 
 
-def _carriers(file: Opened, names: Iterable[str]) -> set[str]:
-    """A list of each collection of which only the number of objects is asked for, where the file has none: its counts."""
+def _carriers(file: Opened, counts: Iterable[str], names: Collection[str]) -> set[str]:
+    """Lists of the collections of which only ``counts`` are asked for, where the file has no such numbers.
+
+    None is needed of a collection of which a list is among the ``names`` that are read.
+    """
     carriers = set()
-    for name in names:
-        if name[:1] == "n" and file.at(name) is None:
-            there = [other for other in sorted(file.columns) if other.startswith(f"{name[1:]}_") or other == name[1:]]
-            for other in sorted(there, key=lambda other: other != f"{name[1:]}_pt"):
-                schema, _ = types_of(file, [other])
-                if schema is not None and name in schema.names:
-                    carriers.add(other)
+    for count in counts:
+        if count[:1] == "n" and file.at(count) is None:
+            there = [name for name in sorted(file.columns) if collection(name) == count[1:]]
+            for name in sorted(there, key=lambda name: (name not in names, name != f"{count[1:]}_pt")):
+                schema, _ = types_of(file, [name])
+                if schema is not None and count in schema.names:
+                    carriers.add(name)
                     break
-    return carriers
+    return carriers - {*names}
 
 
 def is_weight(schema: pa.Schema, name: str) -> bool:
