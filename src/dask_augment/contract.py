@@ -99,6 +99,9 @@ class Augmenter(ABC):
     """Or "training": acts on training rows only, and runs neither in an analysis pass nor on collision data."""
     sums: ClassVar[str] = "exactly"
     """How a training step that drops rows keeps sums of physics weights: "exactly", or "on average"."""
+    spectra: ClassVar[str] = "on average"
+    """How a training step that drops rows or changes physics weights keeps histograms inside a stratum: "on average", but
+    for the ``weight_bias`` that its ``report()`` tells; or "not", where who is dropped has to do with what is filled."""
     shorthand: ClassVar[str] = ""
     """The field that a plan may give alone: ``select: nJet >= 4``."""
     files: ClassVar[tuple[str, ...]] = ()

@@ -214,7 +214,7 @@ def test_unknown_strata_and_signs() -> None:
 def test_too_few_to_carry_the_weights() -> None:
     events = toy()
     with pytest.raises(
-        ValueError, match=r"'label=0' gets 1 events, and needs 2 to carry its weights \(signs '\+', '-'\)"
+        ValueError, match=r"'label=0' gets 1 event, and needs 2 to carry its weights \(signs '\+', '-'\)"
     ):
         taught(da.Undersample(strata=["label"], sampling_strategy={"label=0": 1}), [events])
     nothing = da.Undersample(strata=["label"], sampling_strategy={"label=0": 0}, weights=())
@@ -286,3 +286,60 @@ def test_lazy_is_eager(parts: int) -> None:
     result = da.augment(lazy, other, seed=7, dataset="toy", split=None)
     assert result._meta.type.content == eager.type.content
     assert table(result.compute(), *COLUMNS) == table(eager, *COLUMNS)
+
+
+def skewed(n: int = 40) -> ak.Array:
+    """Events with positive weights, three of them far larger than the others."""
+    return ak.with_field(toy(n, negative=0.0), np.where(np.arange(n) < 3, 50.0, 1.0 + np.arange(n) % 2), "weight")
+
+
+def spectra(keep: str, seeds: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[dict[str, Any]]]:
+    """Sums of small and large weights, of each seed and before, and what the step reports."""
+    events = skewed()
+    large = set(column(events, "event")[column(events, "weight") > 2].tolist())
+    learner = da.Undersample(sampling_strategy={"all": 10}, keep=keep)
+    found = []
+    for seed in range(seeds):
+        setting = replace(SETTING, seed=seed)
+        learned = taught(learner, [events], setting)
+        result = applied(learned, [events], setting)
+        which = np.isin(column(result, "event"), list(large)).astype(int)
+        found.append(np.bincount(which, column(result, "weight"), 2))
+    weight = column(events, "weight")
+    return np.array(found), np.bincount((weight > 2).astype(int), weight, 2), learned.report()
+
+
+def test_every_histogram_stays_on_average_with_keep_average() -> None:
+    found, before, (told,) = spectra("average", 100)
+    error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+    assert np.all(np.abs(found.mean(axis=0) - before) < 4 * error)
+    assert np.ptp(found.sum(axis=1)) > 10  # The sum is not kept.
+    assert told["weight_bias"] == 0
+
+
+def test_the_bias_of_exact_sums_is_told() -> None:
+    found, before, (told,) = spectra("sum", 100)
+    assert np.allclose(found.sum(axis=1), before.sum(), rtol=1e-12)
+    weight = column(skewed(), "weight")
+    cv = np.std(weight) / np.mean(weight)
+    assert told["weight_cv"] == pytest.approx(cv, rel=1e-6)
+    assert told["weight_bias"] == pytest.approx(cv**2 * (1 / 10 - 1 / 40), rel=1e-6)
+    error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+    off = found.mean(axis=0) - before
+    assert off[0] > 4 * error[0], "small weights get too much"
+    assert off[0] < 1.5 * told["weight_bias"] * before.sum() + 4 * error[0]
+
+
+def test_what_is_kept_whole_has_no_bias() -> None:
+    events = toy(400)
+    (told,) = taught(da.Undersample(sampling_strategy={"all": 400}), [events]).report()
+    assert "weight_bias" not in told
+    (told,) = taught(da.Undersample(sampling_strategy={"all": 100}, weights=()), [events]).report()
+    assert "weight_bias" not in told
+
+
+def test_a_stratum_that_is_too_small_is_told_with_all_others() -> None:
+    with pytest.raises(
+        ValueError, match=r"'label=1' gets 1 event, and needs 2 .*'label=0': \d+, 'label=1': \d+, 'label=2'"
+    ):
+        taught(da.Undersample(strata=["label"], sampling_strategy={"label=1": 1}), [toy()])

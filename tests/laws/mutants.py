@@ -180,8 +180,36 @@ class KeepsAFewAsTheyAre(Thin):
         return Output({}, np.flatnonzero(np.arange(len(events)) % 8 == 0))
 
 
+class EqualWeights(Thin):
+    """Takes half of the rows, whatever they weigh, and gives all the same weight: the sum stays, the spectrum does not."""
+
+    keyed: ClassVar[bool] = True
+
+    def produces(self) -> Mapping[str, str | None]:
+        return {"weight": None}
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        weight = np.asarray(events.weight)
+        source = np.flatnonzero(draw.uniform(0) < 0.5)
+        return Output({"weight": np.full(len(source), weight.sum() / max(len(source), 1))}, source)
+
+
+class ForgetsHowProbable(EqualWeights):
+    """Takes rows in proportion to their weight, and leaves the weights as they are."""
+
+    sums: ClassVar[str] = "on average"
+
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        source = np.flatnonzero(draw.uniform(0) * 40 < np.abs(np.asarray(events.weight)))
+        return Output({"weight": np.asarray(events.weight)[source]}, source)
+
+
 class KeepsSumsRoughly(Thin):
     sums: ClassVar[str] = "roughly"
+
+
+class KeepsSpectraRoughly(Thin):
+    spectra: ClassVar[str] = "roughly"
 
 
 class MovesOriginals(Generate):
@@ -276,6 +304,9 @@ MUTANTS = [
     Mutant("copies_vary", "all copies have the same values", SameForChildren()),
     Mutant("weight_is_not_lost", "the sum of 'weight' was", DropsWeight()),
     Mutant("weight_is_not_lost", "the sum of 'weight' was", KeepsAFewAsTheyAre()),
+    Mutant("spectra_stay_on_average", "rows of weight 40 have", EqualWeights()),
+    Mutant("spectra_stay_on_average", "rows of weight 8 have", ForgetsHowProbable()),
+    Mutant("says_what_it_is", "spectra is 'roughly'", KeepsSpectraRoughly()),
     Mutant("made_rows_add_no_yield", r"histogram of MET.pt weighted by 'weight'\*\*1 changes", MovesOriginals()),
     Mutant("learns_the_same_from_any_partitions", "from 3 partitions", FloatSums()),
     Mutant("learns_the_same_from_any_partitions", "from 3 partitions", FirstPartition()),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import awkward as ak
@@ -14,13 +15,25 @@ from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
 from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
+from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Ints, Key
+from dask_augment.sampling.moments import Moments, variation, variations
 from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.spread import Spread, standard_deviations
-from dask_augment.sampling.strategy import Strategy, apportion, check_strategy, neyman, proportional, targets
+from dask_augment.sampling.strategy import (
+    Strategy,
+    apportion,
+    check_strategy,
+    neyman,
+    number_of,
+    proportional,
+    rows_of,
+    targets,
+)
+from dask_augment.sampling.together import beside
 from dask_augment.strata import Strata
 
+_FORMS = ("sum", "average")
 _ALLOCATIONS = (None, "proportional", "neyman")
 
 
@@ -29,13 +42,24 @@ class Undersample(Resampling):
     r"""Take fewer events of some strata: exact numbers of the whole data set, however it is divided into partitions.
 
     Of stratum h with :math:`N_h` events, :math:`n_h` are taken without replacement, each with the same probability.
-    What they weigh is what all of them weighed:
+    With ``keep="sum"`` what they weigh is what all of them weighed:
 
     .. math:: w_i' = w_i \, \frac{\sum_{j \in h} w_j}{\sum_{j \in h, \text{taken}} w_j}
 
     separately for each sign of the weight. The sums are equal in integers, not only up to rounding: weights are counted
-    in units of a power of two of the stratum. So yields of strata stay, and histograms stay on average; their
-    statistical uncertainty grows, which sums of :math:`w'^2` tell rightly. Strata from which nothing is dropped keep
+    in units of a power of two of the stratum. So yields of strata stay. Histograms inside a stratum stay on average only
+    if its weights are equal: the factor is a ratio of sums, and in a bin where weights have the size :math:`w_b` it is
+    off on average by the part
+
+    .. math:: \left(\frac{1}{n_h} - \frac{1}{N_h}\right) \left(CV^2 + 1 - \frac{w_b}{\bar w}\right)
+
+    with the standard deviation over the mean, CV, of the stratum's weights: bins of small weights get too much, and no
+    bin is off by more than :math:`CV^2 (1/n_h - 1/N_h)` of the stratum's sum, to leading order in :math:`1 / n_h`.
+    ``report()`` tells that number, ``weight_bias``, of each stratum. With ``keep="average"``
+    :math:`w_i' = w_i N_h / n_h`: every histogram stays on average whatever weights are like, and the sum of a stratum
+    does so too, no more exactly.
+
+    The statistical uncertainty grows, which sums of :math:`w'^2` tell rightly. Strata from which nothing is dropped keep
     their weights bit for bit. A higher quota takes the same events and more.
 
     Parameters
@@ -59,6 +83,8 @@ class Undersample(Resampling):
         some without the others are refused. Each stratum needs an event of every sign (negative, zero,
         positive; of every combination, for several weights), so its quota must be that at least; beyond that it is
         divided between signs in proportion. ``()``: there are no weights.
+    keep
+        ``"sum"``: what the weights of each stratum add up to; ``"average"``: the average of each histogram.
     train_weight
         What becomes of ``train_weight`` (1 for each event where there is none yet; counted in a power of two):
         ``"conserve"``: its sum in each stratum stays, exactly; ``"balance"``: all strata get the same sum; ``"unit"``:
@@ -76,6 +102,7 @@ class Undersample(Resampling):
     variable: str | None = None
     minimum: int = 1
     weights: Sequence[str] = ("weight",)
+    keep: str = "sum"
     train_weight: str = "conserve"
 
     def __post_init__(self) -> None:
@@ -86,6 +113,10 @@ class Undersample(Resampling):
             )
         object.__setattr__(self, "weights", tuple(self.weights))
         check_policy(self.train_weight)
+        if self.keep not in _FORMS:
+            raise ValueError(f"keep must be one of {list(_FORMS)}, got {self.keep!r}")
+        if self.keep == "average":
+            object.__setattr__(self, "sums", "on average")  # here an option decides what is a class's as a rule
         check_strategy(self.sampling_strategy, "under")
         if self.allocation not in _ALLOCATIONS:
             raise ValueError(f"allocation must be one of {list(_ALLOCATIONS)}, got {self.allocation!r}")
@@ -124,19 +155,39 @@ class Undersample(Resampling):
         census, likeness = yield from counted_alike(groups)
         quotas = self._per_sign(census, (yield from self._per_stratum(census)))
         exponents = exponents_of(census, groups)
-        found = yield from cuts(groups, census, quotas, exponents)
+        drops = any(0 < quota < census[key].rows for key, quota in quotas.items())
+        question, spread = cuts(groups, census, quotas, exponents), None
+        if drops and self.weights:
+            moments = Moments(groups=replace(groups, train=False), exponents=exponents)
+            found, squares = yield from beside(question, moments)
+            spread = self._spread(census, quotas, squares.parts)
+        else:
+            found = yield from question
         wanted = balanced(census, groups, self.train_weight)
         sums = {}
         for key, count in census.items():
             none = (0,) * len(self.weights)  # of a group that is taken whole, the weights stay as they are
             every, taken = (found[key].every, found[key].taken) if key in found else ((*none, count.train),) * 2
+            if self.keep == "average":
+                every = (*taken[: len(self.weights)], *every[len(self.weights) :])
             if groups.train:
                 every = (*every[:-1], wanted.units[key])
             columns = len(groups.columns)
             sums[key] = (every[:columns], taken[:columns])
         rules = quotas_of(groups, census, quotas, found, exponents, sums, wanted.exponents)
         times = {key: {1: quota} for key, quota in quotas.items()}
-        return (yield from reported(self, rules, census, times, likeness, drops=True))
+        return (yield from reported(self, rules, census, times, likeness, drops=True, spread=spread))
+
+    def _spread(
+        self, census: Mapping[Key, Count], quotas: Mapping[Key, int], squares: Mapping[Key, Ints]
+    ) -> dict[str, tuple[float, float]]:
+        """Of each stratum how much its first weight varies, and the largest bias of its signs."""
+        bias: dict[str, float] = {}
+        for key, count in census.items():
+            part = Fraction(1, quotas[key]) - Fraction(1, count.rows) if quotas[key] else 0
+            found = float(part) * variation(count.rows, *squares[key].values[:2]) ** 2 if self.keep == "sum" else 0.0
+            bias[key.stratum] = max(bias.get(key.stratum, 0.0), found)
+        return {stratum: (cv, bias[stratum]) for stratum, cv in variations(census, squares).items()}
 
     def quotas_from(self, learned: Mapping[str, NDArray[Any]]) -> Quotas:
         """The quotas of strata and signs."""
@@ -169,8 +220,9 @@ class Undersample(Resampling):
             if quotas[stratum] < needed:
                 signs = f" (signs {', '.join(repr(key.signs) for key in keys)})" if self.weights else ""
                 raise ValueError(
-                    f"stratum {stratum!r} gets {quotas[stratum]} events, and needs {needed} to carry its weights{signs}; "
-                    'take more of it, or say weights=(), train_weight="unit" if no sum of weights is to be kept'
+                    f"stratum {stratum!r} gets {number_of(quotas[stratum])}, and needs {needed} to carry its weights"
+                    f'{signs}; take more of it, make coarser strata, or say weights=(), train_weight="unit" if no sum of '
+                    f"weights is to be kept {rows_of(rows_by_stratum(census))}"
                 )
             rows = [census[key].rows for key in keys]
             least = [min(needed, 1)] * len(keys)
@@ -190,5 +242,8 @@ class Undersample(Resampling):
         columns = {
             name: quotas.weight(i, groups.weight(events, name), units[i], which) for i, name in enumerate(self.weights)
         }
+        if self.keep == "average":
+            times = quotas.arrays["rows"] / np.maximum(quotas.arrays["quota"], 1)
+            columns = {name: weight * times[which] for name, weight in columns.items()}
         columns[TRAIN_WEIGHT] = quotas.trained(units[-1:].reshape(-1), which)
         return Output(columns, source)

@@ -21,7 +21,7 @@ import awkward as ak
 
 from dask_augment.contract import Augmenter
 from dask_augment.frames.steps import Setting
-from dask_augment.laws import elsewhere, learning, promises, rows
+from dask_augment.laws import elsewhere, learning, promises, rows, spectra
 from dask_augment.laws.case import SETTING, Case, LawBroken, case_of
 from dask_augment.laws.sample import flattened, sample_events
 
@@ -51,6 +51,7 @@ LAWS: tuple[Law, ...] = (
     rows.weight_is_not_lost,
     rows.made_rows_add_no_yield,
     rows.leaves_test_events_alone,
+    spectra.spectra_stay_on_average,
     learning.learns_the_same_from_any_partitions,
     learning.repeated_ids_are_refused,
     elsewhere.goes_on_from_parquet,

@@ -34,6 +34,8 @@ def says_what_it_is(case: Case) -> None:
         raise case.broken(f"use is {augmenter.use!r}; it is 'always' or 'training'")
     if augmenter.sums not in ("exactly", "on average"):
         raise case.broken(f"sums is {augmenter.sums!r}; it is 'exactly' or 'on average'")
+    if augmenter.spectra not in ("on average", "not"):
+        raise case.broken(f"spectra is {augmenter.spectra!r}; it is 'on average' or 'not'")
     if augmenter.makes not in KINDS:
         raise case.broken(f"makes is {augmenter.makes!r}; it is one of {sorted(KINDS)}")
     if augmenter.makes and augmenter.keeps_rows:

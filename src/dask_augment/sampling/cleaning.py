@@ -21,6 +21,7 @@ from dask_augment.sampling.gathering import Table, check_scale, gathered, scales
 from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.sharing import by_outer
+from dask_augment.sampling.strategy import rows_of
 from dask_augment.strata import Strata
 
 _STRATEGIES = ("auto", "majority", "not minority", "not majority", "all")
@@ -61,6 +62,8 @@ class Sums(Measure[ByGroup[Ints]]):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cleaner(Resampling):
     """Base of samplers that drop events of some classes because of their neighbours in the same stratum."""
+
+    spectra: ClassVar[str] = "not"
 
     strata: Any = ()
     label: str = "label"
@@ -133,7 +136,7 @@ class Cleaner(Resampling):
                 f"sampling_strategy names {unknown[0]!r}, which is not there; there are {sorted(counts)[:8]}"
             )
         if all(len(inside) < 2 for inside in by_outer(counts).values()):
-            raise ValueError(f"column {self.label!r} has but one class in each stratum: {sorted(counts)[:8]}")
+            raise ValueError(f"column {self.label!r} has but one class in each stratum {rows_of(counts)}")
         found = {}
         for outer, inside in by_outer(counts).items():
             smallest, largest = min(inside, key=counts.__getitem__), max(inside, key=counts.__getitem__)
@@ -198,7 +201,8 @@ class Cleaner(Resampling):
                 raise ValueError(
                     f"all {census[key].rows} rows of stratum {key.stratum!r} (signs of weights {key.signs!r}) are dropped, "
                     "and nobody is left to carry their weight: take more or other neighbours, coarser strata, or say "
-                    "weights=(), train_weight='unit' if no sum of weights is to be kept"
+                    "weights=(), train_weight='unit' if no sum of weights is to be kept "
+                    f"{rows_of(rows_by_stratum(census))}"
                 )
             first[key] = int(stays.min()) if len(stays) else first[key]
         units = ((0,) * len(groups.columns),) * 2

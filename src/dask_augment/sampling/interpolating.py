@@ -33,7 +33,7 @@ from dask_augment.sampling.quotas import Quotas, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, multiples, reported
 from dask_augment.sampling.sharing import by_outer, check_count
 from dask_augment.sampling.spread import standard_deviations
-from dask_augment.sampling.strategy import Strategy, check_strategy, targets
+from dask_augment.sampling.strategy import Strategy, check_strategy, rows_of, targets
 from dask_augment.strata import Strata
 
 NEIGHBOUR, SHARE, CATEGORY = 1, 2, 3
@@ -171,7 +171,7 @@ class Interpolator(Resampling):
             approximate=bool(self._approximate),
         )  # fmt: skip
         found = (neighbours >= 0).sum(axis=1)
-        refuse_few(table, more, found, self.k_neighbors, signed=bool(self.weights))
+        refuse_few(table, more, found, self.k_neighbors, counts, signed=bool(self.weights))
         children = np.zeros(0, np.int64)
         if more:
             children = yield from self.children(more, Around(table, points, found > 0, counts, scales))
@@ -212,7 +212,8 @@ class Interpolator(Resampling):
                 if len(inside) < 2:
                     raise ValueError(
                         f"stratum {outer!r} has but one class, {inside[0]!r}: there is nothing to balance it against; "
-                        "make coarser strata, or name the rows to make: sampling_strategy={stratum: rows}"
+                        "make coarser strata, or name the rows to make: sampling_strategy={stratum: rows} "
+                        f"{rows_of(counts)}"
                     )
                 wanted |= targets({name: counts[name] for name in inside}, self.sampling_strategy, "over")
         return {name: wanted[name] - counts[name] for name in sorted(wanted) if wanted[name] > counts[name]}

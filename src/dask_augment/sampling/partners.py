@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dask_augment.kernels.neighbours import nearest
 from dask_augment.sampling.approximate import nearby
 from dask_augment.sampling.gathering import Table
+from dask_augment.sampling.strategy import rows_of
 
 
 def partners(
@@ -39,7 +40,9 @@ def partners(
     return found
 
 
-def refuse_few(table: Table, strata: Collection[str], found: NDArray[np.int64], k: int, *, signed: bool) -> None:
+def refuse_few(
+    table: Table, strata: Collection[str], found: NDArray[np.int64], k: int, counts: Mapping[str, int], *, signed: bool
+) -> None:
     """Raise for the first of these strata none of whose rows has a neighbour; ``found`` says how many each row has."""
     for stratum in strata:
         if found[table.of(stratum)].any():
@@ -55,5 +58,5 @@ def refuse_few(table: Table, strata: Collection[str], found: NDArray[np.int64], 
         signs = f" (by sign of the weight: {rows})" if signed else ""
         raise ValueError(
             f"stratum {stratum!r} has {sum(rows.values())} rows{signs}; k_neighbors={k} needs {k + 1} of one sign: lower "
-            "k_neighbors, make coarser strata, or copy them with oversample"
+            f"k_neighbors, make coarser strata, or copy them with oversample {rows_of(counts)}"
         )

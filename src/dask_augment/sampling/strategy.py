@@ -12,6 +12,8 @@ Strategy: TypeAlias = str | float | Mapping[str, int]
 
 _NAMES = ("auto", "majority", "minority", "not majority", "not minority", "all")
 _FINE = 2**64
+_MOST_TOLD = 50
+"""Strata whose rows a message tells; there may be thousands."""
 
 
 def targets(
@@ -50,11 +52,23 @@ def wanted(counts: Mapping[str, int], strategy: Any, kind: str) -> dict[str, int
     if len(have) < 2:
         raise ValueError(
             f"sampling_strategy: {strategy!r} balances strata against each other, and there is but one: {list(have)}; "
-            "name more strata, or say how many rows it is to have: {stratum: rows}"
+            f"name more strata, or say how many rows it is to have: {{stratum: rows}} {rows_of(have)}"
         )
     if isinstance(strategy, str):
         return _equal(have, strategy, kind)
     return _ratio(have, _checked_ratio(strategy), kind)
+
+
+def rows_of(counts: Mapping[str, int]) -> str:
+    """The rows of all strata, at the end of a message about them."""
+    told = [f"{label!r}: {counts[label]}" for label in sorted(counts)[:_MOST_TOLD]]
+    more = f" and {len(counts) - _MOST_TOLD} more" if len(counts) > _MOST_TOLD else ""
+    return f"(rows of strata: {', '.join(told)}{more})"
+
+
+def number_of(events: int) -> str:
+    """So many events, in words."""
+    return f"{events} event" if events == 1 else f"{events} events"
 
 
 def check_strategy(strategy: Any, kind: str) -> None:
@@ -102,7 +116,8 @@ def _equal(have: Mapping[str, int], strategy: str, kind: str) -> dict[str, int]:
 def _ratio(have: Mapping[str, int], ratio: float, kind: str) -> dict[str, int]:
     if len(have) != 2:
         raise ValueError(
-            f"sampling_strategy: {ratio} is the ratio of two strata, and there are {len(have)}; use a dictionary"
+            f"sampling_strategy: {ratio} is the ratio of two strata, and there are {len(have)}; use a dictionary "
+            f"{rows_of(have)}"
         )
     smallest, largest = min(have, key=have.__getitem__), max(have, key=have.__getitem__)
     if kind == "under":
@@ -111,7 +126,7 @@ def _ratio(have: Mapping[str, int], ratio: float, kind: str) -> dict[str, int]:
         if size > have[label]:
             raise ValueError(
                 f"sampling_strategy: {ratio} asks for {size} rows of {label!r}, which has {have[label]}: the ratio is "
-                "larger than that already; increase it"
+                f"larger than that already; increase it {rows_of(have)}"
             )
     else:
         (label,) = set(have) - {largest}
@@ -119,7 +134,7 @@ def _ratio(have: Mapping[str, int], ratio: float, kind: str) -> dict[str, int]:
         if size <= have[label]:
             raise ValueError(
                 f"sampling_strategy: {ratio} asks for {size} rows of {label!r}, which has {have[label]}: there is "
-                "nothing to make; increase the ratio"
+                f"nothing to make; increase the ratio {rows_of(have)}"
             )
     return {label: size}
 
@@ -137,11 +152,13 @@ def _named(have: Mapping[str, int], wanted: Mapping[str, int], kind: str) -> dic
             )
         if kind == "under" and rows > have[label]:
             raise ValueError(
-                f"sampling_strategy wants {rows} rows of {label!r}, which has {have[label]}; under-sampling cannot add any"
+                f"sampling_strategy wants {rows} rows of {label!r}, which has {have[label]}; under-sampling cannot add any "
+                f"{rows_of(have)}"
             )
         if kind == "over" and rows < have[label]:
             raise ValueError(
-                f"sampling_strategy wants {rows} rows of {label!r}, which has {have[label]}; over-sampling drops none"
+                f"sampling_strategy wants {rows} rows of {label!r}, which has {have[label]}; over-sampling drops none "
+                f"{rows_of(have)}"
             )
     return {label: int(rows) for label, rows in wanted.items()}
 
@@ -211,7 +228,7 @@ def _allocated(
     if not sum(least) <= size <= sum(counts.values()):
         raise ValueError(
             f"size must lie between {sum(least)}, the fewest rows that the strata may have together, and the "
-            f"{sum(counts.values())} rows that there are, got {size}"
+            f"{sum(counts.values())} rows that there are, got {size} {rows_of(counts)}"
         )
     rows = apportion(size, [shares[label] for label in labels], least, [counts[label] for label in labels])
     return dict(zip(labels, rows, strict=True))
