@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
+import yaml
 
 from dask_augment import Augmenter, registry
 from dask_augment.augmenters import TABLE
-from dask_augment.manual import formula, page, readable, summary
+from dask_augment.manual import formula, page, purpose, readable, summary
 
 FORMULAS = {
     r"\phi \to \phi + \alpha, \quad \alpha \sim U[0, 2\pi) \text{, the same}": "φ → φ + α, α ~ U[0, 2π), the same",
@@ -77,7 +78,7 @@ class Toy(Augmenter):
 
 
 def test_page() -> None:
-    manual = page(Toy)
+    manual = page(Toy, "toy")
     assert manual.text == (
         "Do nothing at all.\n\nTwo lines of one paragraph.\n\nColumns: none.\n\nRaises:\nValueError\n    Never."
     )
@@ -88,6 +89,7 @@ def test_page() -> None:
         ("names", "[a, b]", "Some names."),
         ("said", "null", "str | None"),
     )
+    assert manual.example == "- toy: {high: ...}", "what has no default"
     assert summary(Toy) == ("kept", "always", "Do nothing at all.")
 
 
@@ -95,8 +97,27 @@ def test_page() -> None:
 def test_every_step_has_a_readable_manual(name: str) -> None:
     """Options are documented under their names; else their type alone would stand there."""
     kind = registry.get(name)
-    manual = page(kind)
+    manual = page(kind, name)
     said = "\n".join([manual.text, *(meaning for _, _, meaning in manual.options)])
     assert not any(mark in said for mark in ("``", ":math:", ":class:", ".. math", "----", "\\"))
     types = {entry.name: str(entry.type) for entry in fields(kind)}
     assert [option for option, _, meaning in manual.options if meaning == types[option]] == []
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_every_step_has_lines_to_copy(name: str) -> None:
+    from dask_augment.plan import Plan
+
+    example = page(registry.get(name), name).example
+    entries = yaml.safe_load(example)
+    assert list(entries[0]) == [name]
+    if name not in ("fast_sim", "lbn"):  # name files that are not there
+        Plan.from_dict({"inputs": {"files": "a.root", "dataset": "tt"}, "seed": 1, "steps": entries})
+
+
+def test_purposes() -> None:
+    named = {name: purpose(registry.get(name)) for name in TABLE}
+    assert {named[name] for name in ("define", "lbn", "split", "fast_sim", "jet_zoom")} == {"new columns"}
+    assert {named[name] for name in ("phi_rotate", "class_weights")} == {"changes for training"}
+    assert {named[name] for name in ("select", "undersample", "tomek_links")} == {"rows that stay"}
+    assert {named[name] for name in ("repeat", "smote", "oversample", "smote_enn")} == {"rows that are made"}

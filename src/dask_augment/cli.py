@@ -32,9 +32,6 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
-NARROW = 100
-"""Columns of a terminal below which a list is shown without a table."""
-
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: neither bars nor, off a terminal, lines.")]
 
@@ -119,24 +116,25 @@ def _print_json(values: Any) -> None:
 
 @app.command("list")
 def list_names(as_json: JSON = False) -> None:
-    """List the augmenters that a plan can name."""
+    """List the augmenters that a plan can name, by purpose."""
     from dask_augment import registry
-    from dask_augment.manual import summary
+    from dask_augment.manual import print_names, purpose, summary
 
-    rows = [(name, *summary(registry.get(name))) for name in registry.names()]
+    kinds, broken = {}, {}
+    for name in registry.names():
+        try:
+            kinds[name] = registry.get(name)
+        except (ImportError, TypeError) as error:  # of another package; the others can be used all the same
+            broken[name] = str(error)
     if as_json:
-        _print_json([dict(zip(("name", "rows", "use", "summary"), row, strict=True)) for row in rows])
+        keys = ("rows", "use", "summary")
+        said = {name: dict(zip(keys, summary(kind), strict=True)) for name, kind in kinds.items()}
+        entries = [{"name": name, "purpose": purpose(kinds[name]), **values} for name, values in said.items()]
+        _print_json([*entries, *({"name": name, "error": why} for name, why in broken.items())])
         return
-    if not out.is_terminal or out.width < NARROW:
-        widest = max(len(name) for name, *_ in rows)
-        for name, *_, said in rows:
-            out.print(f"{name:<{widest}}  {said}", markup=False, highlight=False, soft_wrap=True)
-        return
-    table = Table("name", "rows", "use", "what it does")
-    table.columns[0].no_wrap = True
-    for row in rows:
-        table.add_row(*map(escape, row))
-    out.print(table)
+    print_names(out, kinds)
+    for why in broken.values():
+        err.print(f"[yellow]left out[/yellow] {escape(why)}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -150,7 +148,7 @@ def show(
     Of a data set: what became of its rows, and how many events the rows of each resampled stratum are worth.
     """
     from dask_augment import registry
-    from dask_augment.manual import page, summary
+    from dask_augment.manual import print_page
 
     if name not in registry.names() and (Path(name).expanduser().is_dir() or "/" in name):
         from dask_augment.dataset.manifest import Manifest
@@ -162,20 +160,7 @@ def show(
         kind = registry.get(name)
     except KeyError as error:
         raise ValueError(error.args[0]) from None
-    manual = page(kind)
-    out.print(f"[bold]{name}[/bold]  ({kind.__module__}.{kind.__qualname__})\n", highlight=False)
-    out.print(manual.text, highlight=False, markup=False)
-    table = Table("option", "default", "meaning", title="Options in a plan", show_lines=True)
-    for row in manual.options:
-        table.add_row(*map(escape, row))
-    out.print(table)
-    with contextlib.suppress(TypeError, ValueError):
-        example = kind()
-        makes = (f"{column} ({said or 'of the type it has'})" for column, said in example.produces().items())
-        text = f"Reads {', '.join(sorted(example.uses())) or 'no column'}; makes {', '.join(makes) or 'no column'}."
-        out.print(text, markup=False, soft_wrap=True)
-    rows, use, _ = summary(kind)
-    out.print(f"Rows {rows}; use: {use}; event ids {'are' if kind.keyed else 'are not'} read.")
+    print_page(out, name, kind)
 
 
 @app.command()

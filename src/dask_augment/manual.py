@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
+import textwrap
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from dask_augment.contract import Augmenter, plain
+
+_EXAMPLE = "Example\n-------\n"
+_NEEDED = "needed"
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,8 @@ class Page:
     """What it does, its paragraphs one line each."""
     options: tuple[tuple[str, str, str], ...]
     """Name, default as a plan would say it, and meaning."""
+    example: str
+    """Lines of YAML, to copy into the steps of a plan."""
 
 
 def summary(kind: type[Augmenter]) -> tuple[str, str, str]:
@@ -30,17 +40,77 @@ def summary(kind: type[Augmenter]) -> tuple[str, str, str]:
     return rows, kind.use, readable((kind.__doc__ or "").strip().partition("\n")[0])
 
 
-def page(kind: type[Augmenter]) -> Page:
+PURPOSES = ("new columns", "changes for training", "rows that stay", "rows that are made")
+"""What steps are for, in the order of :func:`purpose`."""
+
+
+def purpose(kind: type[Augmenter]) -> str:
+    """What a step is for, one of ``PURPOSES``, as far as its promises tell."""
+    if kind.makes:
+        return PURPOSES[3]
+    if not kind.keeps_rows:
+        return PURPOSES[2]
+    return PURPOSES[1] if kind.use == "training" else PURPOSES[0]
+
+
+def page(kind: type[Augmenter], name: str) -> Page:
     """What the docstring of an augmenter and its fields say."""
-    text, meanings = _sections(inspect.getdoc(kind) or "")
+    doc, _, example = (inspect.getdoc(kind) or "").partition(_EXAMPLE)
+    text, meanings = _sections(doc)
     known = [entry for entry in fields(kind) if entry.name != "learned"]
     options = tuple((entry.name, _default(entry), meanings.get(entry.name, str(entry.type))) for entry in known)
-    return Page("\n\n".join(map(readable, _paragraphs(text))), options)
+    lines = inspect.cleandoc(example.strip().removeprefix("::"))
+    return Page("\n\n".join(map(readable, _paragraphs(text))), options, lines or _skeleton(name, options))
+
+
+def _skeleton(name: str, options: Sequence[tuple[str, str, str]]) -> str:
+    """A step whose author gave no example: its name, and the options that have no default."""
+    needed = ", ".join(f"{option}: ..." for option, default, _ in options if default == _NEEDED)
+    return f"- {name}" + (f": {{{needed}}}" if needed else "")
+
+
+def print_names(out: Console, kinds: Mapping[str, type[Augmenter]]) -> None:
+    """A line for each step, by purpose."""
+    widest = max(map(len, kinds), default=0)
+    for number, title in enumerate(PURPOSES):
+        mine = {name: kind for name, kind in kinds.items() if purpose(kind) == title}
+        if not mine:
+            continue
+        out.print(("\n" if number else "") + title, style="bold", highlight=False)
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(min_width=widest + 2, no_wrap=True)
+        for name, kind in mine.items():
+            grid.add_row(f"  {name}", escape(summary(kind)[2]))
+        if out.is_terminal:
+            out.print(grid)
+        else:  # lines as long as they are, for grep and awk
+            for name, kind in mine.items():
+                out.print(f"  {name:<{widest}}  {summary(kind)[2]}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_page(out: Console, name: str, kind: type[Augmenter]) -> None:
+    """All that is said of a step."""
+    manual = page(kind, name)
+    out.print(f"[bold]{name}[/bold]  ({kind.__module__}.{kind.__qualname__})\n", highlight=False)
+    out.print(manual.text, highlight=False, markup=False)
+    out.print("\nIn a plan", style="bold", highlight=False)
+    out.print(f"steps:\n{textwrap.indent(manual.example, '  ')}\n", highlight=False, markup=False, soft_wrap=True)
+    table = Table("option", "default", "meaning", title="Options in a plan", show_lines=True)
+    for row in manual.options:
+        table.add_row(*map(escape, row))
+    out.print(table)
+    with contextlib.suppress(TypeError, ValueError):
+        example = kind()
+        makes = (f"{column} ({said or 'of the type it has'})" for column, said in example.produces().items())
+        text = f"Reads {', '.join(sorted(example.uses())) or 'no column'}; makes {', '.join(makes) or 'no column'}."
+        out.print(text, markup=False, soft_wrap=True)
+    rows, use, _ = summary(kind)
+    out.print(f"Rows {rows}; use: {use}; event ids {'are' if kind.keyed else 'are not'} read.")
 
 
 def _default(entry: Any) -> str:
     if entry.default is MISSING and entry.default_factory is MISSING:
-        return "needed"
+        return _NEEDED
     value = entry.default if entry.default is not MISSING else entry.default_factory()
     # One line of YAML; a number or name alone is followed by the mark that a document ends.
     return str(yaml.safe_dump(plain(value), default_flow_style=True, width=10_000)).removesuffix("...\n").strip()

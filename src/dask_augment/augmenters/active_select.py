@@ -51,6 +51,12 @@ class ActiveSelect(Learner):
     Columns out: the mark, int8, 1 or 0; 0 for events that are not for training. Rows are kept. Random numbers: a 64-bit
     key for each row. Learns in three questions as a rule, and at most nine: rows of each stratum, and the score of the
     last one, digit by digit.
+
+    Example
+    -------
+    ::
+
+        - active_select: {score: margin, size: 1000, strata: [label]}
     """
 
     keyed: ClassVar[bool] = True

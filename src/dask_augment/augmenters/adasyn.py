@@ -59,6 +59,12 @@ class Adasyn(Interpolator):
     Columns out: as of ``smote``. At most a million rows of each class that gets more.
 
     Source: He et al., IEEE IJCNN (2008) 1322.
+
+    Example
+    -------
+    ::
+
+        - adasyn: {label: signal, features: [HT, MET.pt]}
     """
 
     label: str | None = "label"

@@ -50,6 +50,12 @@ class BalancedEnsemble(Learner):
 
     Columns out: the mask, uint64; 0 for events that are not for training. Rows are kept. Random numbers: a 64-bit key
     for each row and draw. Learns in two questions as a rule: rows of each stratum; keys next to the quota.
+
+    Example
+    -------
+    ::
+
+        - balanced_ensemble: {strata: [signal], draws: 10}
     """
 
     keyed: ClassVar[bool] = True

@@ -57,6 +57,12 @@ class BorderlineSmote(Interpolator):
     Columns out: as of ``smote``. At most a million rows of each class that gets more.
 
     Source: Han, Wang, Mao, ICIC (2005) 878.
+
+    Example
+    -------
+    ::
+
+        - borderline_smote: {label: signal, features: [HT, MET.pt]}
     """
 
     label: str | None = "label"

@@ -52,6 +52,12 @@ class ClassWeights(Learner):
 
     Columns out: ``train_weight`` float64 (1 before, where there is none yet). Rows are kept. Random numbers: one 64-bit
     key for each row, which says who gets what rounding down leaves. Learns in two questions.
+
+    Example
+    -------
+    ::
+
+        - class_weights: {strata: [signal]}
     """
 
     keyed: ClassVar[bool] = True

@@ -33,6 +33,12 @@ class Define(Augmenter):
 
     Columns in: those of the expressions. Columns out: those defined, float64, int64 or bool as the expressions are.
     Rows are kept.
+
+    Example
+    -------
+    ::
+
+        - define: {HT: sum(Jet.pt), Jet.px: Jet.pt * cos(Jet.phi)}
     """
 
     shorthand: ClassVar[str] = "columns"

@@ -51,6 +51,12 @@ class EditedNearestNeighbours(Cleaner):
     Columns out: the weights, ``train_weight`` float64. At most a million rows of each class of a stratum.
 
     Source: Wilson, IEEE Trans. Syst. Man Cybern. 2 (1972) 408.
+
+    Example
+    -------
+    ::
+
+        - edited_nearest_neighbours: {label: signal, features: [HT, MET.pt]}
     """
 
     n_neighbors: int = 3

@@ -74,6 +74,12 @@ class FastSim(Augmenter):
     luminosity block), so that with other ids (``ids: position``) none is known. Whether a model holds for a sample with
     both kinds of objects, :func:`dask_augment.closure` measures. Objects with a number that is not finite are kept, not in range, with NaN in
     all outputs, after all others.
+
+    Example
+    -------
+    ::
+
+        - fast_sim: {model: bundles/jets, source: GenJet, target: FastJet}
     """
 
     keyed: ClassVar[bool] = True

@@ -114,6 +114,12 @@ class JetZoom(Augmenter):
     ------
     ValueError
         For an index beyond the jets or candidates of its event.
+
+    Example
+    -------
+    ::
+
+        - jet_zoom: {jets: FatJet, reference: fixed, mass: 80.37}
     """
 
     jets: str = "FatJet"

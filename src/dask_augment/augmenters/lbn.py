@@ -76,6 +76,12 @@ class LBN(Augmenter):
     Columns out, float32: ``lbn_E_0`` to ``lbn_E_{M-1}`` of each feature, and ``lbn_pair_cos_0_1``, ``_0_2``, ... of each
     pair; ``feature_names`` are all of them in the order of lbn's outputs. Rows are kept. Computed by operations that all
     CPUs round alike: in float64, and features of pairs from directions that are rounded to float32. NaN in a column that is read makes all features of its event NaN.
+
+    Example
+    -------
+    ::
+
+        - lbn: {inputs: ["Jet[:4]", "Muon[:1]", MET], weights: lbn.safetensors}
     """
 
     files: ClassVar[tuple[str, ...]] = ("weights",)

@@ -55,6 +55,12 @@ class Oversample(Resampling):
     Columns out: ``train_weight`` float64; augment_kind 1 and augment_copy of copies. Each row is followed by its
     copies. Random numbers: one 64-bit key for each row; with "bootstrap" also a Poisson process, read until the last
     draw of the stratum. Learns in two questions as a rule, three with "balance" or where rows differ in train_weight.
+
+    Example
+    -------
+    ::
+
+        - oversample: {strata: [dataset, {column: HT, edges: [0, 400, 800]}]}
     """
 
     makes: ClassVar[str] = "copies"

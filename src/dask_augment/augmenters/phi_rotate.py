@@ -34,6 +34,12 @@ class PhiRotate(Augmenter):
         Also rotate original rows where there are copies of them. As a rule only copies vary.
 
     Columns in and out: those named, with the types they have. Rows are kept. Random numbers: one for each row.
+
+    Example
+    -------
+    ::
+
+        - phi_rotate: {columns: [Jet.phi, Muon.phi, MET.phi]}
     """
 
     use: ClassVar[str] = "training"

@@ -60,6 +60,12 @@ class PositiveResample(Resampling):
     Columns out: the weights and, with "uncertainty", ``train_weight`` float64. Rows are kept, or with "uncertainty"
     dropped, of training events only. Random numbers: one 64-bit key for each row. Learns in three questions, or four
     with "uncertainty", which brings 16 bytes of each event, of strata with negative weights, to one place.
+
+    Example
+    -------
+    ::
+
+        - positive_resample: {strata: [dataset, {column: HT, edges: [0, 400, 800]}]}
     """
 
     strata: Any = ()

@@ -30,6 +30,12 @@ class Repeat(Augmenter):
 
     Columns: none but provenance (augment_kind 1, augment_copy). Rows in x (n + 1) = rows out, or n with
     ``keep_original=False``.
+
+    Example
+    -------
+    ::
+
+        - repeat: {n: 2}
     """
 
     keeps_rows: ClassVar[bool] = False

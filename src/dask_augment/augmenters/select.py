@@ -27,6 +27,12 @@ class Select(Augmenter):
         ``any(Jet.pt > 100)``. A number holds unless it is 0 or NaN.
 
     Columns in: those of the condition. Columns out: none. Rows out: at most rows in.
+
+    Example
+    -------
+    ::
+
+        - select: nJet >= 4 and MET.pt > 30
     """
 
     keeps_rows: ClassVar[bool] = False

@@ -51,6 +51,12 @@ class Smooth(Learner):
 
     Columns in and out: the features, with the types they have. Rows are kept. Random numbers: one for each row and
     feature. Learns in one question.
+
+    Example
+    -------
+    ::
+
+        - smooth: {features: [HT, MET.pt], strata: [dataset]}
     """
 
     keyed: ClassVar[bool] = True

@@ -77,6 +77,12 @@ class Smote(Interpolator):
     stratum, or ten with ``neighbors="approximate"``.
 
     Source: Chawla et al., J. Artif. Intell. Res. 16 (2002) 321, arXiv:1106.1813.
+
+    Example
+    -------
+    ::
+
+        - smote: {label: signal, features: [HT, MET.pt], k_neighbors: 5}
     """
 
     allocation: str = "even"

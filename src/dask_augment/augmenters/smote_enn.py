@@ -61,6 +61,12 @@ class SmoteEnn(AfterSmote):
     ``smote_enn.edited_nearest_neighbours``.
 
     Source: Batista, Prati and Monard, SIGKDD Explorations 6 (2004) 20.
+
+    Example
+    -------
+    ::
+
+        - smote_enn: {label: signal, features: [HT, MET.pt]}
     """
 
     n_neighbors: int = 3

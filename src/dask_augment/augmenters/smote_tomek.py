@@ -56,6 +56,12 @@ class SmoteTomek(AfterSmote):
     ``smote_tomek.tomek_links``.
 
     Source: Batista, Prati and Monard, SIGKDD Explorations 6 (2004) 20.
+
+    Example
+    -------
+    ::
+
+        - smote_tomek: {label: signal, features: [HT, MET.pt]}
     """
 
     def steps(self) -> tuple[Augmenter, ...]:

@@ -60,6 +60,12 @@ class SmoteUndersample(AfterSmote):
     accounts it is two steps, ``smote_undersample.smote`` and ``smote_undersample.undersample``.
 
     Source: Chawla et al., J. Artif. Intell. Res. 16 (2002) 321, arXiv:1106.1813.
+
+    Example
+    -------
+    ::
+
+        - smote_undersample: {label: signal, features: [HT, MET.pt]}
     """
 
     undersampling_strategy: Strategy = "auto"

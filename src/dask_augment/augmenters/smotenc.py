@@ -58,6 +58,12 @@ class Smotenc(Interpolator):
     Columns out: as of ``smote``, and the categories. At most a million rows of a stratum.
 
     Source: Chawla et al., J. Artif. Intell. Res. 16 (2002) 321, arXiv:1106.1813, section 6.1.
+
+    Example
+    -------
+    ::
+
+        - smotenc: {label: signal, features: [HT, MET.pt], categorical: [channel]}
     """
 
     categorical: Sequence[str] = ()

@@ -28,6 +28,12 @@ class Split(Augmenter):
         Fractions of the events, expected ones: each event falls by itself. The rest is for testing.
 
     Columns out: ``split`` int8. Rows are kept.
+
+    Example
+    -------
+    ::
+
+        - split: {train: 0.8, validation: 0.1}
     """
 
     keyed: ClassVar[bool] = True

@@ -42,6 +42,12 @@ class TomekLinks(Cleaner):
     Columns out: the weights, ``train_weight`` float64. At most a million rows of each class of a stratum.
 
     Source: Tomek, IEEE Trans. Syst. Man Cybern. 6 (1976) 769.
+
+    Example
+    -------
+    ::
+
+        - tomek_links: {label: signal, features: [HT, MET.pt]}
     """
 
     def dropped(

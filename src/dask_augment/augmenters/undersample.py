@@ -93,6 +93,12 @@ class Undersample(Resampling):
     Columns out: the weights, ``train_weight`` float64. Rows are dropped, of training events only. Random numbers: one
     64-bit key for each row; variations of an event have the same. Learns in three questions, or four with "neyman":
     rows and scale of weights of each group; the keys next to the quota; what rounding down leaves.
+
+    Example
+    -------
+    ::
+
+        - undersample: {strata: [dataset, {column: HT, edges: [0, 400, 800]}]}
     """
 
     strata: Any = ()

@@ -53,6 +53,12 @@ class Unweight(Learner):
     Columns out: the weights, with the types they have. Rows are dropped, of training events only; those of weight 0
     always, so put steps that make copies after it. ``train_weight`` stays as it is. Random numbers: one for each row.
     Learns in five questions: the number of rows, and the weight at the quantile in four digits of 16 bits.
+
+    Example
+    -------
+    ::
+
+        - unweight: {strata: [dataset], quantile: 0.99}
     """
 
     keeps_rows: ClassVar[bool] = False
