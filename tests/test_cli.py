@@ -23,6 +23,7 @@ from dask_augment import cli
 from dask_augment.augmenters import TABLE
 from dask_augment.columns import MissingColumn
 from dask_augment.dataset.sink import StagingGone
+from dask_augment.manual import PURPOSES
 from run_toys import write
 
 STEPS: list[Any] = [{"split": {"train": 0.5}}, {"repeat": {"n": 1}}]
@@ -245,7 +246,7 @@ def test_list_and_show(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "out", Console(width=200, force_terminal=True, color_system=None))
     _, out, _ = program("list")
     assert all(name in out for name in TABLE)
-    assert "what it does" in out
+    assert [line for line in out.splitlines() if line and line[0] != " "] == list(PURPOSES)
     _, out, _ = program("show", "phi_rotate")
     assert "    φ → φ + α, α ~ U[0, 2π), the same for all objects of an event\n" in out
     assert re.search(r"columns .* \[Jet.phi, Electron.phi, Muon.phi, MET.phi\] .* The azimuthal angles to rotate", out)
@@ -333,8 +334,10 @@ def test_stages_are_lines_off_a_terminal(option: list[str], shown: bool, planned
 
 
 @pytest.mark.parametrize(("terminal", "width"), [(False, 200), (True, 60)])
-def test_list_without_a_table(terminal: bool, width: int, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line for each step, its name whole."""
+def test_list_has_one_line_for_each_step(
+    terminal: bool, width: int, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name whole."""
     from dask_augment import registry
     from dask_augment.manual import summary
 
@@ -342,8 +345,27 @@ def test_list_without_a_table(terminal: bool, width: int, program: Any, monkeypa
     console = Console(file=screen, width=width, force_terminal=terminal, color_system=None)
     monkeypatch.setattr(cli, "out", console)
     assert program("list")[0] == 0
-    lines = [tuple(line.split(maxsplit=1)) for line in screen.getvalue().splitlines()]
-    assert lines == [(name, summary(registry.get(name))[2]) for name in registry.names()]
+    lines = [tuple(line.split(maxsplit=1)) for line in screen.getvalue().splitlines() if line.startswith("  ")]
+    assert sorted(lines) == [(name, summary(registry.get(name))[2]) for name in registry.names()]
+
+
+def test_a_broken_plugin_costs_one_line(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    from dask_augment import registry
+
+    broken = {
+        name: EntryPoint(name, value, registry.GROUP)
+        for name, value in (("gone", "json:Nothing"), ("odd", "json:dumps"))
+    }
+    monkeypatch.setattr(registry, "_plugins", lambda: broken)
+    code, out, err = program("list")
+    assert code == 0
+    assert all(name in out for name in TABLE)
+    assert len(err.splitlines()) == 2
+    assert "left out augmenter 'gone' of json:Nothing cannot be imported" in err
+    assert "left out augmenter 'odd' is <function dumps" in err
+    assert {entry["name"]: entry for entry in json.loads(program("list", "--json")[1])}["gone"]["error"]
 
 
 def start(*arguments: Any, folder: Path) -> subprocess.Popen[str]:

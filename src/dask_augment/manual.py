@@ -77,15 +77,8 @@ def print_names(out: Console, kinds: Mapping[str, type[Augmenter]]) -> None:
         if not mine:
             continue
         out.print(("\n" if number else "") + title, style="bold", highlight=False)
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(min_width=widest + 2, no_wrap=True)
         for name, kind in mine.items():
-            grid.add_row(f"  {name}", escape(summary(kind)[2]))
-        if out.is_terminal:
-            out.print(grid)
-        else:  # lines as long as they are, for grep and awk
-            for name, kind in mine.items():
-                out.print(f"  {name:<{widest}}  {summary(kind)[2]}", markup=False, highlight=False, soft_wrap=True)
+            out.print(f"  {name:<{widest}}  {summary(kind)[2]}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_page(out: Console, name: str, kind: type[Augmenter]) -> None:

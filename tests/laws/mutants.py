@@ -51,6 +51,22 @@ class UndeclaredMeasure(Mean):
         return Sums(len(events), int(np.count_nonzero(events.label)))
 
 
+class NamesAList(Feature):
+    def uses(self) -> Any:
+        return ["MET.pt"]
+
+
+class FieldThatIsNowhere(Feature):
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        return Output({"feature": np.asarray(events.MET.eta, np.float64)})
+
+
+class RandomOfItsOwn(Smear):
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        factor = np.random.default_rng().normal(1, 0.1, len(events))
+        return Output({"MET.pt": (met_pt(events) * factor).astype(np.float32)})
+
+
 class AsksUndeclared(Centre):
     def question(self) -> Measure[Sums]:
         return UndeclaredMeasure()
@@ -281,6 +297,11 @@ MUTANTS = [
     Mutant("says_what_it_is", 'does not say use = "training"', CopiesTestEvents(n=1)),
     Mutant("says_what_it_is", "which the frame writes", WritesProvenance()),
     Mutant("says_what_it_is", "positive amounts", WantsNothing()),
+    Mutant("says_what_it_is", r"uses\(\) is a set of names of columns.*got \['MET.pt'\]", NamesAList()),
+    Mutant("reads_what_it_declares", "reads a column that uses.. does not name.*eta", FieldThatIsNowhere()),
+    Mutant(
+        "same_again", "run twice on the same events, column 'MET.pt'.*take random numbers from `draw`", RandomOfItsOwn()
+    ),
     Mutant("reads_what_it_declares", "does not name.*phi", UndeclaredColumn()),
     Mutant("reads_what_it_declares", "without keyed = True", UndeclaredDraw()),
     Mutant("reads_what_it_declares", "UndeclaredMeasure.measure.*does not name.*label", AsksUndeclared()),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import uproot
 
-from dask_augment import Augmenter, Compound, Repeat, columns, registry
+from dask_augment import Augmenter, Compound, Repeat, Select, columns, registry
 from dask_augment.laws import LAWS, Case, Law, LawBroken, check, sample_events
 from laws.examples import EXAMPLES
 from laws.mutants import FRAME_MUTANTS, MUTANTS, FrameMutant, Mutant
@@ -138,9 +138,18 @@ def test_check_names_the_law() -> None:
     drops = Repeat(n=2, keep_original=False)
     with pytest.raises(LawBroken, match=r"^weight_is_not_lost: repeat: the sum of 'weight' was"):
         check(drops, without=[ELSEWHERE])
-    check(drops, without=[ELSEWHERE, "weight_is_not_lost"])
+    held = check(drops, without=[ELSEWHERE, "weight_is_not_lost"])
+    assert held == tuple(law.__name__ for law in LAWS if law.__name__ not in (ELSEWHERE, "weight_is_not_lost"))
+    assert repr(held).startswith(f"{len(LAWS) - 2} laws held: says_what_it_is, ")
     with pytest.raises(ValueError, match=r"without names no laws: \['nonsense'\]"):
         check(drops, without=["nonsense"])
+
+
+def test_check_says_what_the_sample_lacks() -> None:
+    with pytest.raises(
+        columns.MissingColumn, match=r"'PuppiMET.pt'.*are tried on have .*MET.pt.*: give your own with events="
+    ):
+        check(Select("PuppiMET.pt > 3"), without=[ELSEWHERE])
 
 
 def test_check_makes_weight_and_split() -> None:

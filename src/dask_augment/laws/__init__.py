@@ -19,13 +19,15 @@ from collections.abc import Callable, Collection
 
 import awkward as ak
 
+from dask_augment.columns import MissingColumn
 from dask_augment.contract import Augmenter
 from dask_augment.frames.steps import Setting
 from dask_augment.laws import elsewhere, learning, promises, rows, spectra
 from dask_augment.laws.case import SETTING, Case, LawBroken, case_of
+from dask_augment.laws.compare import columns_of
 from dask_augment.laws.sample import flattened, sample_events
 
-__all__ = ["LAWS", "Case", "Law", "LawBroken", "check", "flattened", "sample_events"]
+__all__ = ["LAWS", "Case", "Held", "Law", "LawBroken", "check", "flattened", "sample_events"]
 
 Law = Callable[[Case], None]
 """A law raises :class:`LawBroken`, with a sentence that says what is broken, or the error of the augmenter itself."""
@@ -33,6 +35,7 @@ Law = Callable[[Case], None]
 LAWS: tuple[Law, ...] = (
     promises.says_what_it_is,
     promises.reads_what_it_declares,
+    promises.same_again,
     promises.leaves_its_input_alone,
     promises.keeps_its_types,
     promises.keeps_the_counts,
@@ -60,6 +63,15 @@ LAWS: tuple[Law, ...] = (
 """All laws; those that do not concern an augmenter let it pass."""
 
 
+class Held(tuple[str, ...]):
+    """The names of the laws that an augmenter obeys."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{len(self)} laws held: {', '.join(self)}"
+
+
 def check(
     augmenter: Augmenter,
     events: ak.Array | None = None,
@@ -67,8 +79,10 @@ def check(
     seed: int = 1,
     setting: Setting | None = None,
     without: Collection[str] = (),
-) -> None:
+) -> Held:
     """Hold an augmenter to all the laws; raises :class:`LawBroken`, which says the law and what is broken.
+
+    Returns the names of the laws that held; printed, it says how many there are.
 
     Parameters
     ----------
@@ -90,11 +104,23 @@ def check(
         raise ValueError(f"without names no laws: {sorted(unknown)}; there are {[law.__name__ for law in LAWS]}")
     chosen = Setting(seed, SETTING.dataset) if setting is None else setting
     whole = case_of(augmenter, sample_events(seed=seed) if events is None else events, chosen)
-    for case in whole.apart():
-        for law in LAWS:
-            if law.__name__ in without:
-                continue
-            try:
-                law(case)
-            except LawBroken as broken:
-                raise LawBroken(f"{law.__name__}: {broken}") from broken
+    try:
+        laws = [law for law in LAWS if law.__name__ not in without]
+        for case in whole.apart():
+            for law in laws:
+                _hold(case, law)
+    except MissingColumn as error:
+        if events is not None:
+            raise
+        raise MissingColumn(
+            f"{error}; the events that laws are tried on have {', '.join(columns_of(whole.events))}: give your own with "
+            "events="
+        ) from error
+    return Held(law.__name__ for law in laws)
+
+
+def _hold(case: Case, law: Law) -> None:
+    try:
+        law(case)
+    except LawBroken as broken:
+        raise LawBroken(f"{law.__name__}: {broken}") from broken

@@ -30,6 +30,9 @@ from dask_augment.plan import step_from, step_to
 def says_what_it_is(case: Case) -> None:
     """Its flags have values that the frames know, and it leaves to the frame what the frame writes."""
     augmenter = case.augmenter
+    used = augmenter.uses()
+    if not isinstance(used, (set, frozenset)) or not all(isinstance(name, str) for name in used):
+        raise case.broken(f"uses() is a set of names of columns, as frozenset([...]) makes it, got {used!r}")
     if augmenter.use not in ("always", "training"):
         raise case.broken(f"use is {augmenter.use!r}; it is 'always' or 'training'")
     if augmenter.sums not in ("exactly", "on average"):
@@ -100,7 +103,8 @@ def _answered(
         try:
             function(case.only(events, frozenset(every)), case.draw(events))
         except Exception:  # noqa: BLE001 -- it fails whatever it is given: the first error is the one to tell
-            raise error from None
+            if not isinstance(error, AttributeError):
+                raise error from None
         text = str(error).strip().partition("\n")[0]
         raise case.broken(
             f"{type(asked).__name__}.{method} reads a column that uses() does not name, or draws without keyed = True "
@@ -110,6 +114,16 @@ def _answered(
 
 def _names(events: ak.Array, field: str) -> list[str]:
     return [f"{field}.{name}" for name in events[field].fields] or [field]
+
+
+def same_again(case: Case) -> None:
+    """The same events give the same result a second time: all that is random comes from ``draw``."""
+    first, second = (columns_of(case.run(case.events)) for _ in range(2))
+    if found := difference(first, second):
+        raise case.broken(
+            f"run twice on the same events, {found}: take random numbers from `draw` alone (with keyed = True), and keep "
+            "nothing between two calls"
+        )
 
 
 def needs_no_other_column(case: Case) -> None:
