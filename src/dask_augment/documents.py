@@ -16,12 +16,17 @@ from typing import Any
 
 import yaml
 
+from dask_augment.addresses import told
+
 _MOST_VALUES = 2_000_000
 _DEEPEST = 100
 
 
 class PlanError(ValueError):
     """A plan that cannot be carried out; says where in it and what to write."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*map(told, args))
 
 
 def read_yaml(path: str | Path) -> Any:

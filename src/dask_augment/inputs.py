@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from dask_augment import filesets
+from dask_augment.addresses import told
 from dask_augment.documents import PlanError, read_json
 from dask_augment.identity import IDS
 
@@ -19,7 +20,7 @@ __all__ = ["Inputs", "PlanError", "names", "refuse_misspelt"]
 _ONE_OF = ("fileset", "files", "folder")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Inputs:
     """Where the events come from; exactly one of ``fileset``, ``files`` and ``folder`` is given.
 
@@ -91,6 +92,10 @@ class Inputs:
             raise PlanError("the names of a folder's data sets are those of its hive folders: leave dataset out")
         metadata = filesets.metadata_of(self.dataset or str(self.folder or ""), self.metadata)
         object.__setattr__(self, "metadata", metadata)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{entry.name}={told(getattr(self, entry.name))!r}" for entry in fields(self))
+        return f"Inputs({given})"
 
     def _check_names(self) -> None:
         for name in ("tree", "weight", "folder"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_augment import registry
+from dask_augment.addresses import told
 from dask_augment.augmenters.function import Function
 from dask_augment.carrying import refuse_gone
 from dask_augment.contract import Augmenter, plain
@@ -157,7 +158,10 @@ class Plan:
         return plan
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as YAML says it; :meth:`from_dict` gives it back."""
+        """The plan as YAML says it; :meth:`from_dict` gives it back, but for users and queries in the URLs of inputs.
+
+        These are read with, and are no part of what the plan is: see :mod:`dask_augment.addresses`.
+        """
         values: dict[str, Any] = {
             "inputs": _given(self.inputs),
             "seed": self.seed,
@@ -230,7 +234,7 @@ def _given(section: Any) -> dict[str, Any]:
         value = getattr(section, entry.name)
         default = entry.default_factory() if entry.default_factory is not MISSING else entry.default
         if value != default:
-            values[entry.name] = plain(str(value) if isinstance(value, Path) else value)
+            values[entry.name] = told(plain(str(value) if isinstance(value, Path) else value))
     return values
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
+from dask_augment.addresses import told
+
 _LONGEST = 300
 
 
@@ -48,5 +50,5 @@ def one_line(error: BaseException) -> str:
     text = str(error).strip()
     if "\n\n" in text:
         text = str(getattr(error, "message", text)).strip().partition("\n\n")[0]
-    line = " ".join(text.split())
+    line = told(" ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

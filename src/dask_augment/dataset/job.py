@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dask_augment.addresses import told
 from dask_augment.dataset.layout import staging_folder
 from dask_augment.dataset.manifest import Manifest
 from dask_augment.dataset.parquet import Settings
@@ -26,6 +27,9 @@ class OtherPlan(ValueError):
 
 class RunFailed(RuntimeError):
     """A run that could not be finished; says why, and how to go on."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*map(told, args))
 
 
 class Incomplete(RuntimeError):

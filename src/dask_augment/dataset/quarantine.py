@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dask_augment.addresses import told
 from dask_augment.dataset.receipt import Part
 
 _NUMBERS = {
@@ -127,7 +128,7 @@ class Quarantined:
     @classmethod
     def of(cls, part: Part, error: BaseException, entries: int | None) -> Quarantined:
         """With the error's type and its first 2,000 letters."""
-        return cls(part, f"{type(error).__name__}: {error}"[:2000], entries)
+        return cls(part, told(f"{type(error).__name__}: {error}")[:2000], entries)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values."""

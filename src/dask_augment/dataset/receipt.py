@@ -10,6 +10,7 @@ from hashlib import blake2b, sha256
 from sys import intern
 from typing import Any
 
+from dask_augment.addresses import told
 from dask_augment.dataset.hashing import LogicalHash
 from dask_augment.meters import Account
 
@@ -43,7 +44,11 @@ class Part:
 
     @classmethod
     def of(cls, dataset: str, input: Mapping[str, Any]) -> Part:  # noqa: A002  the field's name
-        """The part with its id: 32 hexadecimal digits of BLAKE2b over the JSON of its data set and input."""
+        """The part with its id: 32 hexadecimal digits of BLAKE2b over the JSON of its data set and input.
+
+        The input is what may be told of it: an address without user and query.
+        """
+        input = told(input)  # noqa: A001  the field's name
         data = to_json({"dataset": dataset, "input": dict(input)}).encode()
         return cls(blake2b(data, digest_size=16).hexdigest(), dataset, input)
 

@@ -34,13 +34,13 @@ def located(path: str, base: str) -> str:
 def with_tree(path: str, base: str) -> tuple[str, str | None]:
     """The file and the tree of ``file.root:Events``, as uproot takes them; the tree is None where none is said.
 
-    A port (``root://host:1094//x.root``) is none, nor what is in the name of a file that exists.
+    A port (``root://host:1094//x.root``) is none, nor what follows a query or is in the name of a file that exists.
     """
     file, colon, tree = path.rpartition(":")
     if not colon or not _TREE.fullmatch(tree) or tree.endswith(PARQUET):
         return path, None
     if is_url(path):
-        return (path, None) if _HOST.fullmatch(file) else (file, tree)
+        return (path, None) if _HOST.fullmatch(file) or "?" in file else (file, tree)
     return (path, None) if os.path.exists(located(path, base)) else (file, tree)
 
 

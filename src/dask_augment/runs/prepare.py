@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 import dask_augment
+from dask_augment.addresses import untold
 from dask_augment.columns import dotted, flat
 from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.layout import refuse_changed
@@ -130,7 +131,7 @@ def prepare(
         raise PlanError("there are no input files that can be read")
     _check_remedies(stage, explicit, found)
     reader, normalisation, shared = _reader(inputs, found, metadata, explicit, wanted)
-    reader = replace(reader, base=base)
+    reader = replace(reader, base=base, addresses={s.path: s.address for s in sources if s.address})
     stage = _weighted(stage, inputs, reader)
     columns, schema = _result(stage, reader, target, shared.kept)
     _check_names(target, columns, {source.dataset for source in sources})
@@ -259,7 +260,7 @@ def _inspected(
         if isinstance(outcome, BadInput):
             bad[source.path] = outcome
         elif isinstance(outcome, BaseException):
-            raise RunFailed(f"input file {source.path!r} could not be opened: {outcome}") from outcome
+            raise RunFailed(f"input file {source.path!r} could not be opened: {untold(outcome)}") from outcome
         else:
             contents[source] = outcome
         advance(1)

@@ -48,6 +48,8 @@ class Reader:
     """What files that lack a column are given for it."""
     base: str = "."
     """Folder that relative paths count from: that of the session, wherever this is read."""
+    addresses: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Where files are read whose addresses hold what may not be told."""
 
     def __call__(self, part: Part) -> ak.Array:
         """The events of one part; BadInput where the file cannot be read."""
@@ -67,7 +69,7 @@ class Reader:
     def _read(self, where: Mapping[str, Any], names: Sequence[str], rows: int) -> dict[str, ak.Array]:
         path, span = where["file"], (where["start"], where["stop"])
         with reading(path, rows):
-            location, tree = located(path, self.base), where["tree"]
+            location, tree = located(self.addresses.get(path, path), self.base), where["tree"]
             file: Any = _opened(location, tree, where["uuid"]) if tree else open_parquet(location)
             if file.uuid != where["uuid"]:
                 text = f"input file {path!r} has changed since the plan was made: its uuid is {file.uuid}, it was {where['uuid']}"

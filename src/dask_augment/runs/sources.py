@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from dask_augment import words
+from dask_augment.addresses import confused, told
 from dask_augment.columns import flat
 from dask_augment.dataset.layout import decode
 from dask_augment.dataset.quarantine import classify
@@ -33,8 +34,8 @@ class BadInput(RuntimeError):
     """An input file that cannot be read, now or ever; says which, and how many entries are lost."""
 
     def __init__(self, message: str, path: str, entries: int | None, no_tree: bool = False) -> None:
-        super().__init__(message, path, entries, no_tree)
-        self.path, self.entries, self.no_tree = path, entries, no_tree
+        super().__init__(told(message), told(path), entries, no_tree)
+        self.path, self.entries, self.no_tree = told(path), entries, no_tree
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -50,6 +51,13 @@ class Source:
     """None: a Parquet file."""
     said: FileSaid = NOTHING_SAID
     """What the fileset says of it."""
+    address: str = field(default="", repr=False)
+    """Where it is read, if that is not its path: with what may not be told."""
+
+    @property
+    def location(self) -> str:
+        """Where it is read."""
+        return self.address or self.path
 
     def part(self, content: Content, start: int, stop: int) -> Part:
         """One range of its entries."""
@@ -96,8 +104,14 @@ def find(
         for named, said in entry["files"].items():
             pattern, after = with_tree(named, base)
             for path in matching(pattern, base, name):
-                tree = _tree(inputs, path, said.tree, after)
-                sources.append(Source(name, path, tree, said._replace(tree=None)))
+                tree = _tree(inputs, told(path), said.tree, after)
+                address = path if told(path) != path else ""
+                sources.append(Source(name, told(path), tree, said._replace(tree=None), address))
+    if (shared := confused(source.location for source in sources)) is not None:
+        raise PlanError(
+            f"two input files are named {shared!r} and differ in the user or the query of their URLs, which open files and "
+            "are no part of their names: give each file a path of its own"
+        )
     for name in metadata:
         mine = [source.path for source in sources if source.dataset == name]
         if len(set(mine)) != len(mine):
@@ -112,14 +126,14 @@ def _in_folder(folder: str, base: str) -> list[Source]:
     sources = []
     for path, parts in below(folder, base):
         keys = dict(part.split("=", 1) for part in parts[:-1] if "=" in part)
-        own = PurePosixPath(folder if is_url(folder) else os.path.realpath(located(folder, base))).name
+        own = PurePosixPath(told(folder) if is_url(folder) else os.path.realpath(located(folder, base))).name
         name = decode(keys.pop("dataset")) if "dataset" in keys else own
         if keys:
             raise PlanError(
                 f"folder {folder!r} has columns that are only names of folders ({', '.join(sorted(keys))}), and these are "
                 "not read: publish it with partition_by: [dataset], or read its parts as data sets of a fileset"
             )
-        sources.append(Source(name, path, None))
+        sources.append(Source(name, told(path), None, address=path if told(path) != path else ""))
     if not sources:
         raise PlanError(f"folder {folder!r} holds no Parquet files")
     return sources
@@ -158,6 +172,7 @@ def reading(path: str, entries: int | None) -> Iterator[None]:
     except Exception as error:
         if classify(error) == "transient" or isinstance(error, MemoryError):
             raise
+        path = told(path)
         why = words.one_line(error).removesuffix(f" in file {path}").removesuffix(f" for file path {path}")
         text = f"input file {path!r} cannot be read: {type(error).__name__}: {why}"
         raise BadInput(text, path, entries) from None
@@ -165,7 +180,7 @@ def reading(path: str, entries: int | None) -> Iterator[None]:
 
 def open_source(source: Source, base: str) -> Opened:
     """An input file, opened; :class:`BadInput` where it cannot be, or has no such tree."""
-    location = located(source.path, base)
+    location = located(source.location, base)
     with reading(source.path, None):
         try:
             return open_root(location, source.tree) if source.tree else open_parquet(location)

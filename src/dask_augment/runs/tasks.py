@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from dask_augment.addresses import untold
 from dask_augment.contract import Measure
 from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.merge import Group, merge, merge_groups
@@ -250,7 +251,8 @@ def merged(job: Job, done: Finished, pool: Pool, show: Progress) -> list[Receipt
 
 
 def failed(what: str, part: Part, error: BaseException, after: str = KEPT) -> RunFailed:
-    """The error of a task, with where it happened and how to go on."""
+    """The error of a task, with where it happened and how to go on; no text of either tells what opens a file."""
+    untold(error)
     where = part.input
     notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return RunFailed(

@@ -109,7 +109,7 @@ def _fileset(inputs: Inputs, base: str) -> Mapping[str, Any]:
     sources, metadata = find(inputs, base=base)
     return {
         name: {
-            "files": {located(source.path, base): source.tree for source in sources if source.dataset == name},
+            "files": {located(source.location, base): source.tree for source in sources if source.dataset == name},
             "metadata": metadata[name],
         }
         for name in metadata
