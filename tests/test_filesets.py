@@ -210,7 +210,7 @@ def test_files_that_are_no_paths(files: Any) -> None:
 
 @pytest.mark.parametrize("path", [["a"], 5, "", "a\0b"])
 def test_output_that_is_no_path(path: Any) -> None:
-    with pytest.raises(PlanError, match="output: path must be the path of a folder"):
+    with pytest.raises(PlanError, match="output: path must be a path"):
         Plan(inputs={"a": ["a.root"]}, steps=[], seed=1, output={"path": path})
     assert Plan(inputs={"a": ["a.root"]}, steps=[], seed=1, output={"path": Path("x")}).to_dict()["output"] == {
         "path": "x"

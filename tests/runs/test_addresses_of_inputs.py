@@ -119,5 +119,7 @@ def test_errors_tell_no_secrets(server: str, tmp_path: Path) -> None:
 
 def test_files_that_only_a_query_tells_apart_are_refused() -> None:
     inputs: Any = plan("http://host/get?file=a.root", "http://host/get?file=b.root").inputs
-    with pytest.raises(PlanError, match="two files are named 'http://host/get' and differ in the user or the query"):
+    with pytest.raises(
+        PlanError, match="two input files are named 'http://host/get' and differ in the user or the query"
+    ):
         find(inputs)
