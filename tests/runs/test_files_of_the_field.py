@@ -454,6 +454,9 @@ def test_the_last_pattern_that_names_a_column_decides(era: list[str], tmp_path: 
         kept("!Jet.*")
     with pytest.raises(PlanError, match=r"keep names 'Jte\.\*', which is no column"):
         kept("HLT.*", "!Jte.*")
+    for name in ("event", "split"):
+        with pytest.raises(PlanError, match=f"keep leaves out '{name}', which is always written"):
+            kept("*", f"!{name}")
 
 
 def test_types_that_differ_leave_a_column_out_of_a_pattern_but_not_of_names(tmp_path: Path) -> None:
@@ -486,3 +489,71 @@ def test_position_alone_knows_the_number_of_events(tmp_path: Path) -> None:
     given = {"files": str(path), "dataset": "toy", "ids": "position"}
     assert run(plan(inputs=given, steps=SPLIT), tmp_path / "out").rows == 4
     assert dry_run(plan(inputs=given, steps=SPLIT), tmp_path / "other")["datasets"]["toy"]["entries"] == 4
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_mistakes_in_a_plan_are_no_faults_of_files(most: int, tmp_path: Path) -> None:
+    path = written(tmp_path / "a.root", **{"Jet.pt": LISTS, "x": np.arange(4.0), "genWeight": np.ones(4)})
+    for wrong, sentence in (
+        ({"ids": ["Jet.pt"]}, r"ids names 'Jet\.pt', which is list<.*one whole number for each event"),
+        ({"ids": ["x"]}, "ids names 'x', which is double; an id is one whole number"),
+        ({"ids": ["never"]}, "no input file has a column 'never'"),
+        ({"tree": "Evnts"}, "has no tree 'Evnts'"),
+        ({"weight": "Jet.pt"}, "must be one number for each event"),
+        ({"weight": "nope"}, "no input file has the weight 'nope'"),
+    ):
+        given = {"files": str(path), "dataset": "toy", **wrong}
+        with pytest.raises(PlanError, match=sentence):
+            run(plan(inputs=given, steps=SPLIT), tmp_path / "out", max_bad_files=most)
+    for wrong in ({"weight": None}, {"tree": None}, {"weight": 3}):
+        with pytest.raises(PlanError, match="must be a name, got"):
+            Inputs(files="a.root", dataset="toy", **wrong)
+
+
+def test_what_is_no_root_file_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    good, bad = written(tmp_path / "a.root"), tmp_path / "b.root"
+    bad.write_bytes(good.read_bytes()[:300])
+    (tmp_path / "c.parquet").write_bytes(b"PAR1 no more")
+    files = [str(good), str(bad), str(tmp_path / "c.parquet"), str(tmp_path / "gone.root")]
+    result = run(plan(inputs={"files": files, "dataset": "toy"}, steps=SPLIT), tmp_path / "out", max_bad_files=3)
+    assert result.rows == 4
+    assert {lost.part.input["file"] for lost in result.manifest.quarantined} == set(files[1:])
+
+
+# Sums that skims keep ------------------------------------------------------------------------------------------------
+
+
+def skim(path: Path, first: int, presel: str | None, **values: Any) -> str:
+    ids = {**IDS, "event": np.arange(first, first + 4).astype("u8")}
+    table = pa.table({**{name: pa.array(v) for name, v in {**ids, **values}.items()}})
+    pq.write_table(table.replace_schema_metadata({} if presel is None else {"sum_genw_presel": presel}), path)
+    return str(path)
+
+
+def test_the_sum_of_weights_in_the_metadata_of_skims_normalises(tmp_path: Path) -> None:
+    files = [skim(tmp_path / f"{n}.parquet", 4 * n, "100.5", genWeight=np.full(4, 2.0)) for n in range(2)]
+    fileset = {"signal": {"files": files, "metadata": {"xsec": 402.0}}}
+    result = run(plan(inputs={"fileset": fileset}, steps=SPLIT), tmp_path / "out")
+    said = result.manifest.extra["normalisation"]["signal"]
+    assert (said["sumw"], said["sumw_from"], said["factor"]) == (201.0, "sum_genw_presel", 2.0)
+    assert read(result).weight.to_list() == [4.0] * 8
+
+
+def test_the_sum_of_skims_whose_weights_are_taken_as_they_are_is_kept(tmp_path: Path) -> None:
+    files = [skim(tmp_path / f"{n}.parquet", 4 * n, "100.5", weight=np.full(4, 2.0)) for n in range(2)]
+    result = run(plan(*files, steps=SPLIT), tmp_path / "out")
+    said = result.manifest.extra["normalisation"]["toy"]
+    assert said["sumw"] == 201.0
+    assert "as it is; sum_genw_presel is kept" in said["sumw_from"]
+    fileset = {"signal": {"files": files, "metadata": {"xsec": 402.0}}}
+    result = run(plan(inputs={"fileset": fileset, "weight": "weight"}, steps=SPLIT), tmp_path / "scaled")
+    assert read(result).weight.to_list() == [4.0] * 8
+
+
+def test_skims_of_which_only_some_keep_their_sum_are_refused(tmp_path: Path) -> None:
+    files = [skim(tmp_path / f"{n}.parquet", 4 * n, said, genWeight=np.ones(4)) for n, said in enumerate(["9", None])]
+    with pytest.raises(PlanError, match="a sum over both would be wrong"):
+        run(plan(*files, steps=SPLIT), tmp_path / "out")
+    # What says that it is data says no sum.
+    data = skim(tmp_path / "d.parquet", 0, "Data")
+    assert run(plan(data, steps=SPLIT), tmp_path / "data").manifest.extra["normalisation"]["toy"]["sumw"] is None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dask_augment.plan import Inputs, PlanError
+from dask_augment.runs.parquet_files import PRESELECTED
 from dask_augment.runs.sources import Content, Source, is_weight, nearest
 
 
@@ -120,8 +121,10 @@ def normalised(
                     f"data set {name!r} has an xsec, but its weights are not made from a generator weight ({said}): take "
                     "the xsec away, or name the column that is to be scaled with inputs: {weight: ...}"
                 )
-            result[name] = Normalisation(None, said, None, None, 1.0)
+            total, origin = _of_skims(name, found)
+            result[name] = Normalisation(total, f"{said}{f'; {origin} is kept' if origin else ''}", None, None, 1.0)
             continue
+        _of_skims(name, found)
         contents = [content for source, content in found.items() if source.dataset == name]
         sumw = math.fsum(content.sumw for content in contents if content.sumw is not None)
         origins = ", ".join(sorted({content.sumw_from for content in contents if content.sumw_from}))
@@ -132,6 +135,21 @@ def normalised(
         factor = 1.0 if xsec is None else xsec * (1.0 if lumi is None else lumi) / sumw
         result[name] = Normalisation(sumw, origins, _float(xsec), _float(lumi), factor)
     return result
+
+
+def _of_skims(dataset: str, found: Mapping[Source, Content]) -> tuple[float | None, str]:
+    """The sum that skims keep in the metadata of their files, and its name; PlanError where only some files have it."""
+    mine = {source: content for source, content in found.items() if source.dataset == dataset}
+    having = {source: content.sumw for source, content in mine.items() if content.sumw_from == PRESELECTED.decode()}
+    if not having:
+        return None, ""
+    for source, content in mine.items():
+        if source not in having and content.entries:
+            raise PlanError(
+                f"data set {dataset!r}: {next(iter(having)).path!r} keeps {PRESELECTED.decode()}, the sum of generator weights "
+                f"of all events it was made of, and {source.path!r} does not: a sum over both would be wrong, take one out"
+            )
+    return math.fsum(value for value in having.values() if value is not None), PRESELECTED.decode()
 
 
 def _check_lumi(inputs: Inputs, metadata: Mapping[str, Mapping[str, Any]]) -> None:

@@ -31,8 +31,7 @@ from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import POSITION
 from dask_augment.plan import Inputs, Plan, PlanError, Target
 from dask_augment.runs.columns_of_files import Wanted, is_pattern
-from dask_augment.runs.columns_of_files import names as named
-from dask_augment.runs.common import Common, check_fill, common
+from dask_augment.runs.common import Common, check_fill, check_ids, check_keep, common
 from dask_augment.runs.normalisation import (
     Normalisation,
     check_generator_columns,
@@ -51,7 +50,6 @@ from dask_augment.runs.sources import (
     filled,
     find,
     inspect,
-    nearest,
     parts_of,
 )
 from dask_augment.runs.vouching import held_to_manifests
@@ -135,9 +133,8 @@ def prepare(
     stage = _weighted(stage, inputs, reader)
     columns, schema = _result(stage, reader, target, shared.kept)
     _check_names(target, columns, {source.dataset for source in sources})
-    _check_keep(
-        target.keep or (), columns, filled(found), [s.label for s in stage.steps if s.augmenter.carries() is not None]
-    )
+    narrowing = [s.label for s in stage.steps if s.augmenter.carries() is not None]
+    check_keep(target.keep or (), columns, filled(found), narrowing, shared.kept)
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
     quarantined = tuple(
         Quarantined.of(Part.of(s.dataset, {"file": s.path, "tree": s.tree}), bad[s.path], bad[s.path].entries)
@@ -215,25 +212,6 @@ def _products(produces: Iterable[str]) -> set[str]:
     return names | {f"n{name.partition('.')[0]}" for name in names if "." in name}
 
 
-def _check_keep(
-    patterns: Sequence[str], columns: Sequence[str], found: Mapping[Source, Content], narrowing: Sequence[str]
-) -> None:
-    there = dict.fromkeys(columns) | {name: c.called(name) for c in found.values() for name in c.columns}
-    if patterns and patterns[0].startswith("!"):
-        raise PlanError(
-            f"output: keep begins with {patterns[0]!r}, and nothing is kept before it: name first what is kept"
-        )
-    for pattern in patterns:
-        pattern = pattern.removeprefix("!")
-        if narrowing and not any(named(pattern, name) for name in columns):
-            raise PlanError(
-                f"output: keep names {pattern!r}, and no such column is left after step {narrowing[0]!r}, which leaves what "
-                "is true of the rows it makes: take it out of keep, or say carry: parent to the step"
-            )
-        if not any(named(pattern, name, own) for name, own in there.items()):
-            raise PlanError(f"output: keep names {pattern!r}, which is no column; {nearest(pattern, found)}")
-
-
 def _check_folders(target: Target, datasets: Collection[str]) -> None:
     """Refuse data sets that would come back under another name, being names of folders."""
     for name in sorted(datasets) if "dataset" in target.partition_by else ():
@@ -300,6 +278,7 @@ def _reader(
     }
     shared = common(files, wanted, {*explicit, *inputs.weights, *kept}, {*OURS, "weight"}, made, inputs.fill)
     check_fill(files, shared.schema, shared.fill)
+    check_ids(shared.schema, inputs.ids)
     normalisation = normalised(inputs, found, metadata, final, without)
     reader = Reader(
         columns=tuple(shared.schema.names),
