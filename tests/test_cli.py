@@ -209,7 +209,7 @@ def test_clean_removes_what_was_cut_off(
     assert (code, err) == (0, "")
     assert out == f"removing {left}\n1 unfinished run removed; nothing else is older than 0 days.\n"
     assert not left.exists()
-    assert json.loads(program("clean", tmp_path, "--json")[1]) == {"removed": []}
+    assert json.loads(program("clean", tmp_path, "--json")[1]) == {"removed": [], "left": {}}
     assert program("verify", tmp_path / "whole", "--deep")[0] == 0
     code, _, err = program("clean", tmp_path / "gone")
     assert code == 1

@@ -198,7 +198,8 @@ def clean(
 ) -> None:
     """Remove what runs that were cut off left beside the data sets of a folder; they can then not go on.
 
-    Published data sets are never touched, nor one that a crash left aside while it was being replaced.
+    Published data sets are never touched, nor one that a crash left aside while it was being replaced, nor what a client
+    is at work on.
     """
     from dask_augment.dataset.gc import collect
 
@@ -206,9 +207,15 @@ def clean(
         if not as_json:
             out.print(f"removing {staging}", markup=False, highlight=False, soft_wrap=True)
 
-    removed = collect(folder, older_than, told)
+    def spared(staging: Path, why: str) -> None:
+        left[str(staging)] = why
+        if not as_json:
+            out.print(f"left alone {staging}: {why}", markup=False, highlight=False, soft_wrap=True)
+
+    left: dict[str, str] = {}
+    removed = collect(folder, older_than, told, spared)
     if as_json:
-        _print_json({"removed": [str(path) for path in removed]})
+        _print_json({"removed": [str(path) for path in removed], "left": left})
     else:
         days = f"{older_than:g} day{'' if older_than == 1 else 's'}"
         text = f"{counted(len(removed), 'unfinished run')} removed; nothing else is older than {days}."

@@ -105,7 +105,7 @@ def test_a_published_plan_is_no_unfinished_run(tmp_path: Path, monkeypatch) -> N
     """The client died after the rename, before it removed staging."""
     work = job(tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr(commit, "_discard_staging", lambda job: None)
+        patch.setattr(commit, "discard_staging", lambda job: None)
         manifest = finish(work)
     assert work.staging.exists()
     assert open_staging(work, resume=False) == AlreadyCommitted(manifest)
@@ -123,7 +123,8 @@ def test_the_only_copy_of_a_data_set_comes_back_first(tmp_path: Path) -> None:
     assert Manifest.read(tmp_path / "out") == manifest
     # With something else in its place it stays where it is, and nobody is told to remove it.
     (tmp_path / "out").rename(aside)
-    finish(job(tmp_path / "out", plan={"seed": 5}))
+    finish(job(tmp_path / "elsewhere", plan={"seed": 5}))
+    (tmp_path / "elsewhere").rename(tmp_path / "out")
     with pytest.raises(RunFailed, match=rf"or see what {aside} is, a data set that was being replaced$"):
         open_staging(work, resume=False, replace=True)
     assert Manifest.read(aside) == manifest

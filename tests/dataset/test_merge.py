@@ -39,7 +39,7 @@ def merged(work: Job, target: int) -> list:
     return [merge(work.sink, group) for group in merge_groups(work, files_of(receipts(work)), target)]
 
 
-@pytest.mark.parametrize("keys", [(), ("dataset",), ("dataset", "stratum"), ("isGood", "nJet")])
+@pytest.mark.parametrize("keys", [(), ("dataset",), ("dataset", "stratum"), ("stratum", "nJet")])
 def test_the_same_rows_in_fewer_files(tmp_path: Path, keys: tuple[str, ...]) -> None:
     plain = publish(written(tmp_path / "plain", partition_by=keys))
     work = written(tmp_path / "merged", partition_by=keys)

@@ -63,7 +63,7 @@ def test_one_part_drifts(tmp_path: Path) -> None:
         unify({"a.root": SCHEMA, "b.root": drifted.schema})
 
 
-@pytest.mark.parametrize("name", ["../../../ESCAPED", "..", "/etc", "a/b", "nul\0", "\u00fc", "a=b", ""])
+@pytest.mark.parametrize("name", ["../../../ESCAPED", "..", "/etc", "a/b", "nul\0", "\u00fc", "a=b"])
 def test_names_stay_in_the_folder(tmp_path: Path, name: str) -> None:
     home = tmp_path / "a" / "b" / "c" / "d"
     finish(job(home / "out", [Part.of(name, part(0).input)]))

@@ -11,11 +11,11 @@ import dataclasses
 import errno
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dask_augment.dataset import files
+from dask_augment.dataset.alive import living
 from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.layout import ASIDE, MANIFEST, QUARANTINE, file_name
 from dask_augment.dataset.ledger import Ledger
@@ -24,6 +24,7 @@ from dask_augment.dataset.merge import Merged
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Receipt, Written, to_json
 from dask_augment.dataset.sink import Sink
+from dask_augment.dataset.staging import bring_back, discard_staging, is_free
 from dask_augment.words import counted
 
 
@@ -34,13 +35,10 @@ def open_staging(job: Job, *, resume: bool = True, replace: bool = False) -> Sin
     OtherPlan is raised, unless ``replace`` says that :func:`publish` will replace it. A folder that is no data set is
     never replaced. RunFailed where an earlier run of this plan was cut off, unless ``resume`` goes on with it.
     """
-    for aside in job.staging.glob(f"{ASIDE}*"):
-        # A crash between the two renames of a replacement; see `_replace`.
-        if not job.path.exists():
-            files.rename(aside, job.path)
+    bring_back(job.path)
     standing = _standing(job, replace)
     if standing is not None:
-        _discard_staging(job)
+        discard_staging(job)
         return AlreadyCommitted(standing)
     if not resume:
         _refuse_unfinished(job)
@@ -58,11 +56,16 @@ def _refuse_unfinished(job: Job) -> None:
     waiting = next(job.staging.glob(f"{ASIDE}*"), None)
     if not done and waiting is None:
         return  # to go on with it is to begin anew
+    parts = f"{done} of {counted(len(job.parts), 'part')} done"
+    for client in living(job.staging):
+        raise RunFailed(
+            f"another client is at work on this plan, {client} ({parts}): wait until it is done, or help it with resume "
+            "(--resume)"
+        )
     # The only copy of a data set may be in there.
     other = f"remove {job.staging}" if waiting is None else f"see what {waiting} is, a data set that was being replaced"
     raise RunFailed(
-        f"an earlier run of this plan was not finished ({done} of {counted(len(job.parts), 'part')} done): go on with it with "
-        f"resume (--resume), or {other}"
+        f"an earlier run of this plan was not finished ({parts}): go on with it with resume (--resume), or {other}"
     )
 
 
@@ -109,13 +112,21 @@ def publish(
             standing = _standing(job, replace)
             if standing is None:
                 raise
-    _discard_staging(job)
+    discard_staging(job)
     return standing
+
+
+def published(job: Job) -> Manifest | None:
+    """The manifest of this plan where its data set stands whole, by whatever client; None else."""
+    try:
+        return _standing(job, replace=True)
+    except (OtherPlan, OSError):
+        return None
 
 
 def _standing(job: Job, replace: bool) -> Manifest | None:
     """The manifest of this plan if it is published and whole, None if the place is free or to be replaced."""
-    if not job.path.exists() or (job.path.is_dir() and not any(job.path.iterdir())):
+    if is_free(job.path):
         return None
     try:
         manifest = Manifest.read(job.path)
@@ -174,7 +185,8 @@ def _link(job: Job, data: Path, file: Written, index: int, ledger: Ledger) -> No
 
 
 def _swap_in(job: Job, data: Path, manifest: Manifest, replace: bool) -> Manifest:
-    """The one rename."""
+    """The one rename. What took the name is looked at: a folder of which somebody removed files does not keep it."""
+    old: Path | None = None
     try:
         files.rename(data, job.path)
     except OSError as error:
@@ -183,15 +195,38 @@ def _swap_in(job: Job, data: Path, manifest: Manifest, replace: bool) -> Manifes
         standing = _standing(job, replace)
         if standing is not None:
             return standing
-        _replace(job, data)
+        old = _replace(job, data)
+    faults = manifest.faults(job.path)
+    if faults:
+        _take_back(job, old, faults[0])
     files.sync_folder(job.path.parent)
     return manifest
 
 
-def _replace(job: Job, data: Path) -> None:
-    """Swap the old data set for the new one; the old one ends in staging and goes with it."""
+def _take_back(job: Job, old: Path | None, fault: str) -> None:
+    """Take back a data set that is not whole, and put the one before it, which is at ``old``, in its place."""
+    spoiled = job.path.with_name(f"{job.staging.name}.gone-{uuid.uuid4().hex[:12]}")
+    what = (
+        f"{job.path} was not whole as it was published, {fault}: somebody removed files of its staging folder meanwhile"
+    )
+    try:
+        if old is None or not files.exchange(old, job.path):
+            files.rename(job.path, spoiled)
+            if old is not None:
+                files.rename(old, job.path)
+        files.sync_folder(job.path.parent)
+    except OSError as error:
+        raise Incomplete(
+            f"{what}; and it could not be taken back ({error}): remove it, and run the plan again"
+        ) from error
+    files.remove_folder(spoiled)
+    raise Incomplete(f"{what}; it was taken back, run the plan again with resume (--resume)")
+
+
+def _replace(job: Job, data: Path) -> Path:
+    """Swap the old data set for the new one; returns where the old one is now, in staging, with which it goes."""
     if files.exchange(data, job.path):
-        return
+        return data
     # Without an atomic swap there is a moment with neither; the old one comes back if the new one cannot take over.
     aside = job.staging / f"{ASIDE}{uuid.uuid4().hex[:12]}"
     files.rename(job.path, aside)
@@ -200,15 +235,4 @@ def _replace(job: Job, data: Path) -> None:
     except OSError:
         files.rename(aside, job.path)
         raise
-
-
-def _discard_staging(job: Job) -> None:
-    """Remove staging; first under another name, so that a late attempt finds it gone and not half gone."""
-    gone = f"{job.staging.name}.gone-"
-    # The data set is published; what cannot be removed now is left for `collect`.
-    with suppress(OSError):
-        if job.staging.exists():
-            files.rename(job.staging, job.staging.with_name(gone + uuid.uuid4().hex[:12]))
-        for folder in job.path.parent.iterdir():
-            if folder.name.startswith(gone):
-                files.remove_folder(folder)
+    return aside

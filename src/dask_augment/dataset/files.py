@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, cast
+from uuid import uuid4
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _AT_FDCWD = -100
@@ -177,6 +178,16 @@ def remove_folder(path: Path) -> None:
         os.rmdir(path)
     except FileNotFoundError:
         return
+
+
+def now(folder: Path) -> float:
+    """The time by the clock of the file system that a folder is on, in seconds: that of this machine may be another."""
+    probe = folder / f".now-{uuid4().hex[:12]}"
+    os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        return os.stat(probe).st_mtime
+    finally:
+        remove(probe)
 
 
 def sync_tree(path: Path) -> None:

@@ -99,4 +99,5 @@ class Ledger:
             not_finite=self.not_finite,
             quarantined=tuple(self.quarantined),
             extra=json.loads(to_json(extra)),
+            new=True,
         )

@@ -57,6 +57,8 @@ class Manifest:
     not_finite: Mapping[str, int] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    new: bool = field(default=False, compare=False)
+    """Whether it was written just now, and not read from a data set that stood."""
 
     @property
     def rows(self) -> int:

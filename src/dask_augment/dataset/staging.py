@@ -1,13 +1,19 @@
-"""The place of a data set and of its staging folder: can it be written, and what stands there."""
+"""The place of a data set and its staging folders: can it be written, what did a crash leave there, and how it goes."""
 
 from __future__ import annotations
 
+import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from dask_augment.dataset import files
-from dask_augment.dataset.job import Job
+from dask_augment.dataset.alive import living
+from dask_augment.dataset.job import Job, RunFailed
+from dask_augment.dataset.layout import ASIDE, is_staging
 from dask_augment.places import refuse_mount_point
+
+_GONE = ".gone-"
 
 
 def try_place(job: Job) -> None:
@@ -17,7 +23,7 @@ def try_place(job: Job) -> None:
     NoLocalFolder for a mount point.
     """
     refuse_mount_point(job.path)
-    probe = _standing_above(job.path) / f"{job.staging.name}.gone-{uuid.uuid4().hex[:12]}"
+    probe = _gone(_standing_above(job.path) / job.staging.name)
     files.make_folder(probe)
     try:
         files.write_new(probe / "probe", [b"?"])
@@ -28,3 +34,89 @@ def try_place(job: Job) -> None:
 def _standing_above(path: Path) -> Path:
     """The nearest folder above a path that is there."""
     return next(folder for folder in path.parents if folder.exists())
+
+
+def is_free(path: Path) -> bool:
+    """Whether a data set can take this name: nothing is there, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
+def left_aside(path: Path) -> list[Path]:
+    """Where the data set of this path is, when a crash took it away while any plan was replacing it; none if it stands.
+
+    It happens on systems that cannot swap two names: between the two renames neither data set has the name.
+    """
+    if not is_free(path) or not path.parent.is_dir():
+        return []
+    mine = f".{path.name}.staging-"
+    folders = [entry for entry in path.parent.iterdir() if entry.name.startswith(mine) and is_staging(entry.name)]
+    return sorted(aside for folder in folders if _GONE not in folder.name for aside in folder.glob(f"{ASIDE}*"))
+
+
+def bring_back(path: Path) -> None:
+    """Give a data set its name back that a crash took away while it was being replaced.
+
+    RunFailed where a client is alive that is replacing it now, or there are several and nobody knows which it was.
+    """
+    asides = left_aside(path)
+    for aside in asides:
+        for client in living(aside.parent):
+            raise RunFailed(f"{client} is replacing {path} at this moment: run the plan again when it is done")
+    if len(asides) > 1:
+        raise RunFailed(
+            f"{path} was being replaced when runs were cut off, and {' and '.join(map(str, asides))} are data sets that had "
+            f"its name: move the one that you want to {path}, and the others out of these folders"
+        )
+    for aside in asides:
+        files.rename(aside, path)
+        files.sync_folder(path.parent)
+
+
+def take_away(staging: Path, seen: float | None = None) -> bool:
+    """Remove a staging folder; first under another name, so that whoever works in it finds it gone and not half gone.
+
+    ``seen`` is when it had changed last as :func:`last_change` said: if that is no longer true, or a data set waits in
+    it, it gets its name back, and the answer is False; likewise if it has gone meanwhile.
+    """
+    gone = staging if _GONE in staging.name else _gone(staging)
+    try:
+        if gone != staging:
+            files.rename(staging, gone)
+    except FileNotFoundError:
+        return False
+    if seen is not None and (last_change(gone) != seen or any(gone.glob(f"{ASIDE}*"))):
+        # Where a client has begun anew meanwhile, this is what an earlier one left, and goes the next time.
+        with suppress(OSError):
+            files.rename(gone, staging)
+        return False
+    files.remove_folder(gone)
+    return True
+
+
+def discard_staging(job: Job) -> None:
+    """Remove the staging folder of a job, and what earlier removals left of it."""
+    # The data set is published, or begun anew; what cannot be removed now is left for `collect`.
+    with suppress(OSError):
+        if job.staging.exists():
+            take_away(job.staging)
+        for folder in job.path.parent.iterdir():
+            if folder.name.startswith(job.staging.name + _GONE):
+                files.remove_folder(folder)
+
+
+def last_change(staging: Path) -> float:
+    """When something was last written in a staging folder, or a client gave a sign of life, by the file system's clock.
+
+    Every attempt and every receipt changes the time of a folder. Infinite where it is changing now.
+    """
+    try:
+        times = [os.stat(path).st_mtime for path in staging.glob("client-*.json")]
+        # Stages between two passes have folders of attempts and receipts of their own.
+        times += [os.stat(folder).st_mtime for folder, _, _ in os.walk(staging)]
+    except FileNotFoundError:
+        return float("inf")
+    return max(times, default=float("inf"))
+
+
+def _gone(staging: Path) -> Path:
+    return staging.with_name(f"{staging.name}{_GONE}{uuid.uuid4().hex[:12]}")

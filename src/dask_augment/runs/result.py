@@ -30,7 +30,7 @@ class Result:
     seconds: Mapping[str, float]
     """Wall seconds of each phase of this run, and of each step summed over workers."""
     already: bool
-    """Whether this very plan had been published before."""
+    """Whether this very plan had been published before, or by another client meanwhile."""
     peak_bytes: int = 0
     """Most memory that one process had that augmented or wrote; 0 where nothing was done."""
 

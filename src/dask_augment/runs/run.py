@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from dask_augment.contract import Learner
-from dask_augment.dataset.commit import each_receipt, open_staging, publish
-from dask_augment.dataset.files import remove_folder
-from dask_augment.dataset.job import AlreadyCommitted, Job, RunFailed
-from dask_augment.dataset.manifest import Manifest, NotADataset
+from dask_augment.dataset.alive import SignOfLife
+from dask_augment.dataset.commit import each_receipt, open_staging, publish, published
+from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, RunFailed
+from dask_augment.dataset.manifest import Manifest
 from dask_augment.dataset.receipt import Part
-from dask_augment.dataset.staging import try_place
+from dask_augment.dataset.sink import Sink, StagingGone
+from dask_augment.dataset.staging import discard_staging
 from dask_augment.frames.steps import labelled
 from dask_augment.learned import Learned
 from dask_augment.places import NoLocalFolder, local_folder, refuse_mount_point
@@ -29,7 +30,7 @@ from dask_augment.runs.result import Result
 from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, Way, merged
 from dask_augment.runs.teaching import learned_of, reports_of, taught
-from dask_augment.runs.trial import tried
+from dask_augment.runs.trial import place_tried, tried, what_stands
 from dask_augment.words import counted, one_line
 
 
@@ -110,7 +111,7 @@ def _without_bad_files(
             # Quotas and the normalisation would be those of events that are lost.
             bad |= {error.path: _whole(error, work.parts) for error in found.errors}
             if len(bad) <= max_bad_files:
-                remove_folder(work.job.staging)
+                discard_staging(work.job)
 
 
 def _refuse_beside(**given: Any) -> None:
@@ -149,8 +150,8 @@ def dry_run(
     ):
         show.start("opening files", None)
         work = prepare(plan, path, pool, **how, advance=show.advance)
-    standing = _standing(work.job)
-    _try_place(work.job)
+    standing = what_stands(work.job)
+    place_tried(work.job)
     doubts = tried(work)
     datasets = {}
     for name, normalisation in work.normalisation.items():
@@ -167,24 +168,6 @@ def dry_run(
         "quarantined": [lost.to_dict() for lost in work.quarantined],
         "warnings": [*work.warnings, *doubts],
     }
-
-
-def _try_place(job: Job) -> None:
-    try:
-        try_place(job)
-    except OSError as error:
-        raise RunFailed(f"{job.path} could not be made: {type(error).__name__}: {one_line(error)}") from error
-
-
-def _standing(job: Job) -> str:
-    """What is in the place where the data set would be published."""
-    if not job.path.exists() or (job.path.is_dir() and not any(job.path.iterdir())):
-        return "free"
-    try:
-        same = Manifest.read(job.path).digest == job.digest
-    except NotADataset:
-        return "taken by something that is not a data set of ours"
-    return "published already" if same else "taken by the data set of another plan"
 
 
 def _whole(error: BadInput, parts: Sequence[Part]) -> BadInput:
@@ -209,11 +192,29 @@ def _path(plan: Plan, output: str | Path | None) -> Path:
 
 
 def _carried_out(work: Work, way: Way, resume: bool, replace: bool, show: Progress) -> Result:
-    """The published data set; RunFailed where the disk fails, with what is kept and where."""
+    """The published data set; RunFailed where the disk fails, with what is kept and where.
+
+    Where another client published this plan meanwhile, its staging folder goes, and whatever this one does fails: then
+    that data set is the result.
+    """
+    job = work.job
     try:
         return _published(work, way, resume, replace, show)
-    except OSError as error:
-        raise _failed_on_disk(work.job, error) from error
+    except Exception as error:
+        if not os.path.isdir(job.sink.attempts):
+            standing = published(job)
+            if standing is not None:
+                discard_staging(job)
+                return Result(job.path, standing, {}, already=True)
+            gone = (StagingGone, FileNotFoundError, Incomplete)
+            if isinstance(error, gone) or isinstance(error.__cause__, gone):
+                raise RunFailed(
+                    f"{job.path} could not be made: its staging folder {job.staging} was removed while the run was at work; "
+                    "nothing of it is kept: run the plan again, and let nobody clean the folder with --older-than 0 meanwhile"
+                ) from error
+        if isinstance(error, OSError):
+            raise _failed_on_disk(job, error) from error
+        raise
 
 
 def _failed_on_disk(job: Job, error: OSError) -> RunFailed:
@@ -231,10 +232,16 @@ def _failed_on_disk(job: Job, error: OSError) -> RunFailed:
 
 
 def _published(work: Work, way: Way, resume: bool, replace: bool, show: Progress) -> Result:
-    job, clock = work.job, _Clock()
+    job = work.job
     sink = open_staging(job, resume=resume, replace=replace)
     if isinstance(sink, AlreadyCommitted):
         return Result(job.path, sink.manifest, {}, already=True)
+    with SignOfLife(job.staging):
+        return _done(work, way, sink, replace, show)
+
+
+def _done(work: Work, way: Way, sink: Sink, replace: bool, show: Progress) -> Result:
+    job, clock = work.job, _Clock()
     segment = taught(Segment(work.reader, work.parts, work.stage), job, way)
     clock.lap("learn")
     done = Finished()
@@ -258,7 +265,7 @@ def _published(work: Work, way: Way, resume: bool, replace: bool, show: Progress
     manifest = publish(job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra)
     clock.lap("publish")
     seconds = clock.laps | {f"step {label}": value for label, value in done.seconds.items()}
-    return Result(job.path, manifest, seconds, already=False, peak_bytes=done.peak_bytes)
+    return Result(job.path, manifest, seconds, already=not manifest.new, peak_bytes=done.peak_bytes)
 
 
 class _Clock:

@@ -1,16 +1,19 @@
-"""Some events of each data set through the steps, before a run that takes hours."""
+"""Before a run that takes hours: some events of each data set through the steps, and whether the place can be written."""
 
 from __future__ import annotations
 
 from dask_augment.contract import Learner
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.job import Job, RunFailed
+from dask_augment.dataset.manifest import Manifest, NotADataset
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import to_table
+from dask_augment.dataset.staging import is_free, left_aside, try_place
 from dask_augment.frames.doubts import count, sentence
 from dask_augment.meters import Account
 from dask_augment.runs.prepare import Work, for_dataset
 from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import failed
+from dask_augment.words import one_line
 
 TRIED = 200
 """Events of each data set that a dry run puts through the steps."""
@@ -58,3 +61,26 @@ def _try(work: Work, part: Part) -> list[str]:
             return doubts
     to_table(stage.run(events, Account())[list(work.columns)], work.job.schema)
     return doubts
+
+
+def place_tried(job: Job) -> None:
+    """RunFailed where the data set could not be written, as a folder that is made beside it and removed shows."""
+    try:
+        try_place(job)
+    except OSError as error:
+        raise RunFailed(f"{job.path} could not be made: {type(error).__name__}: {one_line(error)}") from error
+
+
+def what_stands(job: Job) -> str:
+    """What is in the place where the data set would be published."""
+    if is_free(job.path):
+        asides = left_aside(job.path)
+        # A run brings it back first, and then finds the place taken.
+        return (
+            f"taken by a data set that a crash left in {asides[0]}, while it was being replaced" if asides else "free"
+        )
+    try:
+        same = Manifest.read(job.path).digest == job.digest
+    except NotADataset:
+        return "taken by something that is not a data set of ours"
+    return "published already" if same else "taken by the data set of another plan"
