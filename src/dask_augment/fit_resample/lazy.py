@@ -68,7 +68,8 @@ class Lazy:
         others, given = {"y": target}, {"X": X, "y": y, "sample_weight": sample_weight}
         if sample_weight is not None:
             others["sample_weight"] = lazy_column(sample_weight, "sample_weight")[0].astype("float64")
-        series, lengths = aligned(frame, others, {what: hasattr(value, "divisions") for what, value in given.items()})
+        labelled = {what: hasattr(value, "divisions") for what, value in given.items()}
+        frame, series, lengths = aligned(frame, others, labelled)
         return cls(X, frame, series[0], back, series[1] if sample_weight is not None else None, lengths)
 
     @property

@@ -36,35 +36,41 @@ def _words(index: pd.Index[Any]) -> tuple[int, int]:
     return int(words.sum(dtype=np.uint64)), int((words * places).sum(dtype=np.uint64))
 
 
-def aligned(frame: Any, others: Mapping[str, Any], labelled: Mapping[str, bool]) -> tuple[list[Any], list[int]]:
-    """Series in the partitions of a frame of dask, row by row, and the lengths of partitions.
+def aligned(frame: Any, others: Mapping[str, Any], labelled: Mapping[str, bool]) -> tuple[Any, list[Any], list[int]]:
+    """A frame of dask and series in the same partitions, row by row, without empty ones; the lengths of partitions.
 
     All are read once, to count rows. ``labelled`` says of the frame, under "X", and each series whether its index is
     the user's: those are held against each other.
     """
     import dask
 
-    first = frame[list(frame.columns[:1])]
-    tables = {"X": first, **others}
     lazy = [
         table.map_partitions(_summary, labelled[what], meta=_summary(table._meta, False), align_dataframes=False)
-        for what, table in tables.items()
+        for what, table in {"X": frame[list(frame.columns[:1])], **others}.items()
     ]
-    found = dict(zip(tables, dask.compute(*lazy), strict=True))
-    lengths = {what: summary["rows"].tolist() for what, summary in found.items()}
-    series = []
-    for what, other in others.items():
-        if sum(lengths[what]) != sum(lengths["X"]):
-            raise ValueError(
-                f"{what} must have one entry for each of {sum(lengths['X'])} rows of X, got {sum(lengths[what])}"
-            )
-        if labelled["X"] and labelled[what]:
-            mine, theirs = _total(found["X"]), _total(found[what])
-            if mine[0] == theirs[0] and mine[1] != theirs[1]:
-                raise _other_order(what)
-        same = lengths[what] == lengths["X"]
-        series.append(other if same else _in_parts(other, lengths[what], lengths["X"]))
-    return series, lengths["X"]
+    found = dict(zip(("X", *others), dask.compute(*lazy), strict=True))
+    rows = int(found["X"]["rows"].sum())
+    for what in others:
+        if (other := int(found[what]["rows"].sum())) != rows:
+            raise ValueError(f"{what} must have one entry for each of {rows} rows of X, got {other}")
+        mine, theirs = _total(found["X"]), _total(found[what])
+        if labelled["X"] and labelled[what] and mine[0] == theirs[0] and mine[1] != theirs[1]:
+            raise _other_order(what)
+    lengths = {
+        what: [length for length in summary["rows"].tolist() if length] or [0] for what, summary in found.items()
+    }
+    full = {what: _full(table, found[what]["rows"]) for what, table in {"X": frame, **others}.items()}
+    series = [
+        full[what] if lengths[what] == lengths["X"] else _in_parts(full[what], lengths[what], lengths["X"])
+        for what in others
+    ]
+    return full["X"], series, lengths["X"]
+
+
+def _full(table: Any, rows: Any) -> Any:
+    """The partitions that have rows, one at least."""
+    chosen = np.flatnonzero(rows.to_numpy())
+    return table if len(chosen) == len(rows) else table.partitions[chosen.tolist() or [0]]
 
 
 def _summary(part: Any, labelled: bool) -> Any:
@@ -75,35 +81,36 @@ def _summary(part: Any, labelled: bool) -> Any:
 
 def _total(summary: Any) -> tuple[int, int]:
     """The two sums over all partitions."""
-    starts = [0, *accumulate(summary["rows"].tolist())]
+    starts = accumulate(summary["rows"].tolist(), initial=0)
     labels, orders = summary["labels"].tolist(), summary["order"].tolist()
     order = sum(own + start * words for own, start, words in zip(orders, starts, labels, strict=False))
     return sum(labels) % _WORD, order % _WORD
 
 
 def _in_parts(series: Any, have: Sequence[int], wanted: Sequence[int]) -> Any:
-    """The series in partitions of other lengths, in the same order."""
-    import dask
-    import dask.dataframe as dd
-
-    parts, starts = series.to_delayed(), [0, *accumulate(have)]
-    cut = dask.delayed(_cut)
-    pieces = []
-    for low, rows in zip([0, *accumulate(wanted)], wanted, strict=False):
-        inside = [at for at in range(len(have)) if starts[at] < low + rows and starts[at + 1] > low] or [0]
-        pieces.append(cut([parts[at] for at in inside], low - starts[inside[0]] if rows else 0, rows))
-    return dd.from_delayed(pieces, meta=series._meta, verify_meta=False)
+    """The series in partitions of other lengths, in the same order; there are no empty ones."""
+    meta = series._meta.to_frame("values").assign(position=np.zeros(0, np.int64))
+    table = series.map_partitions(_positioned, starts_of(have), meta=meta, align_dataframes=False)
+    table = table.set_index("position", sorted=True, divisions=_borders(have))
+    return table.repartition(divisions=_borders(wanted))["values"]
 
 
-def _cut(parts: Sequence[Any], start: int, rows: int) -> Any:
-    return (pd.concat(parts) if len(parts) > 1 else parts[0]).iloc[start : start + rows]
+def _borders(lengths: Sequence[int]) -> tuple[int, ...]:
+    """The first position of each partition, and the last of all."""
+    starts = list(accumulate(lengths, initial=0))
+    return (*starts[:-1], starts[-1] - 1)
+
+
+def _positioned(part: Any, start: Any) -> Any:
+    first = int(start.iloc[0])
+    return part.to_frame("values").assign(position=np.arange(first, first + len(part)))
 
 
 def starts_of(lengths: Sequence[int]) -> Any:
     """The position of the first row of each partition, one in each of as many partitions."""
     import dask.dataframe as dd
 
-    return dd.from_map(_start, [0, *accumulate(lengths)][:-1], meta=_start(0))
+    return dd.from_map(_start, list(accumulate(lengths, initial=0))[:-1], meta=_start(0))
 
 
 def _start(row: int) -> Any:
