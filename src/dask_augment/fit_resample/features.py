@@ -34,6 +34,14 @@ def column_of(name: str, names: Iterable[str]) -> str:
     raise ValueError(f"X has no column {name!r}; it has {known[:12]}")
 
 
+def nothing_between(name: str, dtype: Any) -> TypeError:
+    """The error that says that a feature is no number with others between two of its values."""
+    return TypeError(
+        f"feature {name!r} has type {dtype}, and made rows lie between two values: convert it to float32 or float64 "
+        "where a fraction makes sense, name it as categorical (smotenc), or leave it out of features"
+    )
+
+
 def categorical_of(given: Any, labels: Sequence[Any], dtypes: Sequence[Any]) -> list[int]:
     """Positions of the columns that are categories: by names, positions, a mask of all columns, or ``"auto"``."""
     if isinstance(given, str) and given == "auto":

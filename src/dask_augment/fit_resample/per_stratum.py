@@ -14,6 +14,7 @@ from dask_augment.fit_resample.features import column_of
 from dask_augment.fit_resample.lazy import POSITION, TARGET, WEIGHT, Lazy, beside
 from dask_augment.fit_resample.pairing import starts_of
 from dask_augment.fit_resample.parameters import Parameters
+from dask_augment.fit_resample.reading import Read
 from dask_augment.fit_resample.tables import InMemory, is_lazy
 from dask_augment.strata import Bins, Strata
 
@@ -103,13 +104,11 @@ class PerStratum(Parameters):
 
     def _resampled(self, part: Any, columns: Sequence[str]) -> Any:
         """All strata of a pandas frame that holds each of them whole or not at all."""
-        from dask_augment.frames.pandas import events_of
-
         form = part.drop(columns=[POSITION])
         if not len(part):
             return form
         part, strata = part.sort_values(POSITION), Strata.of(self.strata)
-        labels, which = strata.codes(events_of(part, sorted(strata.uses())))
+        labels, which = _coded(part, strata)
         made = [self._stratum(form, part[which == g], label, columns) for g, label in enumerate(labels)]
         return pd.concat(made, ignore_index=True).astype(form.dtypes)
 
@@ -131,6 +130,14 @@ class PerStratum(Parameters):
         return beside(found, others | {TARGET: target.array})[list(form)]
 
 
+def _coded(frame: Any, strata: Strata) -> tuple[list[str], Any]:
+    """Labels of the strata, and which of them each row is in."""
+    from dask_augment.frames.pandas import events_of
+
+    names = sorted(strata.uses())
+    return strata.codes(events_of(Read(others=tuple(names)).frame(frame, {}), names))
+
+
 class _Marked:
     """A partition with its classes and positions, and an integer that stands for each row's stratum."""
 
@@ -143,11 +150,9 @@ class _Marked:
 
     def __call__(self, frame: Any, target: Any, start: Any) -> Any:
         """The partition."""
-        from dask_augment.frames.pandas import events_of
-
         words = np.zeros(0, np.int64)
         if len(frame):
-            labels, which = self._strata.codes(events_of(frame, sorted(self._strata.uses())))
+            labels, which = _coded(frame, self._strata)
             hashes = [hashlib.blake2b(label.encode(), digest_size=7).digest() for label in labels]
             words = np.array([int.from_bytes(digest, "little") for digest in hashes], np.int64)[which]
         first = int(start.iloc[0])

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dask_augment.contract import KINDS
+from dask_augment.fit_resample.features import nothing_between
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,7 @@ def measured(column: Any, name: str) -> Any:
         kind = np.float64 if numbers.itemsize == 8 else np.float32
         missing = {} if isinstance(dtype, np.dtype) else {"na_value": np.nan}
         return column.to_numpy(dtype=kind, **missing)
-    raise TypeError(
-        f"feature {name!r} has type {dtype}, and made rows lie between two values: convert it to float32 or float64 "
-        "where a fraction makes sense, name it as categorical (smotenc), or leave it out of features"
-    )
+    raise nothing_between(name, dtype)
 
 
 def distinct(column: Any, name: str) -> set[Any] | None:

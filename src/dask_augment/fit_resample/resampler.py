@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from dask_augment import registry
 from dask_augment.contract import Augmenter, Compound, Learner
-from dask_augment.fit_resample.features import ROW, categorical_of, column_of, is_ours
+from dask_augment.fit_resample.features import ROW, categorical_of, column_of, is_ours, nothing_between
 from dask_augment.fit_resample.matrix import Matrix
 from dask_augment.fit_resample.parameters import Parameters
 from dask_augment.fit_resample.strategies import CLASS, of_classes, of_strata
@@ -200,6 +200,8 @@ class Resampler(Parameters):
         del options["method"]
         names = [str(label) for label in labels]
         strata = list(Strata.of(options["strata"]).entries)
+        for name in sorted(Strata.of(strata).uses()):
+            column_of(name, names)
         for name in {"sampling_strategy", "undersampling_strategy"} & set(options):
             options[name] = of_strata(options[name], y, alone=not strata)
         if self._has("label"):
@@ -214,9 +216,17 @@ class Resampler(Parameters):
         if self._has("features"):
             fixed = {*categorical, *ids, *(entry for entry in strata if not isinstance(entry, Bins))}
             options.setdefault("features", [name for name in names if name not in fixed and not is_ours(name)])
+            if not options["features"]:
+                raise ValueError(
+                    f"there is no feature among the columns of X, {names[:12]}: distances need one number for each row at "
+                    "least; name it in features, or use a sampler without neighbours (oversample, undersample)"
+                )
         options |= {name: value for name, value in (("weights", ()), ("carry", "parent")) if self._has(name)}
         step = self._kind(**options)
         features = [column_of(name, names) for name in getattr(step, "features", ())]
+        for name in features:
+            if getattr(dtypes[names.index(name)], "kind", "") in "iubcmM":
+                raise nothing_between(name, dtypes[names.index(name)])
         others = sorted({*step.uses(), *ids} - {*features, *categorical, CLASS, ROW, TRAIN_WEIGHT})
         columns = (tuple(features), tuple(categorical), tuple(column_of(name, names) for name in others))
         setting = {

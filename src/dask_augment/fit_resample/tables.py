@@ -61,6 +61,8 @@ class InMemory:
     def of(cls, X: Any, y: Any, sample_weight: Any) -> InMemory:  # noqa: N803
         """X, y and weights in memory: the first rows belong together, and so on."""
         values: Any = _matrix(X) if isinstance(X, list) else X
+        if isinstance(values, np.ndarray) and not values.dtype.isnative:
+            values = values.astype(values.dtype.newbyteorder("="))
         if isinstance(values, np.ma.MaskedArray):
             raise TypeError("X is a masked array, whose masks would be lost; fill it first, X.filled(...)")
         names = numbers_of(values) if isinstance(values, np.ndarray) else names_of(values.columns)
@@ -95,7 +97,10 @@ class InMemory:
         target = self.target.back(values, index)
         if self.named:
             return taken.set_axis(self.values.columns, axis=1).set_axis(index, axis=0), target
-        rows = np.asarray(taken if isinstance(taken, np.ndarray) else taken.to_numpy(), dtype=self.values.dtype)
+        rows = np.asarray(
+            taken if isinstance(taken, np.ndarray) else taken.to_numpy(),
+            dtype=getattr(self.like, "dtype", self.values.dtype),
+        )
         return rows.tolist() if isinstance(self.like, list) else rows, target
 
     def index_of(self, rows: NDArray[np.int64], *, made: bool) -> Any:

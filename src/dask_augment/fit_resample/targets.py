@@ -111,7 +111,13 @@ def weight_of(sample_weight: Any, rows: int) -> NDArray[np.float64] | None:
             f"X is in memory and sample_weight is of dask, got {type(sample_weight).__name__}: compute it first, "
             "sample_weight.compute()"
         )
-    values = np.asarray(sample_weight, np.float64)
+    try:
+        values = np.asarray(sample_weight, np.float64)
+    except (TypeError, ValueError) as error:
+        kind = type(sample_weight).__name__
+        raise TypeError(
+            f"sample_weight must be one number for each of {rows} rows of X, got {kind}: {error}"
+        ) from error
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.shape != (rows,):
@@ -144,11 +150,11 @@ def classes(y: Any) -> NDArray[Any]:
                 "those into bins first"
             )
         return values.astype(np.int64)
-    if values.dtype.kind not in "iu":
-        raise ValueError(
-            f"Unknown label type: {values.dtype}. y must hold classes, integers or strings, it has type {values.dtype}"
-        )
-    return values
+    if values.dtype.kind in "iu":
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    raise ValueError(
+        f"Unknown label type: {values.dtype}. y must hold classes, integers or strings, it has type {values.dtype}"
+    )
 
 
 def _plain(y: Any) -> NDArray[Any]:
