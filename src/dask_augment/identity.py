@@ -64,10 +64,24 @@ def row_ids(events: ak.Array, names: Sequence[str]) -> dict[str, NDArray[np.uint
 _INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
+def whole_numbers(events: ak.Array, name: str) -> NDArray[np.int64]:
+    """A column that the package writes itself; TypeError where one of that name holds anything but whole numbers."""
+    content = plain(lookup(events.layout, name))
+    values = np.asarray(content.data) if content.is_numpy else np.empty(0, object)
+    if values.dtype.kind == "f" and np.all(values == np.rint(values)):
+        values = values.astype(np.int64)
+    if values.dtype.kind not in "iu":
+        raise TypeError(
+            f"column {name!r} has type {content.form.type}, and what steps write and read under that name are whole "
+            "numbers (docs/conventions.md): rename yours, or leave it out"
+        )
+    return values.astype(np.int64, copy=False)
+
+
 def copy_numbers(events: ak.Array) -> NDArray[np.int64]:
     """The copy number of each row; 0 for all where no step made rows."""
     if has(events, "augment_copy"):
-        return np.asarray(plain(lookup(events.layout, "augment_copy")).data).astype(np.int64, copy=False)
+        return whole_numbers(events, "augment_copy")
     if has(events, "augment_kind"):
         raise MissingColumn(
             "the events have augment_kind but no augment_copy: copies of one event could not be told apart and would "

@@ -18,9 +18,19 @@ from dask_augment.frames.doubts import count as count_doubted
 from dask_augment.frames.given import draw_of, only
 from dask_augment.frames.planning import narrow, promised, refuse, shape, splits
 from dask_augment.frames.promise import checked
-from dask_augment.frames.rows import CHANGED, changed, kept, lineage, merged, spares_originals, spread, training_rows
+from dask_augment.frames.rows import (
+    CHANGED,
+    changed,
+    kept,
+    kinds,
+    lineage,
+    merged,
+    spares_originals,
+    spread,
+    training_rows,
+)
 from dask_augment.frames.steps import Setting, Step, refuse_unlearned
-from dask_augment.identity import copy_numbers
+from dask_augment.identity import copy_numbers, whole_numbers
 from dask_augment.kernels.interpolation import interpolated
 from dask_augment.meters import Account
 
@@ -94,8 +104,8 @@ def acting_rows(step: Step, events: ak.Array, setting: Setting) -> NDArray[np.in
     mask: NDArray[np.bool_] | None = None
     if splits(step, events, setting):
         mask = training_rows(events, setting.split)
-    if spares_originals(step) and cols.has(events, "augment_kind"):
-        made = np.asarray(cols.plain(cols.column(events, "augment_kind")).data) != 0
+    if spares_originals(step) and (kind := kinds(events)) is not None:
+        made = kind != 0
         mask = made if mask is None else mask & made
     return None if mask is None or bool(mask.all()) else np.flatnonzero(mask)
 
@@ -106,7 +116,8 @@ def made_columns(
 ) -> dict[str, Content]:  # fmt: skip
     """What the frame writes about made rows: kind, copy number, and physics weights of 0."""
     made = nth > 0
-    kind = np.asarray(kept(events, "augment_kind", types["augment_kind"]).data)[source]
+    kind = kinds(events)
+    kind = np.zeros(len(source), np.int64) if kind is None else kind[source]
     copy = composed(copy_numbers(events)[source], step.label, nth)
     kind = np.where(made, np.int8(KINDS[step.augmenter.makes]), kind).astype(np.int8)
     columns: dict[str, Content] = {"augment_kind": cols.as_content(kind), "augment_copy": cols.as_content(copy)}
@@ -132,7 +143,11 @@ def lineage_columns(
         new |= {"augment_share": other.share[made]}
     columns = {}
     for name in lineage(setting.ids):
-        column = np.asarray(kept(events, name, types[name]).data)[source]
+        kind = np.dtype(types[name].primitive)
+        if cols.has(events, name) and kind.kind != "f":
+            column = whole_numbers(events, name).astype(kind)[source]
+        else:
+            column = np.asarray(kept(events, name, types[name]).data).astype(kind)[source]
         if name in new:
             column[made] = new[name]
         columns[name] = cols.as_content(column)

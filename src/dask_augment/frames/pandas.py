@@ -100,6 +100,8 @@ def events_of(frame: pd.DataFrame, names: Sequence[str]) -> ak.Array:
 
 def _content(series: pd.Series[Any], name: str) -> Content:
     """One column; TypeError for one without a type of its own, ValueError for missing values."""
+    if isinstance(series.dtype, pd.SparseDtype):
+        series = series.astype(series.dtype.subtype)
     dtype = series.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
         return NumpyArray(series.to_numpy())

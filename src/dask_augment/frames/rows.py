@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment import forms
+from dask_augment.contract import KINDS
 from dask_augment.frames.steps import Step
+from dask_augment.identity import whole_numbers
 
 PROVENANCE: Mapping[str, str] = {"augment_kind": "int8", "augment_copy": "int64"}
 """Columns that say what a row is, written where a step makes rows."""
@@ -52,15 +54,28 @@ def changed(events: ak.Array, step: Step) -> Content:
     bit = np.int64(1 << changed_bit(step))
     if not cols.has(events, CHANGED):
         return cols.as_content(np.full(len(events), bit))
-    return cols.as_content(np.asarray(cols.plain(cols.column(events, CHANGED)).data).astype(np.int64, copy=False) | bit)
+    return cols.as_content(whole_numbers(events, CHANGED) | bit)
 
 
 def training_rows(events: ak.Array, split: str | None) -> NDArray[np.bool_] | None:
     """Which rows are for training; None where no column tells."""
     if split is None or not cols.has(events, split):
         return None
-    training: NDArray[np.bool_] = np.asarray(cols.plain(cols.column(events, split)).data) == TRAIN
+    training: NDArray[np.bool_] = whole_numbers(events, split) == TRAIN
     return training
+
+
+def kinds(events: ak.Array) -> NDArray[np.int64] | None:
+    """What each row is, as ``augment_kind`` says; None where there is no such column."""
+    if not cols.has(events, "augment_kind"):
+        return None
+    found = whole_numbers(events, "augment_kind")
+    if strange := sorted(set(np.unique(found).tolist()) - set(KINDS.values()) - {0}):
+        raise ValueError(
+            f"column 'augment_kind' holds {strange[:3]}, and what steps write and read under that name is 0 (original), 1 "
+            "(copy), 2 (interpolated) or 3 (generated): rename yours, or leave it out"
+        )
+    return found
 
 
 def kept(events: ak.Array, name: str, kind: ak.types.Type) -> Content:

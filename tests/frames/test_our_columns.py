@@ -1,0 +1,64 @@
+"""Columns that steps write and read: another column of such a name is refused, whatever frame it is in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pandas as pd
+import pytest
+
+import dask_augment as da
+
+ROWS = 12
+FRAME = pd.DataFrame(
+    {"run": 1, "luminosityBlock": 1, "event": np.arange(ROWS), "weight": 1.0, "split": np.arange(ROWS) % 3, "x": 0.5}
+)
+KINDS = {"augment_kind": 0, "augment_copy": 0}
+
+
+def events(columns: dict[str, Any], frame: str) -> Any:
+    table = FRAME.assign(**columns)
+    return table if frame == "pandas" else ak.Array({name: table[name].tolist() for name in table})
+
+
+def repeated(columns: dict[str, Any], frame: str) -> Any:
+    return da.augment(events(columns, frame), da.Repeat(n=1), seed=1, dataset="tt")
+
+
+@pytest.mark.parametrize("frame", ["pandas", "awkward"])
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({**KINDS, "augment_kind": np.arange(ROWS) + 0.5}, "column 'augment_kind' has type float64"),
+        ({**KINDS, "augment_kind": 7}, r"column 'augment_kind' holds \[7\]"),
+        ({**KINDS, "augment_copy": 0.5}, "column 'augment_copy' has type float64"),
+        ({**KINDS, "augment_copy": "a"}, "column 'augment_copy' has type string"),
+        ({"split": np.where(np.arange(ROWS) % 3, "train", "test")}, "column 'split' has type string"),
+        ({"split": np.arange(ROWS) % 2 == 0}, "column 'split' has type bool"),
+        ({"split": 0.5}, "column 'split' has type float64"),
+    ],
+)
+def test_other_columns_of_these_names_are_refused(columns: dict[str, Any], words: str, frame: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=words):
+        repeated(columns, frame)
+
+
+@pytest.mark.parametrize("frame", ["pandas", "awkward"])
+def test_whole_numbers_of_any_type_are_read(frame: str) -> None:
+    plain, floats = repeated({}, frame), repeated({"split": FRAME["split"].astype(float)}, frame)
+    assert len(plain) == len(floats) == ROWS + ROWS // 3
+    twice = repeated({"augment_kind": np.arange(ROWS) % 4, "augment_copy": np.arange(ROWS) * 2.0}, frame)
+    assert sorted(set(np.asarray(twice["augment_kind"]).tolist())) == [0, 1, 2, 3]
+
+
+def test_changed_must_be_bits() -> None:
+    step = da.PhiRotate(columns=["x"], originals=True)
+    with pytest.raises(TypeError, match="column 'augment_changed' has type float64"):
+        da.augment(FRAME.assign(augment_changed=0.5), step, seed=1, dataset="tt")
+
+
+def test_sparse_columns_are_read() -> None:
+    frame = FRAME.assign(y=pd.arrays.SparseArray(np.arange(ROWS) % 2 * 1.0))
+    assert da.augment(frame, da.Define(z="y + 1"), dataset="tt")["z"].tolist() == (np.arange(ROWS) % 2 + 1.0).tolist()
