@@ -39,14 +39,14 @@ class Account:
     """Rows dropped, by the label of the step that dropped them."""
     made: dict[str, int] = field(default_factory=dict)
     """Rows made, by the label of the step that made them."""
-    doubted: dict[str, int] = field(default_factory=dict)
-    """Rows that a step was not made for, by its label."""
     weights_in: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Sum of w and of w squared of each weight column, before the first step."""
     weights_out: dict[str, tuple[float, float]] = field(default_factory=dict)
     """The same after the last step."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall seconds spent in each step."""
+    doubted: dict[str, int] = field(default_factory=dict)
+    """Rows that a step was not made for, by its label."""
 
     @property
     def adds_up(self) -> bool:

@@ -17,7 +17,9 @@ sums = st.dictionaries(
     names, st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1e300)), max_size=3
 )
 counts = st.dictionaries(names, numbers, max_size=3)
-accounts = st.builds(Account, numbers, numbers, counts, counts, sums, sums, st.dictionaries(names, st.floats(0, 9)))
+accounts = st.builds(
+    Account, numbers, numbers, counts, counts, sums, sums, st.dictionaries(names, st.floats(0, 9)), counts
+)
 hashes = st.builds(LogicalHash, numbers, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 files = st.lists(st.builds(Written, names, names, numbers, numbers, names, hashes), max_size=3).map(tuple)
 
