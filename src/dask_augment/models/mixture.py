@@ -68,16 +68,17 @@ class Mixture(nn.Module):  # type: ignore[misc]  # torch is not typed here
         """
         weight, shape = self._numbers(cond)
         # u against the partial sums of e^weight, with u scaled to the last: torch's softmax takes long for few entries.
-        borders = torch.cumsum(torch.exp(weight - weight.amax(1, keepdim=True)), 1)
+        shares = torch.exp(weight - weight.amax(1, keepdim=True))
+        borders = torch.cumsum(shares, 1)
         chosen = (uniform[:, None] * borders[:, -1:] >= borders[:, :-1]).sum(1)
         own = shape.gather(1, chosen[:, None, None].expand(-1, 1, shape.shape[2]))[:, 0]
         mean, root = self._gaussian(own)
         x = mean + (root * normal[:, None, :]).sum(2)
         efficiency = torch.sigmoid(self.found(cond)[:, 0]) if self.efficiency else torch.ones_like(x[:, 0])
         if border is not None:
-            means, roots = self._gaussian(shape)
-            above = torch.special.ndtr((means[..., bounded] - border[:, None]) / roots[..., bounded, :].norm(dim=-1))
-            efficiency = efficiency / (torch.softmax(weight, 1) * above).sum(1)
+            mean, sigma = self._marginal(shape, bounded)
+            above = torch.special.ndtr((mean - border[:, None]) / sigma)
+            efficiency = efficiency * borders[:, -1] / (shares * above).sum(1)
         return x, efficiency
 
     def loss(self, cond: Tensor, x: Tensor, found: Tensor) -> Tensor:
@@ -98,6 +99,15 @@ class Mixture(nn.Module):  # type: ignore[misc]  # torch is not typed here
         """Logits of the components (B, K), and the numbers of their Gaussians (B, K, 2D + D(D - 1)/2)."""
         raw = self.head(self.body(cond))
         return raw[:, : self.components], raw[:, self.components :].unflatten(1, (self.components, -1))
+
+    def _marginal(self, numbers: Tensor, i: int) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of x number i (...,): row i of the root stands in one piece below the diagonal."""
+        d = self.outputs
+        sigma = numbers[..., d + i].clamp(*_LOG_SIGMA).exp()
+        if i > 0:
+            first = 2 * d + i * (i - 1) // 2
+            sigma = (sigma.square() + numbers[..., first : first + i].square().sum(-1)).sqrt()
+        return numbers[..., i], sigma
 
     def _gaussian(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (..., D) and lower triangular root of the covariance (..., D, D)."""
