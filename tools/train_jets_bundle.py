@@ -91,7 +91,7 @@ def sample_of(model: str) -> Sample:
         found = closure(shipped(process), FastSim(model=model), dataset=process)
         ratios = {name: getattr(found, name)[1] / getattr(found, name)[0] - 1 for name in ("objects", "scalar_sum")}
         effects[process] = {name: round(value, 3) for name, value in (ratios | {"unmatched": found.unmatched}).items()}
-    return Sample(detector=DETECTOR, events_per_block=MOST_EVENTS, effects=effects)
+    return Sample(source="GenJet", detector=DETECTOR, events_per_block=MOST_EVENTS, effects=effects)
 
 
 def stored(about: Manifest) -> Manifest:

@@ -202,6 +202,24 @@ def test_numbers_that_are_none(wide: str) -> None:
     assert simulated(wide, EVENTS[clean]).FastJet.to_list() == out.FastJet[clean].to_list()
 
 
+def test_masked_objects_are_left_out(wide: str) -> None:
+    """Missing ones make nothing; the others are what they would have been, with the numbers that they have."""
+    keep = EVENTS.GenJet.eta > -1
+    jets = ak.zip({name: ak.mask(EVENTS.GenJet[name], keep) for name in EVENTS.GenJet.fields})
+    out, whole = simulated(wide, ak.with_field(EVENTS, jets, "GenJet")), simulated(wide)
+    seen = whole.FastJet[keep[whole.FastJet.genJetIdx]]
+    assert 0 < ak.sum(ak.num(seen)) < ak.sum(ak.num(whole.FastJet))
+    assert str(out.FastJet.to_list()) == str(seen.to_list())
+    assert ak.type(out.FastJet).content == ak.type(whole.FastJet).content
+    masked = ak.with_field(EVENTS, ak.mask(EVENTS.GenJet, keep), "GenJet")
+    assert str(simulated(wide, masked).FastJet.to_list()) == str(seen.to_list())
+    lost = ak.with_field(EVENTS, ak.mask(EVENTS.GenJet, np.arange(len(EVENTS)) > 3), "GenJet")
+    with pytest.raises(
+        TypeError, match=r"GenJet\.\w+ has type option\[var \* .* for each event; a list of numbers is needed"
+    ):
+        simulated(wide, lost)
+
+
 def test_no_objects(wide: str) -> None:
     events = ak.with_field(EVENTS, EVENTS.GenJet[ak.local_index(EVENTS.GenJet) < 0], "GenJet")
     out = simulated(wide, events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ SAYS = (
     r"step 'fast_sim': no model= is named, so 'shipped:bundles/jets' is taken, and these events are not of its sample\. .*"
     r"those of the parametric detector .* in_range is false\. .* by da\.closure\(events, step\)"
 )
-BRANCHES = ["run", "luminosityBlock", "event", *(f"GenJet_{name}" for name in ("pt", "eta", "phi", "mass"))]
+FIELDS = ("pt", "eta", "phi", "mass")
+BRANCHES = ["run", "luminosityBlock", "event", *(f"GenJet_{name}" for name in FIELDS)]
 SETTING: dict[str, Any] = {"seed": 1, "dataset": "a"}
 
 
@@ -83,6 +85,22 @@ def test_in_range_is_false_of_other_events() -> None:
     assert out.FastJet_in_range[:20].to_list() == same.FastJet_in_range[:20].to_list()
     # Who is in range is all that differs.
     assert sorted(set(same.fields)) == sorted(set(out.fields))
+
+
+def test_another_collection_is_not_of_the_sample() -> None:
+    """Fat jets of the very events."""
+    events = ak.with_field(shipped(), ak.zip({name: shipped()[f"GenJet_{name}"] for name in FIELDS}), "GenJetAK8")
+    step = da.FastSim(source="GenJetAK8", target="FastFatJet")
+    says = "is taken, and GenJetAK8, unlike GenJet, is not of its sample. Efficiency, resolution and mass of FastFatJet would"
+    found = caught(lambda: da.augment(events, step, **SETTING))
+    assert len(found) == 1
+    assert says in found[0]
+    named = da.augment(events, replace(step, model=SHIPPED), **SETTING)
+    assert not ak.any(named.FastFatJet.in_range)
+
+
+def test_other_ids_tell_nothing() -> None:
+    assert len(caught(lambda: da.augment(shipped(), da.FastSim(), ids=["event"], **SETTING))) == 1
 
 
 def test_named_or_not_is_all_the_same_else() -> None:

@@ -97,6 +97,19 @@ def test_resolution_of_jets_is_that_of_their_particles(pythia: Any) -> None:
 
 
 @pytest.mark.usefixtures("needs_pythia")
+def test_events_of_another_detector_have_numbers_of_their_own() -> None:
+    """By which the shipped model of jets knows that it was not made for them."""
+    sample = da.FastSim().about.sample
+    assert sample is not None
+    for detector, mine in ((Detector(), True), (Detector(hcal_threshold=2.0), False)):
+        columns = Job(process="qcd", number=2, events=8, seed=1, detector=detector).columns()
+        ids = {name: np.asarray(columns[name]).astype(np.uint64) for name in ("run", "luminosityBlock", "event")}
+        assert ids["luminosityBlock"].tolist() == [3] * 8
+        assert len(set(ids["event"].tolist())) == 8
+        assert sample.known("GenJet", ids, 8).tolist() == [mine] * 8
+
+
+@pytest.mark.usefixtures("needs_pythia")
 def test_same_job_same_events(tmp_path: Path) -> None:
     def made(where: str, **changed: Any) -> tuple[str, Made]:
         folder = tmp_path / where

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
-from awkward.contents import ListOffsetArray, NumpyArray
+from awkward.contents import Content, ListOffsetArray, NumpyArray
 from awkward.index import Index64
 from numpy.typing import NDArray
 
@@ -73,7 +73,7 @@ class FastSim(Augmenter):
     the manifest says how these are known: those of ``shipped:bundles/jets`` by their numbers (event // 1,000,000 is the
     luminosity block), so that with other ids (``ids: position``) none is known. Whether a model holds for a sample with
     both kinds of objects, :func:`dask_augment.closure` measures. Objects with a number that is not finite are kept, not in range, with NaN in
-    all outputs, after all others.
+    all outputs, after all others; those that are missing (masked) are left out.
 
     Example
     -------
@@ -146,9 +146,11 @@ class FastSim(Augmenter):
         sample = self.about.sample
         if self.model or sample is None:
             return ""
+        other = sample.source not in ("", self.source)
+        what = f"{self.source}, unlike {sample.source}, is" if other else "these events are"
         return (
-            f"no model= is named, so {SHIPPED!r} is taken, and these events are not of its sample. Efficiency, resolution "
-            f"and mass of {self.target} would be those of {sample.detector}, not those of your detector; in_range is false. "
+            f"no model= is named, so {SHIPPED!r} is taken, and {what} not of its sample. Efficiency, resolution and "
+            f"mass of {self.target} would be those of {sample.detector}, not those of your detector; in_range is false. "
             "See how far it is off by da.closure(events, step), where the events have reconstructed objects; name a model "
             f"that was trained on events like yours, or model={SHIPPED!r} if you mean it"
         )
@@ -160,7 +162,7 @@ class FastSim(Augmenter):
     def _known(self, draw: Draw) -> NDArray[np.bool_]:
         """Which events are of the model's sample, as far as its manifest tells."""
         sample = self.about.sample
-        return np.ones(len(draw), np.bool_) if sample is None else sample.known(draw.ids, len(draw))
+        return np.ones(len(draw), np.bool_) if sample is None else sample.known(self.source, draw.ids, len(draw))
 
     def resources(self) -> Mapping[str, float]:
         """One GPU, where the model runs on one."""
@@ -169,11 +171,11 @@ class FastSim(Augmenter):
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         """Draw a reconstructed object of each generated one, and keep those that are found."""
         assert draw is not None
-        generated, offsets = self._generated(events)
+        generated, there, offsets = self._generated(events)
         counts = np.diff(offsets)
         values, found = self._reconstructed(generated, draw, counts)
         values[self.index] = (np.arange(offsets[-1]) - np.repeat(offsets[:-1], counts)).astype(np.int32)
-        order, ends = descending(values["pt"], found, offsets)
+        order, ends = descending(values["pt"], found & there, offsets)
         return Output(
             {
                 f"{self.target}.{name}": ListOffsetArray(Index64(ends), NumpyArray(array[order]))
@@ -181,20 +183,25 @@ class FastSim(Augmenter):
             }
         )
 
-    def _generated(self, events: ak.Array) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.int64]]:
-        """The columns of the source, flat, and the offsets of its events."""
+    def _generated(
+        self, events: ak.Array
+    ) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.bool_], NDArray[np.int64]]:
+        """The columns of the source, flat, which of its objects are there, and the offsets of its events."""
         found = {}
+        present = []
         offsets = np.zeros(1, np.int64)
         for name in sorted(self.about.columns):
             content = column(events, f"{self.source}.{name}")
-            if not (content.is_list and content.content.is_numpy):
+            lists = content.to_ListOffsetArray64(True) if content.is_list else content
+            numbers = _numbers(lists.content) if content.is_list else None
+            if numbers is None:
                 raise TypeError(
                     f"{self.source}.{name} has type {content.form.type} for each event; a list of numbers is needed"
                 )
-            lists = content.to_ListOffsetArray64(True)
-            found[name] = np.asarray(lists.content.data, np.float64)
+            found[name], there = numbers
+            present.append(there)
             offsets = np.asarray(lists.offsets.data)
-        return found, offsets
+        return found, np.logical_and.reduce(present), offsets
 
     def _reconstructed(
         self, generated: Mapping[str, NDArray[np.float64]], draw: Draw, counts: NDArray[np.int64]
@@ -233,3 +240,18 @@ class FastSim(Augmenter):
                     border = entry.standardised(np.full(len(cond), entry.threshold), generated)
                 bounded = {"border": np.where(whole, border, 0.0), "bounded": i}
         return sample(net, cond, normal, uniform, batch=self.batch, device=self.device, **bounded)
+
+
+def _numbers(content: Content) -> tuple[NDArray[np.float64], NDArray[np.bool_]] | None:
+    """Numbers with NaN where one is missing, and which are there; None for what is no list of numbers."""
+    there = np.ones(content.length, np.bool_)
+    if content.is_option:
+        there = np.asarray(content.mask_as_bool(valid_when=True), np.bool_)
+        content = content.project()
+    elif content.is_indexed:
+        content = content.project()
+    if not content.is_numpy:
+        return None
+    values = np.full(len(there), np.nan)
+    values[there] = np.asarray(content.data, np.float64)
+    return values, there

@@ -18,6 +18,8 @@ from dask_augment.generator.processes import process_named
 
 MOST_EVENTS = 1_000_000
 """Events in one file at most: the number of an event is its luminosity block times this and its place in the file."""
+OTHER_DETECTOR = 1_000_000
+"""Added to the luminosity block in the number of an event where the detector has other than its default settings."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,19 @@ class Job:
     def uuid(self) -> UUID:
         """A UUID made from everything that decides about the events."""
         return UUID(
-            bytes=self._digest(repr(self), repr(process_named(self.process)), __version__, version("pythia8mc"))
+            bytes=self._digest(
+                repr(self),
+                repr(process_named(self.process)),
+                __version__,
+                version("pythia8mc"),
+                *([str(self._apart)] if self._apart else []),
+            )
         )
+
+    @property
+    def _apart(self) -> int:
+        """0 with the default detector. Events of another one have numbers of their own: models tell samples by them."""
+        return 0 if self.detector == Detector() else OTHER_DETECTOR
 
     def _digest(self, *texts: str) -> bytes:
         return blake2b("\n".join(texts).encode(), digest_size=16).digest()
@@ -105,7 +118,7 @@ class Job:
         ids = {
             "run": np.ones(self.events, np.uint32),
             "luminosityBlock": np.full(self.events, lumi, np.uint32),
-            "event": np.arange(self.events, dtype=np.uint64) + np.uint64(lumi * MOST_EVENTS),
+            "event": np.arange(self.events, dtype=np.uint64) + np.uint64((lumi + self._apart) * MOST_EVENTS),
             "genWeight": np.concatenate(weights).astype(np.float32),
         }
         return {**ids, **nanoaod.joined(batches)}

@@ -19,6 +19,8 @@ class Sample:
 
     Parameters
     ----------
+    source
+        The collection of generated objects; empty: of any name.
     detector
         In words: whose response the model has.
     events_per_block
@@ -31,6 +33,7 @@ class Sample:
         less 1.
     """
 
+    source: str = ""
     detector: str
     events_per_block: int | None = None
     effects: Mapping[str, Mapping[str, float]]
@@ -38,6 +41,8 @@ class Sample:
     def __post_init__(self) -> None:
         if not isinstance(self.detector, str) or not self.detector:
             raise ValueError(f"sample: detector must say in words whose response it is, got {self.detector!r}")
+        if not isinstance(self.source, str):
+            raise ValueError(f"sample: source must be the name of a collection, got {self.source!r}")  # noqa: TRY004
         per = self.events_per_block
         if per is not None and not (type(per) is int and per > 0):
             raise ValueError(f"sample: events_per_block must be a positive whole number or null, got {per!r}")
@@ -45,8 +50,13 @@ class Sample:
             if set(_checked(numbers)) != EFFECTS or not np.all(np.isfinite([*numbers.values()])):
                 raise ValueError(f"sample: effects of {process!r} must be {sorted(EFFECTS)}, got {numbers!r}")
 
-    def known(self, ids: Mapping[str, NDArray[np.uint64]], events: int) -> NDArray[np.bool_]:
-        """Which events (n,) are of this sample's kind, by their ids; none are where other columns identify them."""
+    def known(self, source: str, ids: Mapping[str, NDArray[np.uint64]], events: int) -> NDArray[np.bool_]:
+        """Of which events (n,) the objects in ``source`` are of this sample's kind.
+
+        By the ids of the events; of none where other columns identify them, or where it is another collection.
+        """
+        if self.source and self.source != source:
+            return np.zeros(events, np.bool_)
         if self.events_per_block is None:
             return np.ones(events, np.bool_)
         if BLOCK not in ids or EVENT not in ids:
