@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import awkward as ak
 import numpy as np
-from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
+from awkward.contents import Content, IndexedArray, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
+from awkward.forms import Form
 from awkward.index import Index, Index64
 
 STRINGS = ("string", "bytestring")
@@ -80,7 +83,7 @@ def with_field(collection: Content, head: str, tail: str, new: Content) -> Conte
     if collection.is_option:
         return _with_field_of_those_there(collection, head, tail, new)
     while collection.is_indexed:
-        collection = collection.project()
+        collection = _projected(collection)
     if collection.is_record:
         fields = {field: collection[field] for field in collection.fields} | {tail: new}
         return RecordArray(
@@ -134,3 +137,32 @@ def check_counts(lists: Content, new: Content, name: str, like: str) -> None:
         )
     if not same_counts(lists, new):
         raise ValueError(f"{name} has other numbers of entries in an event than {like}: they must have the same counts")
+
+
+def _projected(content: Content) -> Content:
+    """Indexed content without its index, which the fields of a record take over.
+
+    To project them would read all fields of virtual arrays, and in a partition of dask-awkward those that nobody asked
+    for are not there.
+    """
+    record = content.content
+    if not isinstance(content, IndexedArray) or not record.is_record:
+        return content.project()
+    fields = [IndexedArray.simplified(content.index, record[field]) for field in record.fields]
+    return RecordArray(
+        fields, record.fields, length=content.length, parameters=record.parameters, backend=content.backend
+    )
+
+
+def record_of(layout: Content) -> Any:
+    """The record that the objects of a collection are; None where they are none."""
+    while layout.is_list or (layout.is_indexed and not layout.is_option):
+        layout = layout.content
+    return layout if layout.is_record else None
+
+
+def bare(form: Form) -> Form:
+    """The form without indices."""
+    while form.is_indexed and not form.is_option:
+        form = form.content
+    return form

@@ -13,7 +13,7 @@ import pytest
 
 from dask_augment import Augmenter, Learned, Measure, Output, Repeat, columns, forms, frames
 from dask_augment.draw import Draw
-from dask_augment.frames import acting, given, planning
+from dask_augment.frames import acting, eager, given, planning, references
 from dask_augment.frames.stage import Stage
 from laws.toys import Centre, Feature, Generate, JetField, Mean, Smear, Sums, Thin, met_pt
 
@@ -401,6 +401,17 @@ def sees_flat_copies_alone(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "copy_numbers", copy_numbers)
 
 
+def refers_to_what_was_read(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(eager, "referring", lambda events, result, stage: result)
+
+
+def keeps_places(patch: pytest.MonkeyPatch) -> None:
+    def unchanged(result: ak.Array, base: ak.Array, *, later: bool) -> ak.Array:
+        return result
+
+    patch.setattr(references, "retold", unchanged)
+
+
 class FrameMutant(NamedTuple):
     law: str
     says: str
@@ -423,5 +434,8 @@ FRAME_MUTANTS = [
     FrameMutant("leaves_test_events_alone", "changes events with split != 0", Repeat(n=2), acts_on_all),
     FrameMutant("leaves_test_events_alone", "makes rows from events", CopiesIntoTraining(n=1), acts_on_all),
     FrameMutant("repeated_ids_are_refused", "stands twice, in one partition", Centre(), asks_no_ids),
+    FrameMutant("refers_to_its_own_event", "Jet.phi differs", Smear(), refers_to_what_was_read),
+    FrameMutant("refers_to_its_own_event", "differs", Repeat(n=2), keeps_places),
+    FrameMutant("refers_to_its_own_event", "does not have Jet.half", JetField(), refers_to_what_was_read),
     FrameMutant("goes_on_from_parquet", "read by coffea's NanoAODSchema", Feature(), sees_flat_copies_alone),
 ]

@@ -18,6 +18,7 @@ from dask_awkward.lib.core import new_array_object, new_scalar_object
 from dask_augment.contract import Measure
 from dask_augment.frames import augment, total
 from dask_augment.frames.eager import augment_eager, dataset_of_eager
+from dask_augment.frames.lazy_references import referring_lazily
 from dask_augment.frames.stage import TREE_WIDTH, Run, Stage, question_token
 
 
@@ -61,6 +62,7 @@ def _as_it_is(answers: list[Any]) -> list[Any]:
 
 def augment_lazy(events: dak.Array, stage: Stage) -> dak.Array:
     """The augmented events, lazy: consecutive steps share one layer, and a step with resources has its own."""
+    given = events
     for segment in _segments(stage):
         resources = dict(segment.steps[0].augmenter.resources())
         function = Run(augment_eager, segment)
@@ -69,7 +71,7 @@ def augment_lazy(events: dak.Array, stage: Stage) -> dak.Array:
         else:
             divisions = 1 if segment.keeps_rows else None
             events = dak.map_partitions(function, events, label=function.__name__, output_divisions=divisions)
-    return events
+    return referring_lazily(given, events, stage)
 
 
 def _segments(stage: Stage) -> Iterator[Stage]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import awkward as ak
 
+from dask_augment.frames.references import referring
 from dask_augment.frames.stage import Stage
 
 
 def augment_eager(events: ak.Array, stage: Stage) -> ak.Array:
     """Run a stage on awkward events now, or give its form for typetracers."""
-    if ak.backend(events) == "typetracer":
-        return stage.shape_only(events)
-    return stage.run(events)
+    tracing = ak.backend(events) == "typetracer"
+    result = stage.shape_only(events) if tracing else stage.run(events)
+    return referring(events, result, stage)
 
 
 def dataset_of_eager(events: ak.Array) -> str | None:

@@ -39,6 +39,11 @@ class Steps:
         return all(step.augmenter.keeps_rows for step in self.steps)
 
     @property
+    def interpolates(self) -> bool:
+        """Whether rows are made that lie between two others."""
+        return any(step.augmenter.makes == "interpolated" for step in self.steps)
+
+    @property
     def changed_bits(self) -> dict[str, int]:
         """Labels of the steps that may alter values, each with its bit in ``augment_changed``."""
         return {

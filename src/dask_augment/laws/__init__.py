@@ -22,7 +22,7 @@ import awkward as ak
 from dask_augment.columns import MissingColumn
 from dask_augment.contract import Augmenter
 from dask_augment.frames.steps import Setting
-from dask_augment.laws import elsewhere, learning, promises, rows, spectra
+from dask_augment.laws import elsewhere, learning, promises, references, rows, spectra
 from dask_augment.laws.case import SETTING, Case, LawBroken, case_of
 from dask_augment.laws.compare import columns_of
 from dask_augment.laws.sample import flattened, sample_events
@@ -57,6 +57,7 @@ LAWS: tuple[Law, ...] = (
     spectra.spectra_stay_on_average,
     learning.learns_the_same_from_any_partitions,
     learning.repeated_ids_are_refused,
+    references.refers_to_its_own_event,
     elsewhere.goes_on_from_parquet,
     elsewhere.same_in_another_process,
 )

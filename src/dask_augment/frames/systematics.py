@@ -1,0 +1,135 @@
+"""Systematic variations that coffea's ``add_systematic`` put into events, kept in step with the nominal values.
+
+A variation is a copy of all fields of its objects, taken when it was added, in which a few were varied. After a step the
+others are those of the nominal objects as they are now; what the step made of a varied one cannot be had anew.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import awkward as ak
+from awkward.contents import Content, RecordArray
+from numpy.typing import NDArray
+
+from dask_augment.columns import dotted
+from dask_augment.frames.packed import later
+from dask_augment.frames.planning import Steps
+from dask_augment.layouts import record_of
+
+FIELD = "__systematics__"
+
+
+class StaleVariation(RuntimeError):
+    """A step changed what a systematic varies, or what depends on it."""
+
+
+def varied_along(result: ak.Array, steps: Steps, *, raises: bool) -> ak.Array:
+    """The result of steps with variations of what they left and made; other events as they are.
+
+    What a varied column decides about is gone from its variations; with ``raises`` it is there, and StaleVariation says
+    so where it is asked for.
+    """
+    layout = result.layout
+    contents = {name: layout[name] for name in layout.fields}
+    changed = {dotted(name).partition(".")[0] for step in steps.steps for name in step.augmenter.produces()}
+    having = [name for name in sorted(changed & {*contents}) if FIELD in contents[name].fields]
+    if not having and FIELD not in contents:
+        return result
+    for name in having:
+        contents[name] = _descend(contents[name], _Follower(f"{name}.", steps, raises))
+    while layout.is_indexed:
+        layout = layout.content
+    record = RecordArray(
+        list(contents.values()), list(contents), length=result.layout.length, parameters=layout.parameters,
+        backend=result.layout.backend,
+    )  # fmt: skip
+    if FIELD in contents:
+        record = _Follower("", steps, raises)(record)
+    return ak.Array(record, behavior=result.behavior, attrs=result.attrs)
+
+
+def _descend(layout: Content, change: Callable[[RecordArray], RecordArray]) -> Content:
+    """The layout with its record changed."""
+    return change(layout) if layout.is_record else layout.copy(content=_descend(layout.content, change))
+
+
+@dataclass(frozen=True)
+class _Follower:
+    """Makes the variations of a record follow its fields."""
+
+    prefix: str
+    """What stands before the names of its fields: ``Jet.``."""
+    steps: Steps
+    raises: bool
+
+    def __call__(self, nominal: RecordArray) -> RecordArray:
+        systematics = nominal[FIELD]
+        groups = {name: systematics[name] for name in systematics.fields}
+        for name, group in groups.items():
+            if group.fields and not name.startswith("__"):
+                groups[name] = _record(nominal, {v: self._varied(nominal, group[v], name) for v in group.fields}, group)
+        contents = {name: nominal[name] for name in nominal.fields}
+        return _record(nominal, contents | {FIELD: _record(nominal, groups, systematics)}, nominal)
+
+    def _varied(self, nominal: RecordArray, variation: Content, name: str) -> RecordArray:
+        varied = _varied_fields(variation, name)
+        stale = self._stale({self.prefix + field for field in varied})
+        contents: dict[str, Content] = {}
+        for field in dict.fromkeys([*variation.fields, *nominal.fields]):
+            column = self.prefix + field
+            by = next((by for gone, by in stale.items() if gone == column or gone.startswith(f"{column}.")), None)
+            if field == FIELD:
+                continue
+            if by is not None:
+                if self.raises:
+                    contents[field] = later("float64", nominal.length, partial(_raise, name, column, by))
+            elif field in varied or field not in nominal.fields:
+                contents[field] = variation[field]
+            else:
+                contents[field] = nominal[field]
+        return _record(nominal, contents, variation)
+
+    def _stale(self, varied: set[str]) -> dict[str, str]:
+        """Columns that steps made anew from what is varied, or in its place, each with the step."""
+        stale: dict[str, str] = {}
+        decides = set(varied)
+        for step in self.steps.steps:
+            depends = any(_among(dotted(name), decides) for name in step.augmenter.uses())
+            for name in map(dotted, step.augmenter.produces()):
+                if depends or _among(name, decides):
+                    stale[name] = step.label
+                    decides.add(name)
+        return stale
+
+
+def _among(name: str, columns: set[str]) -> bool:
+    return name in columns or name.partition(".")[0] in columns
+
+
+def _record(like: RecordArray, contents: Mapping[str, Content], named: Content) -> RecordArray:
+    """A record of these fields, as long as another one and with the name of a third."""
+    return RecordArray(
+        list(contents.values()), list(contents), length=like.length, parameters=record_of(named).parameters,
+        backend=like.backend,
+    )  # fmt: skip
+
+
+def _varied_fields(variation: Content, name: str) -> frozenset[str]:
+    """The fields that a variation varies, which coffea writes as ``JES-pt-up`` or ``JES-['pt', 'mass']-up``."""
+    said = str(record_of(variation).parameters.get("variation", ""))
+    what = said.removeprefix(f"{name}-").rpartition("-")[0]
+    if what[:1] in ("[", "("):
+        return frozenset(map(str, ast.literal_eval(what)))
+    return frozenset({what})
+
+
+def _raise(name: str, column: str, label: str) -> NDArray[Any]:
+    raise StaleVariation(
+        f"step {label!r} made {column!r} from nominal values, and the systematic {name!r} varies what it is made from: "
+        f"augment the events before add_systematic({name!r}, ...), or run the step on the varied objects themselves"
+    )
