@@ -6,7 +6,15 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-from awkward.contents import Content, IndexedArray, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
+from awkward.contents import (
+    Content,
+    IndexedArray,
+    IndexedOptionArray,
+    ListOffsetArray,
+    NumpyArray,
+    RecordArray,
+    RegularArray,
+)
 from awkward.forms import Form
 from awkward.index import Index, Index64
 
