@@ -17,6 +17,8 @@ from dask_augment.identity import IDS
 __all__ = ["Inputs", "PlanError", "names", "refuse_misspelt"]
 
 
+DEFAULT_TREE = "Events"
+"""The tree of files of which nobody says one."""
 _ONE_OF = ("fileset", "files", "folder")
 
 
@@ -38,7 +40,7 @@ class Inputs:
     dataset, metadata
         Name and metadata of the data set that ``files`` are; metadata of all data sets of a ``folder``.
     tree
-        Name of the tree in ROOT files.
+        Name of the tree in ROOT files that do not say their own (``file.root:Tree``); ``Events`` unless given.
     ids
         Columns that identify an event, or "position": the file's uuid and the entry in it.
     weight
@@ -58,7 +60,7 @@ class Inputs:
     folder: str | Path | None = None
     dataset: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    tree: str = "Events"
+    tree: str | None = None
     ids: tuple[str, ...] | str = IDS
     weight: str = "genWeight"
     weights: tuple[str, ...] = ()
@@ -100,7 +102,7 @@ class Inputs:
     def _check_names(self) -> None:
         for name in ("tree", "weight", "folder"):
             value = getattr(self, name)
-            if (value is not None or name != "folder") and not (isinstance(value, str) and value and "\0" not in value):
+            if (value is not None or name == "weight") and not (isinstance(value, str) and value and "\0" not in value):
                 raise PlanError(f"inputs: {name} must be a name, got {value!r}")
 
     def described(self, base: str = ".") -> dict[str, dict[str, Any]]:

@@ -301,6 +301,10 @@ def test_tree_after_a_colon_is_read_and_may_not_contradict(tmp_path: Path) -> No
         outcome(tmp_path, f"{path}:Other", tree="Third")
     with pytest.raises(PlanError, match="names the tree 'Other', and the plan says 'Third' of the same file"):
         find(Inputs(fileset={"toy": {f"{path}:Other": "Third"}}))
+    with pytest.raises(PlanError, match="names the tree 'Other', and the plan says 'Events' of the same file"):
+        outcome(tmp_path, f"{path}:Other", tree="Events")
+    with pytest.raises(PlanError, match=r"is a folder: name its files by a pattern"):
+        outcome(tmp_path, tmp_path)
     with pytest.raises(PlanError, match="a Parquet file has no trees"):
         find(Inputs(files=f"{tmp_path}/x.parquet:Events", dataset="toy"))
 
@@ -505,7 +509,7 @@ def test_mistakes_in_a_plan_are_no_faults_of_files(most: int, tmp_path: Path) ->
         given = {"files": str(path), "dataset": "toy", **wrong}
         with pytest.raises(PlanError, match=sentence):
             run(plan(inputs=given, steps=SPLIT), tmp_path / "out", max_bad_files=most)
-    for wrong in ({"weight": None}, {"tree": None}, {"weight": 3}):
+    for wrong in ({"weight": None}, {"tree": 3}, {"tree": ""}, {"weight": 3}):
         with pytest.raises(PlanError, match="must be a name, got"):
             Inputs(files="a.root", dataset="toy", **wrong)
 

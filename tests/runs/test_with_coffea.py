@@ -102,6 +102,19 @@ def test_published_is_published_however_it_was_cut(asked: Plan, tmp_path: Path) 
     assert with_coffea.already
 
 
+def test_relative_paths_are_those_of_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are hashed as they are named, wherever the plan is run, and read from the folder of the plan."""
+    (tmp_path / "in").mkdir()
+    sample(tmp_path / "in" / "a.root", 0, 20)
+    made = Plan.from_dict(
+        {"inputs": {"tt": ["in/a.root"]}, "seed": 1, "steps": [{"split": {"train": 0.5}}]}, folder=tmp_path
+    )
+    monkeypatch.chdir("/")
+    ours = run(made, tmp_path / "out")
+    assert run(made, tmp_path / "out", runner=runner()).already
+    assert run(made, tmp_path / "theirs", runner=runner()).manifest.logical_hash == ours.manifest.logical_hash
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("limit_files", 1), ("max_bad_files", 1), ("client", object()), ("executor", "futures"), ("chunksize", 10),

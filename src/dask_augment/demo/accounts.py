@@ -17,6 +17,7 @@ from dask_augment.augmenters.split import Split
 from dask_augment.augmenters.undersample import Undersample
 from dask_augment.frames import augment
 from dask_augment.frames.steps import Step, labelled
+from dask_augment.inputs import DEFAULT_TREE
 from dask_augment.plan import Inputs, Plan
 from dask_augment.runs.result import Result
 from dask_augment.strata import Strata
@@ -79,7 +80,9 @@ def _inputs(plan: Plan, steps: Sequence[Step], result: Result) -> list[ak.Array]
         factor = result.manifest.extra["normalisation"][name]["factor"]
         for path, tree in entry["files"].items():
             with uproot.open(path) as file:
-                events = file[tree or plan.inputs.tree].arrays([*columns, *plan.inputs.ids, plan.inputs.weight])
+                events = file[tree or plan.inputs.tree or DEFAULT_TREE].arrays(
+                    [*columns, *plan.inputs.ids, plan.inputs.weight]
+                )
             events["weight"] = ak.values_astype(events[plan.inputs.weight], np.float64) * factor
             events["dataset"] = [name] * len(events)
             found.append(augment(events, *needed, seed=plan.seed, dataset=name))

@@ -112,7 +112,9 @@ def _only_traced(events: ak.Array, metadata: Mapping[str, Any]) -> bool:
     return ak.backend(events) == "typetracer" or "entrystart" not in metadata
 
 
-def _part(metadata: Mapping[str, Any]) -> Part:
+def _part(metadata: Mapping[str, Any], base: str = "") -> Part:
+    """The part that a chunk is; its file is named from ``base`` on, as the plan names it that the chunk is of."""
+    metadata = {**metadata, "filename": str(metadata["filename"]).removeprefix(f"{base}/" if base else "")}
     names = {"file": "filename", "uuid": "fileuuid", "tree": "treename", "start": "entrystart", "stop": "entrystop"}
     return Part.of(str(metadata["dataset"]), {name: metadata[theirs] for name, theirs in names.items()})
 
@@ -149,6 +151,8 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         its place. It is 0 on made rows too, where it is kept. None: the events have the weights they need.
     rows
         Rows augmented at a time; memory stays bounded where rows multiply.
+    base
+        Folder that the names of input files are told from; as they are unless given.
 
     Errors: ValueError for training steps or generator columns on collision data (``is_mc: False`` in the fileset's
     metadata), SinkError where a part cannot be written.
@@ -166,6 +170,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         weights: Sequence[str] = ("weight",),
         split: str | None = "split",
         rows: int = 100_000,
+        base: str = "",
     ) -> None:
         if purpose not in ("training", "analysis"):
             raise ValueError(f'purpose must be "training" or "analysis", got {purpose!r}')
@@ -178,7 +183,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
             steps = tuple(step for step in steps if step.augmenter.use != "training")
         self._work = _Work(Stage(steps, setting), weight, dict(factors or {}))
         self._sink = sink
-        self._rows = rows
+        self._rows, self._base = rows, base
 
     def process(self, events: Any) -> Any:
         """Augment one chunk; see the class for what is returned."""
@@ -193,7 +198,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
                 result = stage.shape_only(made(events))
                 forms.touch(result, [name for name in names if cols.has(result, name)])
             return {}
-        part = _part(metadata)
+        part = _part(metadata, self._base)
         if self._sink is not None:
             return {part.dataset: {part.id: self._written(self._sink, part, stage, made, events)}}
         account = Account()
@@ -301,16 +306,16 @@ class MeasureProcessor(ProcessorABC):  # type: ignore[misc]
 class Chunks:
     """The chunks of a fileset, for ``learn(Chunks(runner, fileset), learner, ...)``; files are opened once to find them.
 
-    ``weight`` and ``factors`` as in :class:`AugmentProcessor`; ``ids="position"`` can be used.
+    ``weight``, ``factors`` and ``base`` as in :class:`AugmentProcessor`; ``ids="position"`` can be used.
     """
 
     knows_position = True
 
     def __init__(
         self, runner: Any, fileset: Any, treename: str = "Events", *, weight: str | None = None,
-        factors: Mapping[str, float] | None = None, uproot_options: Mapping[str, Any] | None = None,
+        factors: Mapping[str, float] | None = None, uproot_options: Mapping[str, Any] | None = None, base: str = "",
     ) -> None:  # fmt: skip
-        self.runner = runner
+        self.runner, self.base = runner, base
         self.uproot_options = dict(uproot_options or {})
         self.items = list(runner.preprocess(fileset, treename=treename, uproot_options=self.uproot_options))
         self.weight, self.factors = weight, dict(factors or {})
@@ -318,7 +323,7 @@ class Chunks:
     @property
     def parts(self) -> list[tuple[Part, Any]]:
         """The parts that the chunks are, as the processor will see them, each with its chunk."""
-        return [(_part(_said(item)), item) for item in self.items]
+        return [(_part(_said(item), self.base), item) for item in self.items]
 
     def ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
         """The total over all chunks."""

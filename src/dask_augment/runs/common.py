@@ -120,7 +120,7 @@ def _left_out(told: Mapping[str, str], files: Files) -> tuple[str, ...]:
         reasons.setdefault(why, []).append(own[name])
     listed = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
     text = (
-        f"output: keep has patterns that name {counted(len(told), 'column')} which not every input file has, and which "
+        f"output: keep has patterns that name {counted(len(told), 'column')} that cannot be read of every input file and "
         f"are left out ({listed}); say what fills them by inputs: fill, or leave them out by '!name' in keep"
     )
     return (text,)

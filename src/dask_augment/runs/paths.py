@@ -49,6 +49,11 @@ def matching(pattern: str, base: str, dataset: str) -> list[str]:
     # Other letters of patterns stand in addresses for what they are: ? begins a query.
     if not ("*" in pattern if is_url(pattern) else glob.has_magic(pattern)):
         _refuse_other_base(pattern, base, dataset)
+        if not is_url(pattern) and os.path.isdir(located(pattern, base)):
+            raise PlanError(
+                f"data set {dataset!r}: {pattern!r} is a folder: name its files by a pattern, {os.path.join(pattern, '*.root')!r}, "
+                "or a published data set by inputs: {folder: ...}"
+            )
         return [pattern]
     found = _matching_urls(pattern, dataset) if is_url(pattern) else glob.glob(pattern, root_dir=base, recursive=True)
     if not found:

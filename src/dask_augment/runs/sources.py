@@ -21,6 +21,7 @@ from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import collection
 from dask_augment.filesets import NOTHING_SAID, FileSaid, check_file
+from dask_augment.inputs import DEFAULT_TREE
 from dask_augment.names import shown
 from dask_augment.plan import Inputs, PlanError
 from dask_augment.runs import parquet_files, root_files
@@ -147,13 +148,12 @@ def _tree(inputs: Inputs, path: str, said: str | None, after: str | None) -> str
                 f"{path!r} is followed by {after!r}, but a Parquet file has no trees: leave {':' + after!r} out"
             )
         return None
-    own = inputs.tree if inputs.tree != "Events" else None
-    for other in (said, own):
+    for other in (said, inputs.tree):
         if after is not None and other is not None and other != after:
             raise PlanError(
                 f"{path + ':' + after!r} names the tree {after!r}, and the plan says {other!r} of the same file: leave one out"
             )
-    return after or said or inputs.tree
+    return after or said or inputs.tree or DEFAULT_TREE
 
 
 def counters(schema: pa.Schema) -> frozenset[str]:

@@ -13,6 +13,7 @@ from dask_augment.dataset.sink import Sink
 from dask_augment.frames.coffea import AugmentProcessor, Chunks
 from dask_augment.frames.stage import Stage
 from dask_augment.identity import POSITION
+from dask_augment.inputs import DEFAULT_TREE
 from dask_augment.plan import Inputs, Plan, PlanError
 from dask_augment.runs.answers import Answers
 from dask_augment.runs.paths import located
@@ -42,8 +43,18 @@ def on_runner(plan: Plan, path: Path, runner: Any) -> tuple[Work, OnRunner]:
     _refuse(work, inputs, runner)
     reader = work.reader
     base = os.path.abspath(plan.folder)
-    chunks = Chunks(runner, _fileset(inputs, base), inputs.tree, weight=reader.weight, factors=reader.factors)
-    order = {(part.dataset, located(part.input["file"], base)): at for at, part in enumerate(work.parts)}
+    files = [(part.dataset, part.input["file"]) for part in work.parts]
+    # What is hashed is the name that the plan says; the Runner's workers may be elsewhere, and are given whole paths.
+    told = base if not any(os.path.isabs(file) for _, file in files) else ""
+    chunks = Chunks(
+        runner,
+        _fileset(inputs, base),
+        inputs.tree or DEFAULT_TREE,
+        weight=reader.weight,
+        factors=reader.factors,
+        base=told,
+    )
+    order = {(dataset, file if told else located(file, base)): at for at, (dataset, file) in enumerate(files)}
     found = sorted(
         chunks.parts, key=lambda chunk: (order[chunk[0].dataset, chunk[0].input["file"]], chunk[0].input["start"])
     )
@@ -82,6 +93,7 @@ class OnRunner:
             ids="position" if setting.ids == POSITION else setting.ids,
             weights=setting.weights,
             split=setting.split,
+            base=self.chunks.base,
         )
         # A skipped file would be missing, and coffea's checkpoints know nothing of what was written.
         runner = replace(self.chunks.runner, skipbadfiles=False, use_result_type=False, checkpointer=None)
