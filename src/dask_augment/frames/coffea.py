@@ -57,7 +57,7 @@ class _Made:
             known = cols.has(events, self.weight)
             weights["weight"] = cols.plain(cols.column(events, self.weight)).data if known else None
         position = (self.metadata["fileuuid"], self.metadata["entrystart"]) if self.position else None
-        made = made_columns(len(events), weights, self.factor, position)
+        made = made_columns(len(events), weights, self.factor, position, self.weight)
         return cols.assemble(events, {name: cols.as_content(values) for name, values in made.items()})
 
 

@@ -12,15 +12,29 @@ from dask_augment.identity import POSITION, file_word
 
 
 def made_columns(
-    rows: int, weights: Mapping[str, Any], factor: float, position: tuple[str, int] | None = None
+    rows: int,
+    weights: Mapping[str, Any],
+    factor: float,
+    position: tuple[str, int] | None = None,
+    generator: str | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The weights as float64 times ``factor``, where a None counts as 1 for each event, and the ids by position.
 
-    ``position`` is the file's uuid and the first entry.
+    ``position`` is the file's uuid and the first entry, ``generator`` what ``weight`` is called where it comes from.
+    ValueError for weights that are NaN or infinite: every sum with them would be lost.
     """
     made: dict[str, NDArray[Any]] = {}
     for name, values in weights.items():
-        made[name] = np.full(rows, factor) if values is None else np.asarray(values).astype(np.float64) * factor
+        if values is None:
+            made[name] = np.full(rows, factor)
+            continue
+        numbers = np.asarray(values).astype(np.float64)
+        if strange := int(np.count_nonzero(~np.isfinite(numbers))):
+            called = generator if name == "weight" and generator else name
+            raise ValueError(
+                f"weight {called!r} has {strange:,} NaN or infinite among {rows:,} values: mend the file, or take it out"
+            )
+        made[name] = numbers * factor
     if position is not None:
         uuid, first = position
         made[POSITION[0]] = np.full(rows, file_word(uuid), np.uint64)

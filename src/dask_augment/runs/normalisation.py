@@ -124,15 +124,23 @@ def normalised(
             total, origin = _of_skims(name, found)
             result[name] = Normalisation(total, f"{said}{f'; {origin} is kept' if origin else ''}", None, None, 1.0)
             continue
+        mine = {source: content for source, content in found.items() if source.dataset == name}
         _of_skims(name, found)
-        contents = [content for source, content in found.items() if source.dataset == name]
+        _check_sums(mine)
+        contents = list(mine.values())
         sumw = math.fsum(content.sumw for content in contents if content.sumw is not None)
         origins = ", ".join(sorted({content.sumw_from for content in contents if content.sumw_from}))
-        if xsec is not None and sumw == 0:
+        if xsec is not None and sumw <= 0:
             raise PlanError(
-                f"data set {name!r} has an xsec, but its generator weights sum to 0 ({origins or 'no events'})"
+                f"data set {name!r} has an xsec, but its generator weights sum to {sumw:g} ({origins or 'no events'}), and "
+                "nothing can be normalised to that: take the xsec away, or files that have more events"
             )
         factor = 1.0 if xsec is None else xsec * (1.0 if lumi is None else lumi) / sumw
+        if not 0 < factor < math.inf:
+            raise PlanError(
+                f"data set {name!r}: xsec {xsec} x lumi {lumi} / sum of weights {sumw:g} is {factor}, which is no factor of "
+                "weights: xsec is in pb, lumi in 1/pb"
+            )
         result[name] = Normalisation(sumw, origins, _float(xsec), _float(lumi), factor)
     return result
 
@@ -150,6 +158,16 @@ def _of_skims(dataset: str, found: Mapping[Source, Content]) -> tuple[float | No
                 f"of all events it was made of, and {source.path!r} does not: a sum over both would be wrong, take one out"
             )
     return math.fsum(value for value in having.values() if value is not None), PRESELECTED.decode()
+
+
+def _check_sums(found: Mapping[Source, Content]) -> None:
+    """Refuse generator weights that have no sum."""
+    for source, content in found.items():
+        if content.sumw is not None and not math.isfinite(content.sumw):
+            raise PlanError(
+                f"data set {source.dataset!r}: input file {source.path!r}: {content.sumw_from}, so that no sum of weights "
+                "would be a number: mend the file, take it out, or name another weight with inputs: {weight: ...}"
+            )
 
 
 def _check_lumi(inputs: Inputs, metadata: Mapping[str, Mapping[str, Any]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from dask_augment.columns import flat
 from dask_augment.runs.columns_of_files import At, one, table_of
 from dask_augment.runs.paths import is_url, opened, path_of
+from dask_augment.runs.sums import UNSELECTED, summed
 
 PRESELECTED = b"sum_genw_presel"
 """Where skims of HiggsDNA keep the sum of generator weights of all events that they were made of."""
@@ -148,8 +148,7 @@ def sum_of_weights(file: ParquetFile, weight: str, weighed: bool) -> tuple[float
     if file.preselected is not None:
         return file.preselected, PRESELECTED.decode()
     if weighed:
-        values = file.read([flat(weight)], 0, file.entries)[flat(weight)]
-        return math.fsum(map(float, values)), f"unselected sum of {weight}"
+        return summed(file.read([flat(weight)], 0, file.entries)[flat(weight)], weight, UNSELECTED)
     return None, ""
 
 

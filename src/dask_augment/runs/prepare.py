@@ -32,6 +32,7 @@ from dask_augment.identity import POSITION
 from dask_augment.plan import Inputs, Plan, PlanError, Target
 from dask_augment.runs.columns_of_files import Wanted, is_pattern
 from dask_augment.runs.common import Common, check_fill, check_ids, check_keep, common
+from dask_augment.runs.losses import bad_files, losses, quarantined_of
 from dask_augment.runs.normalisation import (
     Normalisation,
     check_generator_columns,
@@ -124,7 +125,7 @@ def prepare(
     if bad and all(source.path in bad and bad[source.path].no_tree for source in sources):
         raise PlanError(f"{next(iter(bad.values()))}; name the tree that the events are in by inputs: {{tree: ...}}")
     if len(bad) > max_bad_files:
-        raise RunFailed(_bad_files(bad, max_bad_files))
+        raise RunFailed(bad_files(bad, max_bad_files))
     if not found:
         raise PlanError("there are no input files that can be read")
     _check_remedies(stage, explicit, found)
@@ -136,14 +137,11 @@ def prepare(
     narrowing = [s.label for s in stage.steps if s.augmenter.carries() is not None]
     check_keep(target.keep or (), columns, filled(found), narrowing, shared.kept)
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
-    quarantined = tuple(
-        Quarantined.of(Part.of(s.dataset, {"file": s.path, "tree": s.tree}), bad[s.path], bad[s.path].entries)
-        for s in sources
-        if s.path in bad
-    )
+    quarantined = quarantined_of(sources, bad)
+    warnings += [*shared.warnings, *losses(sources, bad, normalisation)]
     identity = _identity(plan, normalisation)
     job = Job(path, identity, (*parts, *(q.part for q in quarantined)), schema, target.partition_by)
-    return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation, (*warnings, *shared.warnings))
+    return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation, tuple(warnings))
 
 
 def for_dataset(stage: Stage, dataset: str) -> Stage:
@@ -243,19 +241,6 @@ def _inspected(
             contents[source] = outcome
         advance(1)
     return {source: contents[source] for source in sources if source in contents}, bad
-
-
-def _bad_files(bad: Mapping[str, BadInput], most: int) -> str:
-    lines = [f"  {error}" for _, error in sorted(bad.items())[:10]]
-    more = [f"  and {len(bad) - 10} more"] if len(bad) > 10 else []
-    allowed = f"{most} may be" if most else "none may be"
-    return "\n".join(
-        [
-            f"{counted(len(bad), 'input file')} cannot be read ({allowed}: max_bad_files); nothing was published:",
-            *lines,
-            *more,
-        ]
-    )
 
 
 def _reader(

@@ -63,7 +63,7 @@ class Reader:
         if self.weight is not None:
             weights["weight"] = events[self.weight] if self.weight in self._weight_columns(part) else None
         position = (where["uuid"], where["start"]) if self.position else None
-        made = made_columns(rows, weights, self.factors.get(part.dataset, 1.0), position)
+        made = made_columns(rows, weights, self.factors.get(part.dataset, 1.0), position, self.weight)
         return as_events(events, self.columns, self.schema, rows, made)
 
     def _read(self, where: Mapping[str, Any], names: Sequence[str], rows: int) -> dict[str, ak.Array]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from awkward.index import Index64
 from dask_augment.columns import flat
 from dask_augment.runs.columns_of_files import At, fields_of, one, table_of
 from dask_augment.runs.paths import is_url
+from dask_augment.runs.sums import UNSELECTED, summed
 
 _TOGETHER = 16
 """Branches of a local file that are read at once: their baskets are held as they come, decompressed and as arrays."""
@@ -196,8 +196,7 @@ def sum_of_weights(opened: Tree | Ntuple, weight: str, weighed: bool) -> tuple[f
     if "Runs" in opened.file and weight == "genWeight":
         runs = opened.file["Runs"]
         for name in filter(_SUMW.fullmatch, runs.keys()):
-            return math.fsum(np.asarray(runs.arrays([name])[name]).tolist()), f"Runs.{name}"
+            return summed(runs.arrays([name])[name], f"Runs.{name}")
     if weighed:
-        values = np.asarray(opened.read([flat(weight)], 0, opened.entries)[flat(weight)]).astype(np.float64)
-        return math.fsum(values.tolist()), f"unselected sum of {weight}"
+        return summed(opened.read([flat(weight)], 0, opened.entries)[flat(weight)], weight, UNSELECTED)
     return None, ""
