@@ -102,6 +102,8 @@ class Augmenter(ABC):
     spectra: ClassVar[str] = "on average"
     """How a training step that drops rows or changes physics weights keeps histograms inside a stratum: "on average", but
     for the ``weight_bias`` that its ``report()`` tells; or "not", where who is dropped has to do with what is filled."""
+    takes_missing: ClassVar[bool] = False
+    """True: ``apply`` also gets missing values (option types). Else they are refused, with the column named."""
     shorthand: ClassVar[str] = ""
     """The field that a plan may give alone: ``select: nJet >= 4``."""
     files: ClassVar[tuple[str, ...]] = ()

@@ -115,3 +115,75 @@ def test_one_column_is_a_list_of_one():
     with pytest.raises(TypeError, match=r"columns must be a list, got 'Jet.phi'; write \['Jet.phi'\]"):
         da.PhiRotate(columns="Jet.phi")
     assert da.PhiRotate(columns=["Jet.phi"]) == da.PhiRotate(columns=("Jet.phi",))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "shown"),
+    [
+        ("Jet.pt", 0.0, r"'Jet.pt' holds \d+"),
+        ("MET.pt", 0.0, r"'MET.pt' holds \d+"),
+        ("MET.phi", 3.2, r"'MET.phi' holds 3.2,"),
+        ("MET.phi", -3.142, r"'MET.phi' holds -3.142,"),
+        ("MET.phi", 6.1, r"delta_phi\(MET.phi, 0\)"),
+        ("MET.phi", np.inf, r"'MET.phi' holds inf,"),
+        ("MET.phi", -999.0, r"'MET.phi' holds -999,"),
+    ],
+)
+def test_what_is_no_angle_is_refused(column: str, value: float, shown: str) -> None:
+    events = EVENTS
+    if value:
+        phi = np.array(EVENTS.MET.phi)
+        phi[7] = value
+        events = ak.with_field(EVENTS, phi, ["MET", "phi"])
+    columns = ("Jet.phi", "MET.phi", *({column} - {"MET.phi"}))
+    for frame in (events, flattened(events)):
+        with pytest.raises(ValueError, match=shown):
+            rotated(frame, columns=columns)
+
+
+def test_angles_of_another_range_are_brought_there() -> None:
+    events = ak.with_field(EVENTS, np.array(EVENTS.MET.phi) % (2 * np.pi), ["MET", "phi"])
+    there = da.Define({"MET.phi": "delta_phi(MET.phi, 0)"})
+    np.testing.assert_allclose(turned(rotated(events, there).MET.phi, rotated().MET.phi), 1, atol=1e-6)
+
+
+def test_what_rounding_leaves_beyond_pi_is_an_angle() -> None:
+    """Half of NanoAOD's files hold 3.1416016, pi with 12 bits."""
+    phi = np.array(EVENTS.MET.phi, np.float32)
+    phi[:4] = [3.1416016, -3.1416016, np.pi, -np.pi]
+    out = rotated(ak.with_field(EVENTS, phi, ["MET", "phi"]), columns=("MET.phi", "Jet.phi"))
+    assert np.all(np.abs(out.MET.phi) <= np.float32(np.pi))
+
+
+def test_integers_are_no_angles() -> None:
+    events = ak.with_field(EVENTS, np.zeros(len(EVENTS), np.int32), "phi_bin")
+    with pytest.raises(TypeError, match="'phi_bin' has the type int32"):
+        rotated(events, columns=("Jet.phi", "phi_bin"))
+
+
+def test_nan_stays_nan_and_missing_stays_missing() -> None:
+    """Objects and events' numbers that are missing, whole or in part, and the rest turned as without them."""
+    phi = np.array(EVENTS.MET.phi)
+    phi[3] = np.nan
+    events = ak.with_field(EVENTS, ak.mask(ak.Array(phi), np.arange(len(phi)) != 5), ["MET", "phi"])
+    for jets in (ak.mask(EVENTS.Jet, EVENTS.Jet.pt > 40), ak.pad_none(EVENTS.Jet, 3, axis=1)):
+        given = ak.with_field(events, jets, "Jet")
+        out = rotated(given)
+        assert ak.is_none(out.Jet, axis=1).to_list() == ak.is_none(jets, axis=1).to_list()
+        assert ak.drop_none(out.Jet.phi).to_list() != ak.drop_none(jets.phi).to_list()
+        assert np.isnan(out.MET.phi[3])
+        assert out.MET.phi[5] is None
+        there = ~ak.is_none(jets, axis=1)
+        expected = rotated().Jet.phi if ak.all(ak.num(jets) == ak.num(EVENTS.Jet)) else None
+        if expected is not None:
+            assert out.Jet.phi[there].to_list() == expected[there].to_list()
+        assert given.Jet.phi.to_list() == jets.phi.to_list(), "the events given were changed"
+
+
+def test_fixed_size_lists() -> None:
+    events = ak.with_field(EVENTS, ak.Array(np.zeros((len(EVENTS), 2), np.float32)), "towers_phi")
+    out = rotated(events, columns=("MET.phi", "towers_phi"))
+    assert out.towers_phi.type == events.towers_phi.type
+    np.testing.assert_allclose(
+        turned(out.towers_phi[:, 1], 0 * EVENTS.MET.phi), turned(out.MET.phi, EVENTS.MET.phi), atol=1e-6
+    )

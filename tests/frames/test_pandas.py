@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -110,3 +111,40 @@ def test_missing_values_are_refused(frame: pd.DataFrame) -> None:
 def test_an_unknown_column_is_named_with_its_neighbours(frame: pd.DataFrame) -> None:
     with pytest.raises(MissingColumn, match=r"no column 'MET.fi'.*MET.phi"):
         augment(frame, da.PhiRotate(columns=("MET.fi",)), split=None)
+
+
+def test_missing_numbers_are_the_same_in_every_frame() -> None:
+    """Nullable types of pandas, Arrow's null, NaN and None of awkward: a missing number of an event is NaN."""
+    import dask.dataframe as dd
+    import dask_awkward as dak
+
+    numbers, lists = [1.5, None, 3.0, 4.0], [[1.0, None], [], [None], [2.0, 3.0]]
+    steps = (
+        da.Define(z="x * 2", n="count(y)", s="sum(y)", hard="x > 2", low="not x > 2"),
+        da.Select("isnan(x) or x > 2"),
+    )
+    events = ak.Array({"x": numbers, "y": lists})
+    found = [augment(events, *steps, split=None), augment(dak.from_awkward(events, 2), *steps, split=None).compute()]
+    expected = {name: found[0][name].to_list() for name in ("n", "s", "hard", "low")}
+    assert expected == {"n": [0, 0, 2], "s": [0, 0, 5], "hard": [False, True, True], "low": [True, False, False]}
+    kinds = ["Float64", "float64", pd.ArrowDtype(pa.float64()), object]
+    frames = [pd.DataFrame({"x": pd.array(numbers, dtype=kind), "y": pd.Series(lists, dtype=LISTS)}) for kind in kinds]
+    found += [augment(frame, *steps, split=None) for frame in frames]
+    found += [augment(dd.from_pandas(frame, 2), *steps, split=None).compute() for frame in frames[:3]]
+    for one in found:
+        np.testing.assert_array_equal(np.asarray(one["z"], float), [np.nan, 6, 8])
+        for name, values in expected.items():
+            assert list(one[name]) == values
+    whole = pd.DataFrame(
+        {"k": pd.array([1, None, 3], dtype="Int64"), "b": pd.array([True, None, False], dtype="boolean")}
+    )
+    out = augment(whole, da.Define(k2="k * 2", c="b & (k > 0)", f="where(isnan(k), 0, k) & 1"), split=None)
+    np.testing.assert_array_equal(out.k2, [2, np.nan, 6])
+    assert (out.c.to_list(), out.f.to_list()) == ([True, False, False], [1, 0, 1])
+
+
+def test_a_field_of_lists_with_missing_numbers_keeps_them(frame: pd.DataFrame) -> None:
+    frame["Jet_phi"] = pd.Series([[1.0, None]] * len(frame), index=frame.index, dtype=LISTS)
+    out = augment(frame, ROTATE, split=None)
+    assert out.Jet_phi.dtype == LISTS
+    assert all(values[1] is None and values[0] is not None for values in out.Jet_phi)

@@ -42,6 +42,7 @@ class Define(Augmenter):
     """
 
     shorthand: ClassVar[str] = "columns"
+    takes_missing: ClassVar[bool] = True
 
     columns: Mapping[str, str]
 

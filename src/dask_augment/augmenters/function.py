@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
@@ -32,6 +32,8 @@ class Function(Augmenter):
     Its digest holds the sha256 of its source, and of the functions, classes and values of its module that it refers
     to. It need not be importable on the workers.
     """
+
+    takes_missing: ClassVar[bool] = True
 
     name: str
     reads: tuple[str, ...]

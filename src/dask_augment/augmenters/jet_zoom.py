@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
@@ -121,6 +121,8 @@ class JetZoom(Augmenter):
 
         - jet_zoom: {jets: FatJet, reference: fixed, mass: 80.37}
     """
+
+    takes_missing: ClassVar[bool] = True
 
     jets: str = "FatJet"
     constituents: Any = "nano_v15"

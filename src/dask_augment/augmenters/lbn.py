@@ -42,7 +42,9 @@ class LBN(Augmenter):
     Features of each boosted combination: ``E``, ``px``, ``py``, ``pz`` [GeV]; ``p`` and ``pt`` [GeV], of which the
     squares are at least 1e-5; ``eta`` = artanh(pz / p), cut at 6.1 on either side; ``phi`` in [-pi, pi); ``m`` [GeV];
     ``beta`` = p / E and ``gamma`` = E / m, where E and m are at least 1e-5. Of each pair of them: ``pair_cos``, the
-    cosine of the angle between both, and ``pair_dr``, their distance in eta and phi.
+    cosine of the angle between both, and ``pair_dr``, their distance in eta and phi. Of an event with fewer than two
+    objects a combination is at rest in its frame: what is left of its momentum, below 3 MeV, is rounding, which tells
+    nothing, and ``phi`` and ``pair_dr`` are functions of it. Do not give them to a model for events with one object.
 
     Parameters
     ----------

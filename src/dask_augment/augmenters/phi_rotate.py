@@ -8,12 +8,17 @@ from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
-from awkward.contents import ListOffsetArray, NumpyArray
+from awkward.contents import IndexedOptionArray, ListOffsetArray, NumpyArray, RegularArray
+from awkward.index import Index64
+from numpy.typing import NDArray
 
-from dask_augment.columns import column
+from dask_augment.columns import column, plain
 from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
-from dask_augment.kernels.angles import rotated
+from dask_augment.kernels.angles import first_outside, rotated
+
+_LIMIT = float(np.pi) + 1e-4
+"""Of what is still an angle in [-pi, pi]: 3.1416016, pi with 12 bits, lies 9e-6 beyond."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +35,8 @@ class PhiRotate(Augmenter):
     columns
         The azimuthal angles to rotate [rad], of objects (``Jet.phi``) or of the event (``MET.phi``).
         All angles that later steps use together belong here: one left out is no longer in the same event frame.
+        ValueError where a value lies outside [-pi, pi] by more than rounding (1e-4, as NanoAOD rounds): it is no such
+        angle. NaN stays NaN, and what is missing stays missing.
     originals
         Also rotate original rows where there are copies of them. As a rule only copies vary.
 
@@ -44,6 +51,7 @@ class PhiRotate(Augmenter):
 
     use: ClassVar[str] = "training"
     keyed: ClassVar[bool] = True
+    takes_missing: ClassVar[bool] = True
 
     columns: Sequence[str] = ("Jet.phi", "Electron.phi", "Muon.phi", "MET.phi")
     originals: bool = False
@@ -65,10 +73,36 @@ class PhiRotate(Augmenter):
         """Add one angle to all of them."""
         assert draw is not None
         alpha = draw.uniform(0) * (2 * np.pi)
-        return Output({name: _rotated(column(events, name), alpha) for name in self.columns})
+        return Output({name: _rotated(column(events, name), alpha, name) for name in self.columns})
 
 
-def _rotated(phi: Any, alpha: np.ndarray[Any, Any]) -> Any:
+def _rotated(phi: Any, alpha: NDArray[np.float64], name: str) -> Any:
+    """The angles of some entries, one or a list for each; alpha has one for each entry."""
+    phi = phi.to_RegularArray() if phi.is_numpy else phi
+    if phi.is_option:
+        index = np.asarray(phi.to_IndexedOptionArray64().index)
+        there = index >= 0
+        places = np.where(there, np.cumsum(there) - 1, -1)
+        return IndexedOptionArray(Index64(places), _rotated(plain(phi.project()), alpha[there], name))
+    if isinstance(phi, RegularArray):
+        inner = _rotated(phi.content, np.repeat(alpha, phi.size), name)
+        return RegularArray(inner, phi.size, zeros_length=phi.length)
+    if phi.is_list and not phi.content.is_numpy:
+        inner = _rotated(phi.content, np.repeat(alpha, np.diff(phi.offsets.data)), name)
+        return ListOffsetArray(phi.offsets, inner)
     if phi.is_list:
-        return ListOffsetArray(phi.offsets, NumpyArray(rotated(phi.content.data, phi.offsets.data, alpha)))
-    return rotated(phi.data, np.arange(phi.length + 1), alpha)
+        return ListOffsetArray(phi.offsets, NumpyArray(_turned(phi.content, phi.offsets.data, alpha, name)))
+    return NumpyArray(_turned(phi, np.arange(phi.length + 1), alpha, name))
+
+
+def _turned(phi: Any, offsets: NDArray[np.int64], alpha: NDArray[np.float64], name: str) -> NDArray[Any]:
+    if not phi.is_numpy or phi.data.ndim != 1 or phi.data.dtype.kind != "f":
+        raise TypeError(f"{name!r} has the type {phi.form.type}, and phi_rotate turns angles, floating numbers [rad]")
+    if (bad := first_outside(phi.data, _LIMIT)) >= 0:
+        raise ValueError(
+            f"column {name!r} holds {phi.data[bad]:.7g}, and phi_rotate turns azimuthal angles in [-pi, pi] [rad]: leave "
+            f"{name!r} out of columns, or, if it is an angle of another range, bring it there with a define step "
+            f"before, delta_phi({name}, 0)"
+        )
+    turned: NDArray[Any] = rotated(phi.data, offsets, alpha)
+    return turned

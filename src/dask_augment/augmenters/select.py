@@ -37,6 +37,7 @@ class Select(Augmenter):
 
     keeps_rows: ClassVar[bool] = False
     shorthand: ClassVar[str] = "condition"
+    takes_missing: ClassVar[bool] = True
 
     condition: str = field(kw_only=False)
 

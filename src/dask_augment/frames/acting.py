@@ -15,8 +15,8 @@ from dask_augment import forms
 from dask_augment.contract import KINDS, Other, Output
 from dask_augment.draw import composed
 from dask_augment.frames.doubts import count as count_doubted
-from dask_augment.frames.given import draw_of, only
-from dask_augment.frames.planning import narrow, promised, refuse, shape, splits
+from dask_augment.frames.given import draw_of, only, refuse_missing_values
+from dask_augment.frames.planning import narrow, promised, reads, refuse, shape, splits
 from dask_augment.frames.promise import checked
 from dask_augment.frames.rows import (
     CHANGED,
@@ -75,7 +75,9 @@ def output_of(step: Step, events: ak.Array, types: Mapping[str, ak.types.Type], 
     """What a step makes of events that it acts on, which there are, as promised."""
     augmenter = step.augmenter
     draw = draw_of(step.label, events, setting) if augmenter.keyed else None
+    needed = reads(step, events, setting) - set(setting.ids)
     try:
+        refuse_missing_values(events, needed - augmenter.uses() if augmenter.takes_missing else needed)
         output = augmenter.apply(only(events, augmenter.sees(), setting), draw)
     except Exception as error:
         error.add_note(f"in step {step.label!r}, which sees the columns {sorted(augmenter.sees())}")

@@ -43,6 +43,39 @@ def only(events: ak.Array, columns: frozenset[str], setting: Setting) -> ak.Arra
     return ak.Array(RecordArray(list(contents.values()), list(contents), length=len(events)))
 
 
+def refuse_missing_values(events: ak.Array, columns: Iterable[str]) -> None:
+    """Raise ValueError where a column has missing values: None of awkward, null of Arrow, <NA> of pandas."""
+    for name in sorted(columns):
+        if cols.has(events, name) and (number := _missing(cols.column(events, name))):
+            fields = events.layout.fields
+            shown = cols.flat(name) if name not in fields and cols.flat(name) in fields else name
+            raise ValueError(
+                f"column {shown!r} has {number} missing values, and this step needs one for each entry: leave missing "
+                f"objects out before, ak.drop_none(..., axis=1), or fill them, define {{{name}: where(isnan({name}), 0, "
+                f"{name})}} with what should stand there"
+            )
+
+
+def _missing(content: Content) -> int:
+    """How many entries are missing, objects and lists among them."""
+    if content.is_option:
+        there = np.asarray(content.mask_as_bool(valid_when=True))
+        return int((~there).sum()) + (0 if content.content.is_numpy else _missing(content.project()))
+    if content.is_indexed:
+        return _missing(content.project()) if content.content.is_option else 0
+    if content.is_list and content.parameter("__array__") is None:
+        inner = content.to_ListOffsetArray64(True)
+        return _missing(inner.content[: inner.offsets[-1]]) if _may_miss(inner.content) else 0
+    return 0
+
+
+def _may_miss(content: Content) -> bool:
+    """Whether the layout has options at all; nothing is read."""
+    return bool(content.is_option) or (
+        not content.is_record and hasattr(content, "content") and _may_miss(content.content)
+    )
+
+
 def seed_of(label: str, setting: Setting) -> int:
     """The seed of a step that draws random numbers; it must be given."""
     if setting.seed is None:

@@ -13,7 +13,8 @@ import awkward as ak
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from awkward.contents import Content, ListOffsetArray, NumpyArray, RecordArray, RegularArray
+from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
+from awkward.index import Index64
 
 from dask_augment.carrying import is_left, left_by
 from dask_augment.columns import flat, plain
@@ -99,7 +100,7 @@ def events_of(frame: pd.DataFrame, names: Sequence[str]) -> ak.Array:
 
 
 def _content(series: pd.Series[Any], name: str) -> Content:
-    """One column; TypeError for one without a type of its own, ValueError for missing values."""
+    """One column; TypeError for one without a type of its own. Missing values stay missing."""
     if isinstance(series.dtype, pd.SparseDtype):
         series = series.astype(series.dtype.subtype)
     dtype = series.dtype
@@ -115,23 +116,30 @@ def _content(series: pd.Series[Any], name: str) -> Content:
         array = array.combine_chunks()
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
-    return _without_missing(ak.from_arrow(array, highlevel=False), name)
+    if _sliced(array):
+        # awkward takes the missing values of a slice from the wrong rows.
+        array = pa.concat_arrays([array, array[:0]])
+    return _bare(ak.from_arrow(array, highlevel=False))
 
 
-def _without_missing(layout: Content, name: str) -> Content:
-    """Arrow says of every column that it may have missing values; this one has none, or it is refused."""
+def _sliced(array: pa.Array) -> bool:
+    """Whether it is a part of an array, or holds one."""
+    return bool(array.offset) or (pa.types.is_nested(array.type) and hasattr(array, "values") and _sliced(array.values))
+
+
+def _bare(layout: Content) -> Content:
+    """Arrow says of every column that it may have missing values; here it says so where there are some."""
     if layout.is_option:
-        valid = np.asarray(layout.mask_as_bool(valid_when=True))
-        if not valid.all():
-            raise ValueError(
-                f"column {name!r} has {int((~valid).sum())} missing values; steps need a number for each, so fill them first"
-            )
-        return _without_missing(layout.project(), name)
+        there = np.asarray(layout.mask_as_bool(valid_when=True))
+        present = _bare(layout.project())
+        return (
+            present if there.all() else IndexedOptionArray(Index64(np.where(there, np.cumsum(there) - 1, -1)), present)
+        )
     if layout.is_list and layout.parameter("__array__") is None:
         if isinstance(layout, RegularArray):
-            return RegularArray(_without_missing(layout.content, name), layout.size, layout.length)
+            return RegularArray(_bare(layout.content), layout.size, layout.length)
         lists = layout.to_ListOffsetArray64(True)
-        return ListOffsetArray(lists.offsets, _without_missing(lists.content, name))
+        return ListOffsetArray(lists.offsets, _bare(lists.content))
     return layout
 
 

@@ -17,7 +17,7 @@ from dask_augment import forms
 from dask_augment.contract import Measure
 from dask_augment.frames.acting import act
 from dask_augment.frames.doubts import inside, tell
-from dask_augment.frames.given import draw_of, given, only, seed_of
+from dask_augment.frames.given import draw_of, given, only, refuse_missing_values, seed_of
 from dask_augment.frames.planning import Steps, promised, reads, refuse, shape
 from dask_augment.frames.rows import PROVENANCE, training_rows
 from dask_augment.identity import refuse_keyless
@@ -93,6 +93,7 @@ class Stage(Steps):
         if len(events) == 0:
             return None
         draw = draw_of(label, events, self.setting) if measure.keyed else None
+        refuse_missing_values(events, measure.uses() - given(measure.uses(), events, self.setting))
         return measure.measure(only(events, measure.uses(), self.setting), draw)
 
     def touch(self, events: ak.Array, measure: Measure[Any], label: str) -> None:

@@ -26,3 +26,12 @@ def rotated(phi: NDArray[Any], offsets: NDArray[np.int64], alpha: NDArray[np.flo
             if out[j] >= np.pi:
                 out[j] = -np.pi
     return out
+
+
+@njit(nogil=True, cache=True)
+def first_outside(values: NDArray[Any], limit: float) -> int:
+    """The first entry beyond [-limit, limit], -1 if there is none; NaN is not beyond."""
+    for i in range(len(values)):
+        if values[i] < -limit or values[i] > limit:
+            return i
+    return -1
