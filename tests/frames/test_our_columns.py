@@ -62,3 +62,20 @@ def test_changed_must_be_bits() -> None:
 def test_sparse_columns_are_read() -> None:
     frame = FRAME.assign(y=pd.arrays.SparseArray(np.arange(ROWS) % 2 * 1.0))
     assert da.augment(frame, da.Define(z="y + 1"), dataset="tt")["z"].tolist() == (np.arange(ROWS) % 2 + 1.0).tolist()
+
+
+def test_nullable_and_sparse_types_stay() -> None:
+    numbers = np.random.default_rng(0).normal(size=ROWS)
+    frame = FRAME.assign(
+        split=0,
+        label=np.arange(ROWS) % 3 == 0,
+        x=numbers,
+        a=pd.array(numbers, dtype="Float64"),
+        code=pd.array([1, 2] * 6, "Int8"),
+    )
+    step = da.Smotenc(label="label", features=["x", "a"], categorical=["code"], k_neighbors=2, weights=())
+    made = da.augment(frame, da.learn(frame, step, seed=1, dataset="tt"), seed=1, dataset="tt")
+    assert len(made) == 16
+    assert (made["x"].dtype, made["a"].dtype, made["code"].dtype) == ("float64", "Float64", "Int8")
+    assert da.augment(frame, da.Define(a="a * 2"), dataset="tt")["a"].dtype == "Float64"
+    assert da.augment(frame, da.Define(code="code / 2"), dataset="tt")["code"].dtype == "float64"

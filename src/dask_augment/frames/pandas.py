@@ -147,13 +147,19 @@ def _series(content: Content, name: str, frame: pd.DataFrame) -> pd.Series[Any]:
     """A column of a result: numbers as NumPy has them, or as Arrow where the frame had the column so; lists as Arrow."""
     content, old = plain(content), frame.dtypes.get(name)
     if content.is_numpy and not isinstance(old, pd.ArrowDtype):
-        return pd.Series(np.asarray(content.data), index=frame.index, name=name)
+        return pd.Series(_as_before(np.asarray(content.data), old), index=frame.index, name=name)
     kind = _arrow_type(content.form.type)
     array = arrow_array(ak.Array(content), pa.field(name, kind))
     if isinstance(old, pd.ArrowDtype) and _items(old.pyarrow_dtype) == _items(kind):
         # The type it had, down to the name of the items and whether they may be missing.
         array = array.cast(old.pyarrow_dtype)
     return pd.Series(pd.arrays.ArrowExtensionArray(array), index=frame.index, name=name)
+
+
+def _as_before(values: Any, old: Any) -> Any:
+    """Numbers in the nullable or sparse type that the column had, where that is one for numbers of their type."""
+    kind = getattr(old, "numpy_dtype", getattr(old, "subtype", None))
+    return pd.array(values, dtype=old) if kind is not None and kind == values.dtype else values
 
 
 def _arrow_type(kind: ak.types.Type) -> pa.DataType:

@@ -56,7 +56,10 @@ def category(events: ak.Array, name: str, rows: NDArray[np.int64] | slice = slic
     """Of these rows, a column of categories: one integer or boolean for each event."""
     values = number(events, name, rows)
     if values.dtype.kind not in "iub":
-        raise TypeError(f"categorical column {name!r} has type {values.dtype}, not integers: make it a feature")
+        raise TypeError(
+            f"categorical column {name!r} has type {values.dtype}, not integers: make it a feature, or number its values "
+            "(Resampler('smotenc') does so with the columns of a table)"
+        )
     return values
 
 
