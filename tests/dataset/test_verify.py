@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from dask_augment.dataset import files
 from dask_augment.dataset.commit import open_staging, publish
-from dask_augment.dataset.manifest import Manifest, document
-from dask_augment.dataset.receipt import to_json
+from dask_augment.dataset.manifest import Manifest, NotADataset, document
+from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.verify import verify
 from dask_augment.meters import Account
 from dataset_toys import ROWS, account, finish, job, part, snapshot, table, write
@@ -96,6 +98,98 @@ def forge(out: Path, change) -> None:
 def test_a_manifest_that_contradicts_itself(out: Path, change, fault: str) -> None:
     forge(out, change)
     assert any(fault in found for found in verify(out).faults)
+
+
+def seal(out: Path, values: Any) -> None:
+    """Any values, sealed as if they were a manifest."""
+    body = json.dumps({name: value for name, value in values.items() if name != "sha256"})[:-1]
+    sha = hashlib.sha256(body.encode()).hexdigest()
+    (out / "_manifest.json").write_text(f'{body},\n"sha256":"{sha}"}}\n')
+
+
+DIGEST = "the digest is not that of the plan, the inputs, the schema and the folders"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda m: m["plan"].update(seed=8), DIGEST),
+        (lambda m: m.update(digest="0" * 64), DIGEST),
+        (lambda m: m["schema"][0].__setitem__(0, "HT2"), DIGEST),
+        (lambda m: m["parts"][0]["input"].update(file="other.root"), "is not that of its data set and input"),
+        (lambda m: m["parts"][0]["input"].update(file="other.root"), DIGEST),
+        (lambda m: m["parts"][1].update(id="0" * 32), "the id of part 0000"),
+        (lambda m: m["parts"][1].pop("id"), "the manifest is damaged"),
+        (lambda m: m["totals"].update(rows=3), "the files have 160 rows, the totals say 3"),
+        (lambda m: m["plan"].update(normalisation={"dy": {"sumw": 1}}), "the normalisation is not that of the plan"),
+        (lambda m: m["parts"][0].update(dataset=["dy"]), "the manifest is damaged"),
+        (lambda m: m["files"][0].update(path="../../elsewhere.parquet"), "../../elsewhere.parquet is missing"),
+    ],
+)
+def test_a_manifest_that_was_edited_and_sealed_anew(out: Path, change, fault: str) -> None:
+    values = document(out)
+    seal(out, values)
+    assert verify(out, deep=True).ok, "sealed as it was"
+    change(values)
+    seal(out, values)
+    for deep in (False, True):
+        found = verify(out, deep=deep).faults
+        assert any(fault in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000, "nul", "1e999", "{}", '"x"', ""]
+)
+def test_a_manifest_of_anything(out: Path, text: str) -> None:
+    (out / "_manifest.json").write_text(text)
+    assert "is damaged" in verify(out).faults[0]
+    with pytest.raises(NotADataset, match="is damaged"):
+        Manifest.read(out)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The ways to each value of a document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, each in inner for found in places(each, (*path, key)))]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_anywhere(out: Path, data: st.DataObject) -> None:
+    """Never an error, and never without a fault where what counts is another; without ``deep``, no file is read."""
+    good = (out / "_manifest.json").read_text()
+    try:
+        values = document(out)
+        *way, last = data.draw(st.sampled_from(places(values)[1:]))
+        holder = values
+        for key in way:
+            holder = holder[key]
+        before, holder[last] = holder[last], data.draw(ANYTHING)
+        after = holder[last]
+        seal(out, values)
+        report = verify(out)
+        told_by_deep = {"sha256", "not_finite", "extra", "version"} & {*way, last}
+        assert not report.ok or before == after or told_by_deep or _means_the_same(before, after), (
+            way,
+            last,
+            before,
+            after,
+        )
+        json.dumps(report.to_dict(), default=str)
+    finally:
+        (out / "_manifest.json").write_text(good)
+
+
+def _means_the_same(before: Any, after: Any) -> bool:
+    """No rows dropped by nobody, and none: an account says both."""
+    return isinstance(before, dict) and not before and not after
 
 
 @pytest.mark.parametrize(
@@ -210,7 +304,7 @@ def test_the_same_event_numbers_in_two_data_sets_are_two_events(tmp_path: Path) 
 )
 def test_ids_of_the_manifest(tmp_path: Path, ids: Any, keys: tuple[str, ...], dataset: str, found: bool) -> None:
     """Rows are told apart by the columns that the manifest names, wherever these are, if anybody made sure of it."""
-    second = dataclasses.replace(part(2), dataset=dataset)
+    second = Part.of(dataset, part(2).input)
     work = job(tmp_path / "out", [part(0), second], partition_by=keys)
     sink = open_staging(work)
     rows = table(part(0))

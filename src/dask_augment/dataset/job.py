@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,13 +73,7 @@ class Job:
     @cached_property
     def digest(self) -> str:
         """sha256 of the plan, the entries that are read, its schema and its folders; not of how entries are cut."""
-        values = {
-            "plan": dict(self.plan),
-            "entries": _entries(self.parts),
-            "schema": schema_digest(self.schema),
-            "partition_by": self.partition_by,
-        }
-        return hashlib.sha256(to_json(values).encode()).hexdigest()
+        return digest_of(self.plan, self.parts, schema_digest(self.schema), self.partition_by)
 
     @cached_property
     def staging(self) -> Path:
@@ -92,6 +86,12 @@ class Job:
         """What the tasks write to; it needs :func:`open_staging` to have been called."""
         settings = self.settings or Settings.for_schema(self.schema)
         return Sink(str(self.staging), self.schema, self.partition_by, settings)
+
+
+def digest_of(plan: Mapping[str, Any], parts: Iterable[Part], schema: str, partition_by: Sequence[str]) -> str:
+    """The digest of a job, from what its manifest says too; ``schema`` is the digest of the schema."""
+    values = {"plan": dict(plan), "entries": _entries(parts), "schema": schema, "partition_by": partition_by}
+    return hashlib.sha256(to_json(values).encode()).hexdigest()
 
 
 def _entries(parts: Iterable[Part]) -> list[list[Any]]:

@@ -117,7 +117,14 @@ class Manifest:
 
     @classmethod
     def from_document(cls, values: Mapping[str, Any]) -> Manifest:
-        """The manifest from its JSON values."""
+        """The manifest from its JSON values; NotADataset where they are not those of one."""
+        try:
+            return cls._from(values)
+        except Exception as error:
+            raise NotADataset(f"the manifest is damaged: {error!r}; publish the data set again") from error
+
+    @classmethod
+    def _from(cls, values: Mapping[str, Any]) -> Manifest:
         totals = values["totals"]
         return cls(
             digest=values["digest"],
@@ -187,7 +194,9 @@ def document(path: Path | str) -> dict[str, Any]:
             raise NotADataset(f"{file} has the version {values['version']}, this release reads version {VERSION}")
     except FileNotFoundError as error:
         raise NotADataset(f"{path} has no {MANIFEST}: it was not published by dask-augment") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, NotADataset):
+            raise
         raise NotADataset(f"{file} is damaged: {error}; publish the data set again") from error
     return dict(values)
 

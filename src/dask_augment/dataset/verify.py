@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,10 +15,11 @@ import pyarrow.parquet as pq
 
 from dask_augment.dataset import files
 from dask_augment.dataset.hashing import LogicalHash, Words, logical_hash, row_words
+from dask_augment.dataset.job import digest_of
 from dask_augment.dataset.layout import QUARANTINE, hive_keys
 from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile, document
 from dask_augment.dataset.parquet import not_finite
-from dask_augment.dataset.receipt import to_json
+from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.schema import schema_list
 from dask_augment.meters import Account
 from dask_augment.places import local_folder
@@ -55,37 +57,58 @@ class Report:
 def verify(path: Path | str, *, deep: bool = False) -> Report:
     """Compare a published folder with its manifest.
 
-    Always: the files are those of the manifest and have their sizes, footers have the rows and the schema, and the
-    accounts of the parts add up to the totals of each data set and of all, in rows and in sums of weights. ``deep``
+    Always: the files are those of the manifest and have their sizes, footers have the rows and the schema, the digest and
+    the ids of the parts are those of the plan, inputs and schema that the manifest says, and the accounts of the parts add
+    up to the totals of each data set and of all, in rows and in sums of weights. ``deep``
     reads everything: sha256, page checksums, logical hash, NaN counts, sums of weights, and that no row has the ids and
     the copy number of another of its data set, if the manifest says which columns are the ids (``extra["ids"]``).
     Never raises for a damaged data set; the report says what is wrong.
     """
     report = Report(str(path), deep)
     try:
-        values = document(path)
-        path = local_folder(path, "the data set")
-        manifest = Manifest.from_document(values)
+        _verify(path, report)
     except (NotADataset, OSError) as error:
         report.faults.append(str(error))
-        return report
-    except (KeyError, TypeError, ValueError) as error:
-        report.faults.append(f"the manifest is damaged: {error!r}")
-        return report
+    except Exception as error:  # noqa: BLE001  values of any type may stand in a manifest that was sealed anew
+        report.faults.append(f"the manifest is damaged, or what it names: {error!r}")
+    return report
+
+
+def _verify(path: Path | str, report: Report) -> None:
+    values = document(path)
+    path = local_folder(path, "the data set")
+    manifest = Manifest.from_document(values)
     report.faults += manifest.faults(path)
     report.faults += _quarantine_faults(Path(path, QUARANTINE), manifest)
     report.rows = sum(file.rows for file in manifest.files)
     report.weights = dict(manifest.account.weights_out)
     report.logical_hash = manifest.logical_hash.hex()
+    report.faults += _identity_faults(manifest, values)
     report.faults += _account_faults(manifest, values["parts"])
     names = {column[0] for column in manifest.schema} - set(manifest.partition_by)
     schema = [list(column) for column in manifest.schema if column[0] in names]
-    present = [file for file in manifest.files if Path(path, file.path).is_file()]
+    # A name may lead out of the folder, where nothing is opened.
+    present = [file for file in manifest.files if ".." not in file.path.split("/") and Path(path, file.path).is_file()]
     for file in present:
         report.faults += _footer_faults(Path(path), file, schema)
-    if deep:
+    if report.deep:
         _Deep(Path(path), manifest, report).run(present)
-    return report
+
+
+def _identity_faults(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[str]:
+    """Is the digest that of what the manifest says of plan, inputs and schema, and are the ids those of the parts."""
+    parts = [Part.from_dict(part) for part in values["parts"]]
+    for part in (*parts, *(entry.part for entry in manifest.quarantined)):
+        if part.id != Part.of(part.dataset, part.input).id:
+            yield f"the id of part {part.id} is not that of its data set and input"
+    schema = hashlib.sha256(to_json(manifest.schema).encode()).hexdigest()
+    if digest_of(manifest.plan, parts, schema, manifest.partition_by) != manifest.digest:
+        yield "the digest is not that of the plan, the inputs, the schema and the folders that the manifest says"
+    said = manifest.plan.get("normalisation")
+    if said is not None and said != manifest.extra.get("normalisation"):
+        yield "the normalisation is not that of the plan"
+    if values["totals"]["rows"] != manifest.rows:
+        yield f"the files have {counted(manifest.rows, 'row')}, the totals say {values['totals']['rows']}"
 
 
 def _quarantine_faults(path: Path, manifest: Manifest) -> Iterator[str]:
@@ -120,7 +143,7 @@ def _account_faults(manifest: Manifest, parts: list[Mapping[str, Any]]) -> Itera
 
 
 def _total_faults(name: str, found: Account, stated: Account) -> Iterator[str]:
-    for count in ("rows_in", "rows_out", "dropped", "made"):
+    for count in ("rows_in", "rows_out", "dropped", "made", "doubted"):
         if getattr(found, count) != getattr(stated, count):
             yield f"the accounts of the parts do not add up to the totals of {name}"
             break
