@@ -150,3 +150,18 @@ def test_clients_of_another_kind(client: Any) -> None:
         of("tcp://a:1"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError(), RuntimeError("Cluster failed to start: timed out\nlong story")], ids=repr
+)
+def test_workers_that_do_not_start(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(**options: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("distributed.LocalCluster", late)
+    monkeypatch.setattr(cluster, "refuse_without_guard", lambda: None)
+    with pytest.raises(
+        ConnectionError, match=r"^worker processes did not start on this machine \(.*\), as happens where"
+    ):
+        cluster.connected().__enter__()

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -71,12 +71,30 @@ def connected(scheduler: str | None = None, *, workers: int | None = None, dashb
     with dask.config.set({"distributed.scheduler.http.routes": _ROUTES}):
         address = "127.0.0.1:0" if dashboard else None
         with ExitStack() as opened:
-            with interrupts_held():
+            with interrupts_held(), _started_in_time():
                 cluster = LocalCluster(
                     n_workers=count, threads_per_worker=1, dashboard_address=address, silence_logs=logging.CRITICAL
                 )
                 client = opened.enter_context(Client(opened.enter_context(cluster)))
-            yield client
+            try:
+                yield client
+            finally:
+                # What is done is done: a busy machine that is slow to end its workers is no error of what they did.
+                with suppress(TimeoutError):
+                    opened.close()
+
+
+@contextmanager
+def _started_in_time() -> Iterator[None]:
+    """ConnectionError, one sentence, where worker processes of this machine do not start."""
+    try:
+        yield
+    except (TimeoutError, RuntimeError) as error:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise ConnectionError(
+            f"worker processes did not start on this machine ({why}), as happens where it is busy: try again, or use the "
+            "executor iterative or futures"
+        ) from error
 
 
 @contextmanager

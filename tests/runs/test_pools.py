@@ -148,6 +148,16 @@ def test_scheduler_lost(empty: Any) -> None:
     assert {str(error) for error in lost} == {f"the Dask scheduler at {address} is gone, with what it was to do"}
 
 
+def test_a_client_that_is_not_answered_in_time(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*given: Any, **options: Any) -> Any:
+        raise TimeoutError
+
+    pool = Cluster(client)
+    monkeypatch.setattr(client, "submit", late)
+    with pytest.raises(ConnectionError, match=r"the Dask scheduler at tcp://.* did not answer in time, .* overloaded"):
+        list(pool.map(Task(tmp_path), ITEMS))
+
+
 def slow(item: int) -> int:
     time.sleep(0.1)
     return item

@@ -236,6 +236,11 @@ class Cluster:
                 future.release()
                 fill()
                 yield item, outcome
+        except TimeoutError as error:
+            # Those of tasks are outcomes: this is the client's own.
+            raise ConnectionError(
+                f"the Dask scheduler at {self._address} did not answer in time, as happens where it is overloaded"
+            ) from error
         finally:
             # Nobody asks any more: the workers of a client that lives on need not do the rest.
             for future in waiting:

@@ -224,10 +224,11 @@ def _failed_on_disk(job: Job, error: OSError) -> RunFailed:
         return RunFailed(
             f"{job.path} could not be made: {what}\nNothing is kept: mend the cause and run the plan again"
         )
+    cause = "mend the cause (a full disk needs room)" if error.errno is not None else "mend the cause"
     done = sum(os.path.exists(job.sink.receipt_path(part.id)) for part in job.parts)
     return RunFailed(
         f"{job.path} could not be published: {what}\n{done} of {counted(len(job.parts), 'part')} done, and kept in "
-        f"{job.staging}: mend the cause (a full disk needs room) and run the plan again with resume (--resume)"
+        f"{job.staging}: {cause} and run the plan again with resume (--resume)"
     )
 
 
