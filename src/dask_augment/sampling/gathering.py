@@ -18,6 +18,7 @@ from dask_augment.sampling.census import STREAM, ByGroup, Groups, Ints, Key, num
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.strata import Strata
 
+_BITS, _LARGEST = 24, 1e300
 MOST_ROWS = 1_000_000
 """Rows of a stratum that may be searched exactly."""
 MOST_APPROXIMATE = 10_000_000
@@ -131,7 +132,7 @@ class Table:
     def points(self, scales: NDArray[np.float64]) -> NDArray[np.float64]:
         """The features in units of their scales, float64 (n, d): distances are taken between these."""
         points = np.empty((len(self), len(scales)))
-        np.divide(self.features.T, scales, out=points, dtype=np.float64)
+        np.multiply(self.features.T, inverse(scales), out=points, dtype=np.float64)
         return points
 
     def of(self, stratum: str) -> NDArray[np.int64]:
@@ -234,6 +235,18 @@ def check_scale(scale: Any, features: Sequence[str]) -> None:
     for name, value in zip(features, scale, strict=True):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not (isfinite(value) and value > 0):
             raise ValueError(f"scale of feature {name!r} must be a number above 0, got {value!r}")
+
+
+def inverse(scales: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One over each scale, to 24 bits: what float32 and whole numbers below 2**28 are multiplied with, without rounding.
+
+    So equal differences of such features are equal differences of points, and of equal distances the ids decide: with a
+    scale as without one. A quotient would be rounded, and differ.
+    """
+    with np.errstate(over="ignore"):
+        fractions, exponents = np.frexp(np.minimum(1 / scales, _LARGEST))
+    rounded: NDArray[np.float64] = np.ldexp(np.rint(np.ldexp(fractions, _BITS)), exponents - _BITS)
+    return rounded
 
 
 def scales_of(scale: Any, features: Sequence[str]) -> Generator[Measure[Any], Any, NDArray[np.float64]]:

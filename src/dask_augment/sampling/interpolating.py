@@ -24,6 +24,7 @@ from dask_augment.sampling.gathering import (
     category,
     check_scale,
     gathered,
+    inverse,
     scales_of,
     words_of,
 )
@@ -150,7 +151,8 @@ class Interpolator(Resampling):
             return dict.fromkeys(more, 0.0)
         spreads = (yield from Spreads(features=tuple(self.features), strata=self._classes).ask()).parts
         sigmas = [standard_deviations(spreads[name], name) for name in self.features]
-        each = {name: [sigma[name] / unit for sigma, unit in zip(sigmas, scales, strict=True)] for name in more}
+        units = inverse(scales).tolist()
+        each = {name: [sigma[name] * unit for sigma, unit in zip(sigmas, units, strict=True)] for name in more}
         return {name: float(np.median(found)) ** 2 for name, found in each.items()}
 
     def learning(self) -> Generator[Measure[Any], Any, Learned]:

@@ -14,7 +14,7 @@ from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.kernels.neighbours import nearest
 from dask_augment.learned import Learned
-from dask_augment.sampling.gathering import Table, in_order, measured, words_of
+from dask_augment.sampling.gathering import Table, in_order, inverse, measured, words_of
 from dask_augment.sampling.sharing import by_outer
 from dask_augment.strata import Strata
 
@@ -83,7 +83,7 @@ class Nearest(Measure[Ranked]):
         words, there = words[order], rows[order]
         area = area[there]
         columns = measured(events, self.features, there)
-        points = np.stack(columns, axis=1).astype(np.float64) / np.array(self.scales)
+        points = np.stack(columns, axis=1).astype(np.float64) * inverse(np.array(self.scales))
         found = Ranked(
             self.k, np.zeros(0, np.int64), np.zeros(0), np.zeros((0, words.shape[1]), np.uint64), np.zeros(0, np.bool_)
         )
