@@ -47,6 +47,10 @@ class Account:
     """Wall seconds spent in each step."""
     doubted: dict[str, int] = field(default_factory=dict)
     """Rows that a step was not made for, by its label."""
+    cut: int = 0
+    """Of the rows dropped, those that cuts dropped, steps that act on all rows; training steps resample."""
+    weights_cut: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """What cuts took of the sums of w and of w squared: what else they differ by is the resampling's."""
 
     @property
     def adds_up(self) -> bool:
@@ -63,6 +67,8 @@ class Account:
             doubted={**self.doubted, **later.doubted},
             weights_in=self.weights_in,
             weights_out=later.weights_out,
+            cut=self.cut + later.cut,
+            weights_cut=_added(self.weights_cut, later.weights_cut),
             seconds={**self.seconds, **later.seconds},
         )
 
@@ -74,8 +80,8 @@ class Account:
     def from_dict(cls, values: Mapping[str, Any]) -> Account:
         """The account that :meth:`to_dict` wrote."""
         kept = dict(values)
-        for name in ("weights_in", "weights_out"):
-            kept[name] = {column: (float(w), float(w2)) for column, (w, w2) in kept[name].items()}
+        for name in ("weights_in", "weights_out", "weights_cut"):
+            kept[name] = {column: (float(w), float(w2)) for column, (w, w2) in kept.get(name, {}).items()}
         return cls(**kept)
 
     @classmethod
@@ -101,5 +107,15 @@ class Account:
             doubted=counts("doubted"),
             weights_in=sums("weights_in"),
             weights_out=sums("weights_out"),
+            cut=sum(part.cut for part in parts),
+            weights_cut=sums("weights_cut"),
             seconds={label: math.fsum(part.seconds.get(label, 0.0) for part in parts) for label in labels},
         )
+
+
+def _added(
+    one: Mapping[str, tuple[float, float]], other: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    none = (0.0, 0.0)
+    pairs = {column: (one.get(column, none), other.get(column, none)) for column in {**one, **other}}
+    return {column: (a + c, b + d) for column, ((a, b), (c, d)) in pairs.items()}

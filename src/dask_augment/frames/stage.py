@@ -11,6 +11,7 @@ from uuid import uuid4
 import awkward as ak
 import numpy as np
 from dask.base import tokenize
+from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment import forms
@@ -22,6 +23,7 @@ from dask_augment.frames.planning import Steps, promised, reads, refuse, shape
 from dask_augment.frames.rows import PROVENANCE, training_rows
 from dask_augment.identity import refuse_keyless
 from dask_augment.meters import Account
+from dask_augment.words import counted
 
 TREE_WIDTH = 16
 """Answers that one task of a reduction adds up."""
@@ -43,7 +45,11 @@ class Stage(Steps):
         _add_weights(account.weights_in, events, self.setting.weights)
         for step in self.steps:
             began = time.perf_counter()
-            events = act(step, events, self.setting, account)
+            before, events = events, act(step, events, self.setting, account)
+            if step.augmenter.use == "always" and not step.augmenter.keeps_rows:
+                account.cut += len(before) - len(events)
+                _add_weights(account.weights_cut, before, self.setting.weights)
+                _add_weights(account.weights_cut, events, self.setting.weights, -1)
             account.seconds[step.label] = account.seconds.get(step.label, 0.0) + time.perf_counter() - began
         account.rows_out += len(events)
         _add_weights(account.weights_out, events, self.setting.weights)
@@ -139,9 +145,28 @@ def question_token(events: Any, stage: Stage, measure: Measure[Any], label: str)
     return token
 
 
-def _add_weights(sums: dict[str, tuple[float, float]], events: ak.Array, names: Sequence[str]) -> None:
+def _add_weights(sums: dict[str, tuple[float, float]], events: ak.Array, names: Sequence[str], times: int = 1) -> None:
+    """Add the sums of w and of w squared of each weight column; ValueError where float64 cannot hold them."""
     for name in names:
-        if cols.has(events, name):
-            values = np.asarray(cols.plain(cols.column(events, name)).data, dtype=np.float64)
-            w, w2 = sums.get(name, (0.0, 0.0))
-            sums[name] = (w + float(values.sum()), w2 + float(np.square(values).sum()))
+        if not cols.has(events, name):
+            continue
+        values = np.asarray(cols.plain(cols.column(events, name)).data, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = float(values.sum()), float(np.square(values).sum())
+        if not np.isfinite(found).all():
+            raise _broken(name, values)
+        w, w2 = sums.get(name, (0.0, 0.0))
+        sums[name] = (w + times * found[0], w2 + times * found[1])
+
+
+def _broken(name: str, values: NDArray[np.float64]) -> ValueError:
+    """Why the sums of a weight are no numbers."""
+    if broken := int(np.count_nonzero(~np.isfinite(values))):
+        return ValueError(
+            f"weight column {name!r} is NaN or infinite in {broken} of {counted(len(values), 'row')}; repair these weights "
+            "where they are computed, or leave these events out of the input"
+        )
+    return ValueError(
+        f"weight column {name!r} has values up to {np.abs(values).max():.3g}, and float64 cannot hold the sum of their "
+        "squares, 1.8e308 at most; divide all weights by one number"
+    )

@@ -54,6 +54,7 @@ from dask_augment.runs.sources import (
     parts_of,
 )
 from dask_augment.runs.vouching import held_to_manifests
+from dask_augment.runs.yields import apart
 from dask_augment.words import counted
 
 OURS = ("split", "train_weight", *PROVENANCE, CHANGED)
@@ -139,6 +140,7 @@ def prepare(
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
     quarantined = quarantined_of(sources, bad)
     warnings += [*shared.warnings, *losses(sources, bad, normalisation)]
+    warnings += apart(stage.steps, {source.dataset for source in sources})
     identity = _identity(plan, normalisation)
     job = Job(path, identity, (*parts, *(q.part for q in quarantined)), schema, target.partition_by)
     return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation, tuple(warnings))

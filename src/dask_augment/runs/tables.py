@@ -42,15 +42,20 @@ def show_dry_run(out: Console, summary: dict[str, Any]) -> None:
 
 def show_accounts(out: Console, path: Path, manifest: Manifest) -> None:
     """A table of what became of the rows of each data set."""
-    heads = ("data set", "rows in", "dropped", "made", "rows out", "sum of weight in", "and out")
-    table = Table(*heads, title=escape(str(path)))
+    heads = ["data set", "rows in", "cut", "dropped", "made", "rows out", "sum of weight in", "cut", "and out"]
+    cuts = any(account.cut for account in manifest.datasets.values())
+    table = Table(*(head for head in heads if cuts or head != "cut"), title=escape(str(path)))
     for name, account in sorted(manifest.datasets.items()):
-        sums = [
-            f"{sums['weight'][0]:.6g}" if "weight" in sums else "" for sums in (account.weights_in, account.weights_out)
-        ]
-        counts = (account.rows_in, sum(account.dropped.values()), sum(account.made.values()), account.rows_out)
-        table.add_row(escape(name), *(f"{count:,}" for count in counts), *sums)
+        dropped = sum(account.dropped.values()) - account.cut
+        counts = [account.rows_in, account.cut, dropped, sum(account.made.values()), account.rows_out]
+        sums = [account.weights_in, account.weights_cut, account.weights_out]
+        if not cuts:
+            del counts[1], sums[1]
+        weights = (f"{of['weight'][0]:.6g}" if "weight" in of else "" for of in sums)
+        table.add_row(escape(name), *(f"{count:,}" for count in counts), *weights)
     out.print(table)
+    if cuts:
+        out.print("cut: by steps that act on all events; dropped: by resampling", highlight=False, soft_wrap=True)
 
 
 def _number(value: float) -> str:
