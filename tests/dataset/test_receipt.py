@@ -18,7 +18,17 @@ sums = st.dictionaries(
 )
 counts = st.dictionaries(names, numbers, max_size=3)
 accounts = st.builds(
-    Account, numbers, numbers, counts, counts, sums, sums, st.dictionaries(names, st.floats(0, 9)), counts
+    Account,
+    numbers,
+    numbers,
+    counts,
+    counts,
+    sums,
+    sums,
+    st.dictionaries(names, st.floats(0, 9)),
+    counts,
+    numbers,
+    sums,
 )
 hashes = st.builds(LogicalHash, numbers, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 files = st.lists(st.builds(Written, names, names, numbers, numbers, names, hashes), max_size=3).map(tuple)
