@@ -102,7 +102,7 @@ class FastSim(Augmenter):
         if self.device not in DEVICES:
             raise ValueError(f"device must be 'cpu' or 'cuda', got {self.device!r}")
         refuse_batch(self.batch)
-        object.__setattr__(self, "model", str(self.model))
+        object.__setattr__(self, "model", str(self.model or ""))
         if not self.sha256:
             object.__setattr__(self, "sha256", bundle.sha256_of(self._name))
         made = [entry.column for entry in self.about.outputs]
