@@ -416,6 +416,11 @@ def test_what_is_filled_is_there(era: list[str], tmp_path: Path) -> None:
     assert rows.n.to_list() == [0, 0, 0, 0, 1, 0, 1, 0]
 
 
+def test_a_column_of_no_file_is_made_where_keep_names_it(era: list[str], tmp_path: Path) -> None:
+    rows = outcome(tmp_path, *era, keep=["HLT.Never"], fill={"HLT.Never": False})
+    assert rows.HLT_Never.to_list() == [False] * 8
+
+
 @pytest.mark.parametrize(
     ("fill", "sentence"),
     [({"HLT.New": 2}, r"fill gives 'HLT_New' 2, but the column is bool"), ({"HLT.New": None}, "must give 'HLT.New' one number"),

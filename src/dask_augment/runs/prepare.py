@@ -258,11 +258,8 @@ def _reader(
     made = set() if final else {"weight", *inputs.weights}
     without = weightless(inputs.weight, files, metadata)
     check_weights(("weight",) if final else (inputs.weight, *inputs.weights), files)
-    kept = {
-        name
-        for name in wanted.patterns
-        if not is_pattern(name) and any(flat(name) in c.columns for c in files.values())
-    }
+    there = {flat(name) for name in inputs.fill}.union(*(content.columns for content in files.values()))
+    kept = {name for name in wanted.patterns if not is_pattern(name) and flat(name) in there}
     shared = common(files, wanted, {*explicit, *inputs.weights, *kept}, {*OURS, "weight"}, made, inputs.fill)
     check_fill(files, shared.schema, shared.fill)
     check_ids(shared.schema, inputs.ids)
