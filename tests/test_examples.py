@@ -23,8 +23,9 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 def test_plan(nano, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shutil.copy(nano("nano_tt_v12"), "nano_tt_v12.root")
-    da.run(da.Plan.read(EXAMPLES / "plan.yaml"), "out")
+    for path in (EXAMPLES / "plan.yaml", EXAMPLES / "features.py", nano("nano_tt_v12")):
+        shutil.copy(path, tmp_path)
+    da.run(da.Plan.read("plan.yaml"), "out")
     assert da.verify("out", deep=True).ok
     table = pq.read_table("out", columns=["m12", "augment_kind", "weight", "HT"])
     made = table["augment_kind"].to_numpy() != 0
@@ -41,9 +42,9 @@ def test_processor(nano):
 
 def test_open_data(nano, tmp_path, monkeypatch):
     """The plan over CMS Open Data, on local files of the same layout; the public ones need a network."""
-    monkeypatch.chdir(EXAMPLES.parent)
+    monkeypatch.chdir(tmp_path)
     plan = da.Plan.read(EXAMPLES / "open_data.yaml")
-    sources, metadata = find(plan.inputs)
+    sources, metadata = find(plan.inputs, base=str(plan.folder))
     assert all(source.path.startswith("root://eospublic.cern.ch//eos/opendata/cms/") for source in sources)
     assert all(source.path.endswith(".root") and source.tree == "Events" for source in sources)
     local = {"TTToSemiLeptonic": nano("nano_tt_v12"), "DYJetsToLL_M-50": nano("nano_dy")}
