@@ -22,3 +22,8 @@ def test_import_is_light() -> None:
 
 def test_heavy_import_is_seen() -> None:
     assert loaded_by("import pandas") == ["pandas"]
+
+
+def test_matrices_are_resampled_without_pandas() -> None:
+    call = "da.Resampler('smote').fit_resample(np.random.rand(60, 2), np.arange(60) % 10 == 0)"
+    assert "pandas" not in loaded_by(f"import numpy as np, dask_augment as da\n{call}")

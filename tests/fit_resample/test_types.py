@@ -119,6 +119,8 @@ def test_matrices_of_objects_codes_and_lists() -> None:
         x, _ = da.Resampler("smote").fit_resample(NUMBERS.astype(kind), Y)
         assert x.dtype == np.dtype(kind)
     assert np.array_equal(x, da.Resampler("smote").fit_resample(NUMBERS, Y)[0]), "the order of bytes is no matter"
+    frame, _ = da.Resampler("smote").fit_resample(pd.DataFrame(NUMBERS.astype(">f8")), Y)
+    assert np.array_equal(frame.to_numpy(), x)
 
 
 FORMS: dict[str, Any] = {

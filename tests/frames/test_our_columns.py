@@ -79,3 +79,12 @@ def test_nullable_and_sparse_types_stay() -> None:
     assert (made["x"].dtype, made["a"].dtype, made["code"].dtype) == ("float64", "Float64", "Int8")
     assert da.augment(frame, da.Define(a="a * 2"), dataset="tt")["a"].dtype == "Float64"
     assert da.augment(frame, da.Define(code="code / 2"), dataset="tt")["code"].dtype == "float64"
+
+
+def test_labels_are_those_of_the_source() -> None:
+    frame = FRAME.assign(split=0, x=np.arange(ROWS) * 1.0)
+    more = repeated({"split": 0, "x": frame["x"]}, "pandas")
+    assert not more.index.is_unique
+    assert more.assign(before=frame["x"])["before"].equals(more["x"].rename("before"))
+    with pytest.raises(ValueError, match="duplicate labels"):
+        frame.assign(after=more["x"])

@@ -66,6 +66,12 @@ class InMemory:
         if isinstance(values, np.ma.MaskedArray):
             raise TypeError("X is a masked array, whose masks would be lost; fill it first, X.filled(...)")
         names = numbers_of(values) if isinstance(values, np.ndarray) else names_of(values.columns)
+        if not isinstance(values, np.ndarray):
+            # pandas takes no rows of columns whose bytes are in another order.
+            kinds = {
+                name: kind for name, kind in values.dtypes.items() if isinstance(kind, np.dtype) and not kind.isnative
+            }
+            values = values.astype({name: kind.newbyteorder("=") for name, kind in kinds.items()}) if kinds else values
         target, weight = Target.of(y, len(values)), weight_of(sample_weight, len(values))
         for what, other in {"y": y, "sample_weight": sample_weight}.items():
             if hasattr(values, "iloc") and hasattr(other, "iloc"):
