@@ -240,6 +240,26 @@ def test_plan_that_is_refused(case: str) -> None:
     assert "\n" not in str(error.value)
 
 
+OPTION_ERRORS: dict[str, tuple[Any, str]] = {
+    "a list that is a dictionary": ({"phi_rotate": {"columns": {"MET.phi": 1}}}, r"columns must be .*list of names, got {'MET.phi': 1}"),
+    "a list of numbers": ({"smote": {"features": [1], "strata": ["dataset"]}}, "features must be a list of names, got"),
+    "a truth that is a list": ({"phi_rotate": {"columns": ["MET.phi"], "originals": [1]}}, "originals must be true or false, got"),
+    "a truth that is a text": ({"phi_rotate": {"columns": ["MET.phi"], "originals": "no"}}, "originals must be true or false, got 'no'"),
+    "infinite": ({"oversample": {"strata": ["dataset"], "sampling_strategy": {"a": float("inf")}}}, "an option is NaN or infinite"),
+    "a very long number": ({"split": {"train": 10**400}}, "too large"),
+    "a key of strata": ({"undersample": {"strata": [{"column": "HT", "edges": [0, 1], "edgse": 2}]}}, "edgse"),
+    "a key of objects": ({"lbn": {"inputs": [{"objects": "Jet[:2]", "mss": "m"}], "weights": "a"}}, "mss"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OPTION_ERRORS)
+def test_option_that_is_refused(case: str) -> None:
+    step, sentence = OPTION_ERRORS[case]
+    with pytest.raises(PlanError, match=sentence) as error:
+        Plan.from_dict({**SMALL, "steps": [step]})
+    assert "\n" not in str(error.value)
+
+
 def test_steps_of_python_are_augmenters() -> None:
     with pytest.raises(PlanError, match="step 0 is 'split', not an augmenter"):
         Plan(inputs={"a": ["a.root"]}, seed=1, steps=["split"])  # type: ignore[list-item]

@@ -16,9 +16,10 @@ from dask_augment.carrying import refuse_gone
 from dask_augment.contract import Augmenter, plain
 from dask_augment.documents import read_yaml
 from dask_augment.identity import POSITION
-from dask_augment.inputs import Inputs, PlanError, names, refuse_misspelt
+from dask_augment.inputs import DEFAULT_TREE, Inputs, PlanError, names, refuse_misspelt
 from dask_augment.local_modules import distributions, imported_names
 from dask_augment.models.files import SHIPPED
+from dask_augment.options import check_options
 from dask_augment.places import NoLocalFolder, local_folder
 from dask_augment.user_code import code_of
 from dask_augment.words import unknown
@@ -233,7 +234,7 @@ def _given(section: Any) -> dict[str, Any]:
     for entry in fields(section):
         value = getattr(section, entry.name)
         default = entry.default_factory() if entry.default_factory is not MISSING else entry.default
-        if value != default:
+        if value != default and (entry.name, value) != ("tree", DEFAULT_TREE):
             values[entry.name] = told(plain(str(value) if isinstance(value, Path) else value))
     return values
 
@@ -256,7 +257,7 @@ def step_from(entry: Any, position: int, folder: Path) -> Augmenter | tuple[str,
         raise PlanError(f"step {position} must be a name, {{name: options}} or file.py:function, got {entry!r}")
     try:
         augmenter = function_of(name, options, folder) if ":" in name else build(name, options, folder)
-    except (ImportError, KeyError, TypeError, ValueError, OSError) as error:
+    except Exception as error:  # steps of others may raise anything
         raise PlanError(
             f"step {position} ({name}): {error.args[0] if isinstance(error, KeyError) else error}"
         ) from error
@@ -317,7 +318,9 @@ def build(name: str, options: Any, folder: Path) -> Augmenter:
         file = values.get(key)
         if isinstance(file, str) and file and not file.startswith(SHIPPED):
             values[key] = str(folder / file)
-    return kind(**values)
+    made = kind(**values)  # says what is wrong in its own words, where it looks
+    check_options(kind, values, made.configuration())
+    return made
 
 
 def _needed(option: Any) -> bool:
