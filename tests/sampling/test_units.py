@@ -117,3 +117,12 @@ def test_the_unit_is_the_usual_one_where_it_does() -> None:
     assert train_exponent(1000 << 1100, TRAIN_UNIT) == TRAIN_UNIT
     assert train_exponent(1000 << 1100, TRAIN_UNIT - 1) == 10 - 52
     assert train_exponent(2**30 << 1100, 0) == 30 - 52
+
+
+@pytest.mark.parametrize(
+    ("value", "what"), [(np.nan, "NaN or infinite"), (np.inf, "NaN or infinite"), (-1.0, "below 0")]
+)
+def test_what_is_no_weight_is_told_by_its_name(value: float, what: str) -> None:
+    weight = np.where(np.arange(120) < 3, value, 1.0)
+    with pytest.raises(ValueError, match=f"sample_weight is {what} in 3 of 120 rows; .* leave those rows out"):
+        da.Resampler("oversample").fit_resample(X, Y, sample_weight=weight)

@@ -146,7 +146,9 @@ def _sizes(events: ak.Array, name: str) -> NDArray[np.float64]:
         raise TypeError(f"weight column {name!r} must be one float for each event, it has type {content.form.type}")
     sizes: NDArray[np.float64] = np.abs(np.asarray(content.data, dtype=np.float64))
     if broken := int(np.sum(~np.isfinite(sizes))):
-        raise ValueError(f"weight column {name!r} is NaN or infinite in {broken} rows; repair or drop them first")
+        raise ValueError(
+            f"weight column {name!r} is NaN or infinite in {broken} of {len(sizes)} rows; repair or drop them first"
+        )
     return sizes
 
 

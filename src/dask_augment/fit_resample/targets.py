@@ -122,6 +122,12 @@ def weight_of(sample_weight: Any, rows: int) -> NDArray[np.float64] | None:
         values = values[:, 0]
     if values.shape != (rows,):
         raise _not_each("sample_weight", rows, values.shape)
+    for what, wrong in {"NaN or infinite": ~np.isfinite(values), "below 0": values < 0}.items():
+        if wrong.any():
+            raise ValueError(
+                f"sample_weight is {what} in {int(wrong.sum())} of {rows} rows; weights for training are numbers, 0 or more: "
+                "repair them, or leave those rows out"
+            )
     return values
 
 

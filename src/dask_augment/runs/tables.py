@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _WIDE_ENOUGH = 80
 _WORTH = "worth events: (sum t)^2 / sum t^2, t the train_weight of all rows of an event"
+_BIAS = "bias of spectra: the most that a histogram inside the stratum is off on average, of its sum of weights"
 _VARIANCE = "made variance: of made rows over that of the stratum, mean and least of features"
 
 
@@ -81,7 +82,8 @@ def show_resampled(out: Console, manifest: Manifest, most: int | None = None) ->
             out.print(f"and {left:,} more strata: dask-augment show FOLDER tells of all", highlight=False)
     if manifest.resampled:
         varied = any(entry["variance"] for report in manifest.resampled.values() for entry in report)
-        for line in ("", _WORTH, *([_VARIANCE] if varied else []), ""):
+        biased = any(entry.get("weight_bias") for report in manifest.resampled.values() for entry in report)
+        for line in ("", _WORTH, *([_VARIANCE] if varied else []), *([_BIAS] if biased else []), ""):
             out.print(line, highlight=False, soft_wrap=True)
 
 
@@ -95,11 +97,15 @@ def _resampled(strata: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     if narrow:
         table.add_column("\nleast", overflow="fold")
+    biased = any(entry.get("weight_bias") for entry in strata)
+    if biased:
+        table.add_column("bias of\nspectra", justify="right", no_wrap=True)
     for entry in strata:
         counts = (f"{entry[name]:,}" for name in ("rows_before", "rows_after"))
         numbers = (_number(entry[name]) for name in ("events", "by_rows", "train_weight_after"))
         widths = _variance(entry["variance"]) if narrow else ()
-        table.add_row(escape(entry["stratum"]), *counts, *numbers, *widths)
+        bias = (f"{100 * entry.get('weight_bias', 0.0):.2g} %",) if biased else ()
+        table.add_row(escape(entry["stratum"]), *counts, *numbers, *widths, *bias)
     return table
 
 
