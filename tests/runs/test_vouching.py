@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from dask_augment.dataset.layout import MANIFEST
@@ -102,6 +103,24 @@ def test_from_inside_a_hive_folder(a: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(a / "dataset=wz")
     with pytest.raises(PlanError, match="is missing"):
         ask({"files": "*.parquet", "dataset": "wz"})
+
+
+def test_by_the_url_of_a_path(a: Path) -> None:
+    missing(a)
+    root = a.absolute().as_uri()
+    for inputs in ({"folder": root}, {"files": f"{root}/dataset=wz/*.parquet", "dataset": "wz"}):
+        with pytest.raises(PlanError, match=r"^a/ is not what its manifest says: .* is missing"):
+            ask(inputs)
+
+
+def test_nothing_vouches_for_a_folder_by_its_address(a: Path) -> None:
+    system = fsspec.filesystem("memory")
+    system.put(str(a), "/published", recursive=True)
+    try:
+        (said,) = ask({"folder": "memory://published"}).warnings
+    finally:
+        system.rm("/published", recursive=True)
+    assert said.startswith("memory://published is read by its address, where no manifest is asked, so nothing vouches")
 
 
 @pytest.mark.parametrize("inputs", INPUTS[:4], ids=str)

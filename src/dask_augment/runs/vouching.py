@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from dask_augment.addresses import told
 from dask_augment.dataset.layout import MANIFEST
 from dask_augment.dataset.manifest import Manifest, NotADataset
 from dask_augment.plan import PlanError
+from dask_augment.runs.paths import is_url, path_of
 from dask_augment.runs.sources import Source
 from dask_augment.words import counted
 
@@ -19,12 +21,18 @@ def held_to_manifests(sources: Iterable[Source], folder: str | Path | None, base
     size or not of the data set; also where a plan names only some files of it, since nobody knows what else is wrong.
     A warning says of the ``folder`` of a plan that nothing vouches for its files, where it has no manifest.
     """
-    local = (source.path for source in sources if source.tree is None and "://" not in source.path)
-    roots = {_root(Path(base, path).absolute()) for path in local}
-    if folder is not None and "://" not in str(folder):
-        # Of a data set of which every file is gone no source is left.
-        roots |= {manifest.parent.absolute() for manifest in Path(base, folder).rglob(MANIFEST)}
+    local = (path_of(source.location) for source in sources if source.tree is None)
+    roots = {_root(Path(base, path).absolute()) for path in local if not is_url(path)}
+    where = None if folder is None else path_of(str(folder))
     warnings = []
+    if where is not None and is_url(where):
+        warnings.append(
+            f"{told(where)} is read by its address, where no manifest is asked, so nothing vouches for its files: whether some "
+            "are missing, cut short or foreign is not known"
+        )
+    elif where is not None:
+        # Of a data set of which every file is gone no source is left.
+        roots |= {manifest.parent.absolute() for manifest in Path(base, where).rglob(MANIFEST)}
     for root in sorted(roots):
         if (root / MANIFEST).exists():
             _hold(root)
