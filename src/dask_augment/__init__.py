@@ -16,6 +16,7 @@ _HOME = {
     "Learned": "learned",
     "augment": "frames",
     "learn": "frames",
+    "is_made": "frames",
     "ActiveSelect": "augmenters.active_select",
     "Adasyn": "augmenters.adasyn",
     "BalancedEnsemble": "augmenters.balanced_ensemble",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dask_augment.documents import PlanError, plain_value
+from dask_augment.simulation import UnreadableMetadata, simulated
 from dask_augment.words import unknown
 
 _COFFEA = {"form", "compressed_form", "format", "did"}
@@ -118,11 +119,18 @@ def metadata_of(name: str, given: Any) -> dict[str, Any]:
             positive(f"data set {name!r}: {key}", given[key])
     metadata: dict[str, Any] = plain_value(f"data set {name!r}: metadata", given)
     for key in metadata:
-        if key not in _METADATA:
+        if key not in _METADATA and simulated_by(name, key, metadata) is None:
             _refuse_meant(name, key)
-    if not isinstance(metadata.get("is_mc", True), bool):
-        raise PlanError(f"data set {name!r}: is_mc must be true or false, got {metadata['is_mc']!r}")
-    return metadata
+    known = simulated_by(name, None, metadata)
+    return metadata if known is None else metadata | {"is_mc": known}
+
+
+def simulated_by(name: str, key: str | None, metadata: Mapping[str, Any]) -> bool | None:
+    """Whether this key of the metadata, or any, says that a data set is simulated; PlanError for what cannot be read."""
+    try:
+        return simulated(name, metadata if key is None else {key: metadata[key]})
+    except UnreadableMetadata as error:
+        raise PlanError(str(error)) from None
 
 
 def _refuse_meant(name: str, key: str) -> None:

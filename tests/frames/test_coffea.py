@@ -13,7 +13,6 @@ import pytest
 
 import dask_augment as da
 import frame_toys as toys
-from dask_augment.columns import dotted
 from dask_augment.dataset.receipt import Receipt, to_json
 from dask_augment.dataset.schema import schema_of
 from dask_augment.frames.stage import Stage
@@ -197,15 +196,54 @@ def test_collision_data(toy: toys.Coffea) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["GenPart.pt", "genWeight", "LHEPdfWeight", "Jet.hadronFlavour", "nGenJet", "Jet_genJetIdx"]
+    "said", [{"isMC": "False"}, {"isData": True}, {"sample": "DATA_SingleMuon"}, {"is_mc": 0}], ids=str
 )
-def test_generator_columns(name: str) -> None:
-    assert frame._GENERATOR.match(dotted(name))
+def test_collision_data_in_the_words_of_frameworks(toy: toys.Coffea, said: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match=r"toy.* is collision data.*repeat.* is a training step.*metadata_cache={}"):
+        run(toy, *STEPS, metadata=said)
+    events, _ = chunk(toy.path, **said)
+    for call in (
+        lambda: da.augment(events, *STEPS, **toys.SETTING),
+        lambda: da.learn(events, Standardise(), **toys.SETTING),
+    ):
+        with pytest.raises(ValueError, match="'toy' is collision data"):
+            call()
 
 
-@pytest.mark.parametrize("name", ["Jet.pt", "MET.phi", "weight", "event"])
-def test_other_columns(name: str) -> None:
-    assert not frame._GENERATOR.match(dotted(name))
+def test_contradictions_are_refused(toy: toys.Coffea) -> None:
+    events, _ = chunk(toy.path, isMC="True", isData="True")
+    with pytest.raises(ValueError, match="both collision data and simulation"):
+        da.augment(events, *STEPS, **toys.SETTING)
+
+
+def test_nano_events_without_generator_columns_are_data(nano: Callable[[str], str]) -> None:
+    path = nano("nano_dy")
+    whole = NanoEventsFactory.from_root({path: "Events"}, schemaclass=NanoAODSchema, metadata={"dataset": "x"}).events()
+    events = whole[["run", "luminosityBlock", "event", "MET"]]
+    bare = ak.Array(ak.with_parameter(events, "__record__", "NanoEvents").layout)
+    turn = da.PhiRotate(columns=("MET.phi",))
+    with pytest.raises(
+        ValueError, match=r"looks like collision data .*'phi_rotate' is a training step; say is_mc: True"
+    ):
+        da.augment(bare, turn, seed=1, split=None, dataset="x")
+    said = ak.Array(ak.with_parameter(bare, "metadata", {"dataset": "x", "isMC": "True"}).layout)
+    assert len(da.augment(said, turn, seed=1, split=None)) == 40
+
+
+def test_known_weights_are_zero_on_made_rows(nano: Callable[[str], str]) -> None:
+    events = NanoEventsFactory.from_root(
+        {nano("nano_dy"): "Events"}, schemaclass=NanoAODSchema, metadata={"dataset": "x"}
+    ).events()
+    events["w64"] = ak.values_astype(events.genWeight, "float64")
+    out = da.augment(events, da.Repeat(n=2), seed=1, split=None, weights=("w64",))
+    assert ak.sum(da.is_made(out)) == 80
+    for values in (out.w64, out.genWeight, out.Generator.weight, out.LHEWeight.originalXWGTUP):
+        assert set(values[da.is_made(out)].to_list()) == {0.0}
+    assert out.Generator.weight[~da.is_made(out)].to_list() == events.Generator.weight.to_list()
+    with pytest.raises(KeyError, match=r"and weights=\(\) none"):
+        da.augment(events, da.Repeat(n=1), seed=1, split=None, weights=())
+    free = da.augment(events, da.Repeat(n=1), seed=1, split=None, weights="none")
+    assert ak.sum(free.genWeight) == pytest.approx(2 * ak.sum(events.genWeight))
 
 
 def test_position_ids(toy: toys.Coffea) -> None:

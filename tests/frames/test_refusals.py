@@ -75,7 +75,15 @@ def test_made_rows_need_a_weight_to_be_zero_in() -> None:
     )
     out = da.augment(events, da.Repeat(n=1), weights=["genWeight"], **SETTING)
     assert set(out.genWeight[out.augment_kind == 1].to_list()) == {0.0}
-    assert ak.sum(da.augment(events, da.Repeat(n=1), weights=(), **SETTING).genWeight) > len(events)
+    refused(
+        MissingColumn, r"the events have \['genWeight'\], and weights=\(\) none; name them, weights=\['genWeight'\].*weights=\"none\"",
+        da.Repeat(n=1), events=events, weights=(),
+    )  # fmt: skip
+    assert ak.sum(da.augment(events, da.Repeat(n=1), weights="none", **SETTING).genWeight) > len(events)
+    # Of a copy under another name the generator weight itself is 0 too.
+    copied = ak.with_field(events, np.asarray(events.genWeight), "w64")
+    out = da.augment(copied, da.Repeat(n=1), weights=["w64"], **SETTING)
+    assert ak.sum(out.genWeight) == ak.sum(out.w64) == len(events)
 
 
 def test_all_weights_are_rescaled_or_none() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from functools import partial, reduce
 from operator import add
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from dask.utils import Dispatch
 
@@ -26,6 +26,10 @@ put_question = Dispatch("put_question")
 """``put_question(events, stage, measure, label)``: the total over all partitions of the events after the stage."""
 dataset_of = Dispatch("dataset_of")
 """``dataset_of(events)``: the data set's name where the events carry one, else None."""
+refuse_data = Dispatch("refuse_data")
+"""``refuse_data(events, stage)``: ValueError where the stage would train on events that are collision data."""
+made_rows = Dispatch("made_rows")
+"""``made_rows(events)``: as :func:`is_made`."""
 
 
 def augment(
@@ -34,7 +38,7 @@ def augment(
     seed: int | None = None,
     dataset: str | None = None,
     ids: Sequence[str] = IDS,
-    weights: Sequence[str] = ("weight",),
+    weights: Sequence[str] | Literal["none"] = ("weight",),
     split: str | None = "split",
 ) -> Any:
     """Augment events with these steps, in order: eagerly or lazily, as the events are.
@@ -53,15 +57,27 @@ def augment(
     ids
         Columns that identify an event.
     weights
-        Physics weights: rows that a step makes get 0 in them, so that no yield changes.
+        Physics weights: rows that a step makes get 0 in them, so that no yield changes. Columns that are physics weights
+        by their names (``genWeight``, ``Generator.weight``, ``LHEWeight.originalXWGTUP``, ``weight...``) are 0 there too.
+        "none": no column is, and the caller multiplies yields by ``~is_made(events)``.
     split
         Column that is 0 on training rows; training steps act on those alone. None: on all rows.
     """
     stage = Stage(labelled(augmenters), _setting(events, seed, dataset, ids, weights, split))
     refuse_gone([(step.label, step.augmenter) for step in stage.steps], always_left(stage.setting))
+    refuse_data(events, stage)
     for step in stage.steps:
         refuse_unlearned(step)
     return run_stage(events, stage)
+
+
+def is_made(events: Any) -> Any:
+    """Which rows a step made: a mask of booleans, False everywhere where no step made any.
+
+    For awkward, NanoEvents, pandas, dask-awkward and dask.dataframe, lazily where the events are. Multiply a weight that
+    is no column, such as xsec x lumi / N, by ``~is_made(events)``: made rows are for training and add nothing to a yield.
+    """
+    return made_rows(events)
 
 
 def learn(
@@ -71,7 +87,7 @@ def learn(
     seed: int | None = None,
     dataset: str | None = None,
     ids: Sequence[str] = IDS,
-    weights: Sequence[str] = ("weight",),
+    weights: Sequence[str] | Literal["none"] = ("weight",),
     split: str | None = "split",
     artefacts: str | None = None,
 ) -> L:
@@ -85,6 +101,7 @@ def learn(
     steps = labelled([*before, learner])
     setting = _setting(events, seed, dataset, ids, weights, split)
     refuse_gone([(step.label, step.augmenter) for step in steps], always_left(setting))
+    refuse_data(events, Stage(steps, setting))
     given = learner[1] if isinstance(learner, tuple) else learner
     first = len(steps) - (len(given.parts) if isinstance(given, Compound) else 1)
     checked = False
@@ -165,7 +182,12 @@ def total(parts: Iterable[Any]) -> Any:
 
 
 def _setting(
-    events: Any, seed: int | None, dataset: str | None, ids: Sequence[str], weights: Sequence[str], split: str | None
+    events: Any,
+    seed: int | None,
+    dataset: str | None,
+    ids: Sequence[str],
+    weights: Sequence[str] | Literal["none"],
+    split: str | None,
 ) -> Setting:
     if ids == "position" and getattr(events, "knows_position", False):
         ids = POSITION
@@ -178,12 +200,22 @@ def _setting(
     return Setting(seed, name, ids, weights, split)
 
 
+def _refuse_type(events: Any, *_: Any) -> Any:
+    raise TypeError(
+        "events must be an awkward array, NanoEvents, a pandas or dask DataFrame or a dask-awkward collection, got "
+        f"{type(events).__name__}; make one of it first: ak.Array(...) of a dictionary of columns, or ak.from_arrow"
+    )
+
+
 def _register_awkward() -> None:
     import awkward as ak
 
-    from dask_augment.frames.eager import augment_eager, dataset_of_eager
+    from dask_augment.frames import data
+    from dask_augment.frames.eager import augment_eager, dataset_of_eager, made_eager
 
     run_stage.register(ak.Array, augment_eager)
+    refuse_data.register(ak.Array, lambda events, stage: data.refuse(stage, events, data.metadata_of(events)))
+    made_rows.register(ak.Array, made_eager)
     put_question.register(ak.Array, lambda events, stage, measure, label: stage.measure(events, measure, label))
     dataset_of.register(ak.Array, dataset_of_eager)
 
@@ -192,8 +224,11 @@ def _register_dask_awkward() -> None:
     import dask_awkward as dak
 
     from dask_augment.frames.dask_awkward import ask_lazy, augment_lazy, dataset_of_lazy
+    from dask_augment.frames.eager import made_eager
 
     run_stage.register(dak.Array, augment_lazy)
+    refuse_data.register(dak.Array, lambda events, stage: refuse_data(events._meta, stage))
+    made_rows.register(dak.Array, lambda events: events.map_partitions(made_eager, label="is-made"))
     put_question.register(dak.Array, ask_lazy)
     dataset_of.register(dak.Array, dataset_of_lazy)
 
@@ -201,9 +236,10 @@ def _register_dask_awkward() -> None:
 def _register_pandas() -> None:
     import pandas as pd
 
-    from dask_augment.frames.pandas import ask_pandas, augment_pandas
+    from dask_augment.frames.pandas import ask_pandas, augment_pandas, made_pandas
 
     run_stage.register(pd.DataFrame, augment_pandas)
+    made_rows.register(pd.DataFrame, made_pandas)
     put_question.register(pd.DataFrame, ask_pandas)
 
 
@@ -211,11 +247,16 @@ def _register_dask_dataframe() -> None:
     import dask.dataframe as dd
 
     from dask_augment.frames.dataframe import ask_dataframe, augment_dataframe
+    from dask_augment.frames.pandas import made_pandas
 
     run_stage.register(dd.DataFrame, augment_dataframe)
+    made_rows.register(dd.DataFrame, lambda frame: frame.map_partitions(made_pandas, meta=made_pandas(frame._meta)))
     put_question.register(dd.DataFrame, ask_dataframe)
 
 
+for _dispatch in (run_stage, put_question, made_rows):
+    _dispatch.register(object, _refuse_type)
+refuse_data.register(object, lambda events, stage: None)  # noqa: ARG005  no metadata come with most events
 dataset_of.register(object, lambda events: None)  # noqa: ARG005  most events carry no name of their data set
 for _package, _register in {
     "awkward": _register_awkward,
@@ -223,5 +264,5 @@ for _package, _register in {
     "pandas": _register_pandas,
     "dask": _register_dask_dataframe,
 }.items():
-    for _dispatch in (run_stage, put_question, dataset_of):
+    for _dispatch in (run_stage, put_question, dataset_of, refuse_data, made_rows):
         _dispatch.register_lazy(_package, _register)

@@ -15,7 +15,7 @@ from dask_augment import forms
 from dask_augment.contract import KINDS, Other, Output
 from dask_augment.draw import composed
 from dask_augment.frames.doubts import count as count_doubted
-from dask_augment.frames.given import draw_of, only, refuse_missing_values
+from dask_augment.frames.given import draw_of, only, refuse_missing_values, zeroed
 from dask_augment.frames.planning import narrow, promised, reads, refuse, shape, splits
 from dask_augment.frames.promise import checked
 from dask_augment.frames.rows import (
@@ -123,7 +123,7 @@ def made_columns(
     copy = composed(copy_numbers(events)[source], step.label, nth)
     kind = np.where(made, np.int8(KINDS[step.augmenter.makes]), kind).astype(np.int8)
     columns: dict[str, Content] = {"augment_kind": cols.as_content(kind), "augment_copy": cols.as_content(copy)}
-    for name in setting.zeroed:
+    for name in zeroed(events, setting):
         if name in types:
             weight = given[name] if name in given else cols.plain(cols.column(events, name))[source]
             values = np.asarray(weight.data)

@@ -7,7 +7,6 @@ small: its receipt, or the account of its rows.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -23,14 +22,12 @@ from dask_augment.contract import Augmenter, Measure
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import empty_table, to_table
 from dask_augment.dataset.sink import Sink, StagingGone
-from dask_augment.frames import put_question, run_stage, total
+from dask_augment.frames import data, put_question, run_stage, total
 from dask_augment.frames.made import made_columns
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION
 from dask_augment.meters import Account
-
-_GENERATOR = re.compile(r"n?(Gen|gen|LHE|PSWeight)|.*\.(gen|hadronFlavour|partonFlavour)")
 
 
 class SinkError(RuntimeError):
@@ -85,26 +82,11 @@ class _Work:
 
     def refuse_on_data(self, events: ak.Array, metadata: Mapping[str, Any], others: Iterable[str] = ()) -> None:
         """ValueError where collision data would be trained on, or are said to have generator columns."""
-        if metadata.get("is_mc", True):
-            return
-        dataset = metadata.get("dataset")
-        steps = self.stage.steps
-        training = [step.label for step in steps if step.augmenter.use == "training"]
-        named = [name for step in steps for name in step.augmenter.uses()] + list(others)
-        generator = sorted({name for name in named if _GENERATOR.match(cols.dotted(name))})
-        if not generator and "genWeight" in events.fields:
-            generator = ["genWeight"]
-        if training or generator:
-            what = f"{training[0]!r} is a training step" if training else f"{generator[0]!r} is a generator column"
-            raise ValueError(
-                f"data set {dataset!r} is collision data (is_mc: False in the fileset), but {what}; use "
-                'purpose="analysis" for data, without generator columns, or take is_mc away if it is simulation'
-            )
+        data.refuse(self.stage, events, metadata, others)
 
 
 def _metadata(events: Any) -> dict[str, Any]:
-    layout = (events if isinstance(events, ak.Array) else events._meta).layout
-    return dict(layout.purelist_parameter("metadata") or {})
+    return data.metadata_of(events if isinstance(events, ak.Array) else events._meta)
 
 
 def _only_traced(events: ak.Array, metadata: Mapping[str, Any]) -> bool:
@@ -155,7 +137,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         Folder that the names of input files are told from; as they are unless given.
 
     Errors: ValueError for training steps or generator columns on collision data (``is_mc: False`` in the fileset's
-    metadata), SinkError where a part cannot be written.
+    metadata, or as other frameworks say it), SinkError where a part cannot be written.
     """
 
     def __init__(
@@ -167,7 +149,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         weight: str | None = None,
         factors: Mapping[str, float] | None = None,
         ids: Sequence[str] | Literal["position"] = IDS,
-        weights: Sequence[str] = ("weight",),
+        weights: Sequence[str] | Literal["none"] = ("weight",),
         split: str | None = "split",
         rows: int = 100_000,
         base: str = "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import awkward as ak
 
+from dask_augment import columns as cols
 from dask_augment.frames.references import referring
 from dask_augment.frames.stage import Stage
 
@@ -13,6 +14,16 @@ def augment_eager(events: ak.Array, stage: Stage) -> ak.Array:
     tracing = ak.backend(events) == "typetracer"
     result = stage.shape_only(events) if tracing else stage.run(events)
     return referring(events, result, stage)
+
+
+def made_eager(events: ak.Array) -> ak.Array:
+    """Which rows a step made, by ``augment_kind``."""
+    if cols.has(events, "augment_kind"):
+        return ak.Array(cols.plain(cols.column(events, "augment_kind"))) != 0
+    first = events[events.fields[0]] if events.fields else events
+    while first.fields:
+        first = first[first.fields[0]]
+    return ak.num(first, axis=1) < 0 if first.ndim > 1 else ak.zeros_like(first, dtype=bool)
 
 
 def dataset_of_eager(events: ak.Array) -> str | None:

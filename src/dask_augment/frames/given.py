@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import awkward as ak
@@ -12,7 +13,11 @@ from dask_augment import columns as cols
 from dask_augment.draw import Draw
 from dask_augment.frames.steps import Setting
 from dask_augment.identity import copy_numbers, dataset_codes, row_ids
+from dask_augment.layouts import bare
 from dask_augment.sampling.census import TRAIN_WEIGHT
+from dask_augment.simulation import is_known_weight
+
+_MAY_BE = re.compile("gen|Gen|LHE|weight|event|mc|final")
 
 
 def given(columns: Iterable[str], events: ak.Array, setting: Setting) -> frozenset[str]:
@@ -28,8 +33,7 @@ def only(events: ak.Array, columns: frozenset[str], setting: Setting) -> ak.Arra
     for name in sorted(columns & set(setting.weights)):
         if not cols.has(events, name):
             raise cols.MissingColumn(
-                f"no weight column {name!r} among the events: name the weights that there are with weights=[...], or "
-                "say weights=() to the step"
+                f"no weight column {name!r} among the events: name the weights that there are with weights=[...]"
             )
     names = given(columns, events, setting)
     if not names:
@@ -74,6 +78,32 @@ def _may_miss(content: Content) -> bool:
     return bool(content.is_option) or (
         not content.is_record and hasattr(content, "content") and _may_miss(content.content)
     )
+
+
+def known_weights(events: ak.Array) -> list[str]:
+    """Columns of one number for each event that are physics weights by their names, whatever the setting says."""
+    layout = events.layout
+    names = [
+        f"{field}.{inner}" if inner else field
+        for field in layout.fields
+        if _MAY_BE.match(field)
+        for inner in layout[field].fields or ("",)
+    ]
+    return sorted(name for name in names if is_known_weight(name) and _is_number(cols.column(events, name)))
+
+
+def zeroed(events: ak.Array, setting: Setting) -> tuple[str, ...]:
+    """Columns of the events that are 0 on made rows: the weights of the setting, and those known by their names."""
+    if setting.unweighted:
+        return ()
+    named = [name for name in setting.zeroed if cols.has(events, name)]
+    there = {cols.dotted(name) for name in named}
+    return (*named, *(name for name in known_weights(events) if cols.dotted(name) not in there))
+
+
+def _is_number(content: Content) -> bool:
+    kind = bare(content.form)
+    return bool(kind.is_numpy) and not kind.inner_shape and kind.primitive != "bool"
 
 
 def seed_of(label: str, setting: Setting) -> int:

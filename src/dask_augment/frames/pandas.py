@@ -23,6 +23,7 @@ from dask_augment.dataset.arrow import arrow_array
 from dask_augment.frames.planning import always_left, written_by
 from dask_augment.frames.rows import CHANGED
 from dask_augment.frames.stage import Stage
+from dask_augment.simulation import is_known_weight
 
 _ROW = "\x00row"
 """Carries the number of the source row through the steps; no column of a user's has this name."""
@@ -49,6 +50,12 @@ def _narrowed(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
         if left is not None:
             frame = frame[[name for name in frame.columns if is_left(str(name), left)]]
     return frame
+
+
+def made_pandas(frame: pd.DataFrame) -> pd.Series[Any]:
+    """Which rows a step made, by ``augment_kind``."""
+    made = frame["augment_kind"].to_numpy() != 0 if "augment_kind" in frame.columns else False
+    return pd.Series(made, index=frame.index, name="is_made", dtype=bool)
 
 
 def ask_pandas(frame: pd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> Any:
@@ -83,7 +90,12 @@ def _replaced(frame: pd.DataFrame, stage: Stage) -> set[str]:
         written |= {*step.augmenter.produces(), CHANGED}
         if step.augmenter.makes:
             written |= {*written_by(step, stage.setting), *stage.setting.zeroed}
+            written |= {name for name in map(str, frame.columns) if _is_weight(frame, name)}
     return {name for name in {*written, *map(flat, written)} if name in frame.columns}
+
+
+def _is_weight(frame: pd.DataFrame, name: str) -> bool:
+    return is_known_weight(name) and getattr(frame.dtypes[name], "kind", "O") in "iuf"
 
 
 def asked(frame: pd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> list[str]:

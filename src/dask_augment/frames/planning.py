@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.carrying import is_left, left_by
 from dask_augment.contract import Augmenter
-from dask_augment.frames.given import given, seed_of
+from dask_augment.frames.given import given, known_weights, seed_of, zeroed
 from dask_augment.frames.rows import CHANGED, PROVENANCE, alters, changed_bit, lineage, spares_originals
 from dask_augment.frames.steps import Setting, Step, refuse_other_key
 from dask_augment.identity import refuse_keyless
@@ -110,12 +110,7 @@ def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
             "of test events too, and of those in an analysis"
         )
     weights = [name for name in setting.weights if cols.has(events, name)]
-    if augmenter.makes and setting.weights and not weights:
-        raise cols.MissingColumn(
-            f"step {step.label!r} makes rows, whose physics weight must be 0, and the events have none of the weight "
-            f"columns {list(setting.weights)}: name those that they have with weights=[...], or say weights=() where "
-            "there are none, as an argument of augment and learn or under inputs of a plan"
-        )
+    _refuse_unweighted(step, events, setting, weights)
     produced = {cols.dotted(name) for name in augmenter.produces()}
     _refuse_collections_that_are_there(step, events)
     left = [name for name in weights if cols.dotted(name) not in produced]
@@ -127,6 +122,24 @@ def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
             f"step {step.label!r} drops rows and rescales the weights {rescaled}, but not {left}, whose sums would no "
             f"longer be right: give the step weights: {weights}, or leave those columns out"
         )
+
+
+def _refuse_unweighted(step: Step, events: ak.Array, setting: Setting, weights: Sequence[str]) -> None:
+    """Rows that are made would count in yields, and sums be lost with those dropped, where nobody knows the weights."""
+    augmenter = step.augmenter
+    changes = augmenter.use == "training" and not augmenter.keeps_rows
+    if weights or setting.unweighted or not changes or not (augmenter.makes or not setting.weights):
+        return
+    known = known_weights(events)
+    if not known and not setting.weights:
+        return
+    what = "makes rows, whose physics weight must be 0" if augmenter.makes else "drops rows, whose weight is lost"
+    said = f"none of the weight columns {list(setting.weights)}" if setting.weights else f"{known}, and weights=() none"
+    remedy = f"name them, weights={known}" if known else "name those that they have with weights=[...]"
+    raise cols.MissingColumn(
+        f"step {step.label!r} {what}: the events have {said}; {remedy}, as an argument of augment and learn or under inputs "
+        'of a plan. Where the weight is no column, say weights="none" and multiply it by ~da.is_made(events)'
+    )
 
 
 def _refuse_collections_that_are_there(step: Step, events: ak.Array) -> None:
@@ -177,7 +190,7 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
     if augmenter.use == "training":
         needed |= _spared(step, events, setting)
     if augmenter.makes:
-        needed |= {name for name in (*setting.zeroed, *written_by(step, setting)) if cols.has(events, name)}
+        needed |= {name for name in written_by(step, setting) if cols.has(events, name)} | {*zeroed(events, setting)}
     if alters(step, events) and cols.has(events, CHANGED):
         needed.add(CHANGED)
     return frozenset(needed)
@@ -225,7 +238,7 @@ def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.typ
         written[CHANGED] = "int64"
     types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}
     if step.augmenter.makes:
-        weights = {name: None for name in setting.zeroed if cols.has(events, name)}
+        weights: dict[str, str | None] = dict.fromkeys(zeroed(events, setting))
         types |= {name: kind for name, kind in forms.promised(events.layout, weights).items() if name not in types}
     return types
 

@@ -15,7 +15,8 @@ class Setting:
     """What all steps of a run share.
 
     seed: of the random numbers; dataset: name of the data set, None where a column ``dataset`` names it;
-    ids: columns that identify an event; weights: physics weights, 0 on made rows; split: the column that is 0 on
+    ids: columns that identify an event; weights: physics weights, 0 on made rows, "none" where made rows may count in
+    yields; split: the column that is 0 on
     training rows, None for data without one; generator: the weight that ``weight`` was made from, 0 on made rows too,
     but never rescaled.
     """
@@ -26,6 +27,7 @@ class Setting:
     weights: Sequence[str] = ("weight",)
     split: str | None = "split"
     generator: str | None = None
+    unweighted: bool = False
 
     @property
     def zeroed(self) -> tuple[str, ...]:
@@ -33,6 +35,9 @@ class Setting:
         return tuple(dict.fromkeys([*self.weights, *([self.generator] if self.generator else [])]))
 
     def __post_init__(self) -> None:
+        if self.weights == "none":
+            object.__setattr__(self, "weights", ())
+            object.__setattr__(self, "unweighted", True)
         for name in ("ids", "weights"):
             value = getattr(self, name)
             if isinstance(value, str):

@@ -76,7 +76,7 @@ def _nano_events(case: Case, there: list[tuple[str, str, str, str]], path: Path)
     with warnings.catch_warnings():
         # The sample has a few of the cross references that NanoAODSchema knows of.
         warnings.filterwarnings("ignore", "Missing cross-reference", RuntimeWarning)
-        return NanoEventsFactory.from_parquet(str(path), schemaclass=NanoAODSchema).events()
+        return NanoEventsFactory.from_parquet(str(path), schemaclass=NanoAODSchema, metadata={"is_mc": True}).events()
 
 
 def _hold(case: Case, result: ak.Array, name: str, field: str, target: str, accessor: str) -> None:

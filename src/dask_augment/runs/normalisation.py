@@ -10,6 +10,7 @@ from typing import Any
 from dask_augment.plan import Inputs, PlanError
 from dask_augment.runs.parquet_files import PRESELECTED
 from dask_augment.runs.sources import Content, Source, is_weight, nearest
+from dask_augment.simulation import is_generator
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def check_generator_columns(
     """Refuse generator weights in what is said to be collision data."""
     for source, content in found.items():
         is_data = metadata.get(source.dataset, {}).get("is_mc", True) is False
-        generator = sorted(({"genWeight", weight} - {"weight"}) & content.columns)
+        generator = sorted(name for name in content.columns if is_generator(name) or name == weight != "weight")
         if is_data and generator:
             raise PlanError(
                 f"data set {source.dataset!r} is said to be collision data (is_mc: false), but {source.path!r} has the "

@@ -1,0 +1,95 @@
+"""Is this collision data, and which columns does simulation alone have: one reader for filesets, plans and processors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dask_augment.names import dotted
+
+_GENERATOR = re.compile(r"n?(Gen|gen|LHE|PSWeight)|.*\.(gen|hadronFlavour|partonFlavour)")
+_WEIGHT = re.compile(
+    r"gen[wW]eight|Generator\.weight|LHEWeight\.originalXWGTUP|weight([._A-Z].*)?|(event|mc|mcEvent|final)[._]?[wW]eight"
+)
+_SIMULATED = {"ismc", "issim", "issimulation", "issimulated"}
+_DATA = {"isdata", "isrealdata", "iscollisiondata"}
+_KINDS = {"type", "kind", "datatype", "sampletype", "datasettype"}
+_YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_NAMES = {"mc": True, "sim": True, "simulation": True, "simulated": True, "data": False, "collision data": False}
+WORDS = "true or false, 1 or 0"
+
+
+class UnreadableMetadata(ValueError):
+    """Metadata do not say whether a data set is collision data, or say two things."""
+
+
+def is_generator(column: str) -> bool:
+    """Whether simulation alone has this column: ``GenPart.pt``, ``genWeight``, ``Jet.hadronFlavour``."""
+    return _GENERATOR.match(dotted(column)) is not None
+
+
+def is_known_weight(column: str) -> bool:
+    """Whether a column is a physics weight by its name: ``genWeight``, ``Generator.weight``, ``weight_central``."""
+    return _WEIGHT.fullmatch(dotted(column)) is not None
+
+
+def simulated(dataset: object, metadata: Mapping[str, Any]) -> bool | None:
+    """Whether metadata say that a data set is simulated (True) or collision data (False); None where they say nothing.
+
+    Understood are ``is_mc``, ``isMC``, ``is_data``, ``isData`` and the like (booleans, 0 and 1, "true", "False", "mc",
+    "data"), ``type: data``, and ``sample: DATA_...``. UnreadableMetadata for another value, and where two differ.
+    """
+    said: dict[str, bool] = {}
+    for key, value in metadata.items():
+        plain = re.sub(r"[^a-z]", "", str(key).lower())
+        if plain in _SIMULATED | _DATA:
+            said[key] = _read(dataset, key, value, simulation=plain in _SIMULATED)
+        elif plain in _KINDS and isinstance(value, str) and value.strip().lower() in _NAMES:
+            said[key] = _NAMES[value.strip().lower()]
+        elif plain == "sample" and isinstance(value, str) and re.match(r"(?i)data(_|-|$)", value):
+            said[key] = False
+    if len(set(said.values())) > 1:
+        both = " and ".join(f"{key}: {metadata[key]!r}" for key in said)
+        raise UnreadableMetadata(f"data set {dataset!r} is said to be both collision data and simulation: {both}")
+    return next(iter(said.values()), None)
+
+
+def _read(dataset: object, key: str, value: Any, *, simulation: bool) -> bool:
+    word = str(value).strip().lower()
+    if word in _NAMES and isinstance(value, str):
+        return _NAMES[word]
+    if word in ("1.0", "0.0") and not isinstance(value, str):
+        word = word[0]
+    if word not in _YES:
+        raise UnreadableMetadata(f"data set {dataset!r}: {key} must be {WORDS}, got {value!r}")
+    return _YES[word] == simulation
+
+
+def refuse_on_data(
+    dataset: object, metadata: Mapping[str, Any], training: Iterable[str], columns: Iterable[str], *, there: Iterable[str],
+    looks_like_data: bool = False,
+) -> None:  # fmt: skip
+    """ValueError where collision data would be trained on, or have or are asked for generator columns.
+
+    ``training`` are labels of training steps, ``columns`` those that are named, ``there`` those that the events have;
+    ``looks_like_data``: what the events have decides where the metadata say nothing.
+    """
+    known = simulated(dataset, metadata)
+    if known or (known is None and not looks_like_data):
+        return
+    step = next(iter(training), None)
+    column = next((name for name in (*sorted(columns), *sorted(there)) if is_generator(name)), None)
+    if step is None and column is None:
+        return
+    what = f"{step!r} is a training step" if step is not None else f"{column!r} is a generator column"
+    if known is None:
+        raise ValueError(
+            f"data set {dataset!r} looks like collision data (its NanoAOD has no generator column, and its metadata do not "
+            f"say is_mc), but {what}; say is_mc: True in its metadata if it is simulation"
+        )
+    raise ValueError(
+        f"data set {dataset!r} is collision data (so say its metadata), but {what}; use the steps for analysis alone on "
+        'data (purpose="analysis"), without generator columns, or mend its metadata if it is simulation: a Runner keeps '
+        "those that it read, so give it metadata_cache={} then"
+    )
