@@ -129,7 +129,6 @@ def test_key_of_a_file_that_nobody_reads() -> None:
         "norm",
         "normalization",
         "scale_factor",
-        "ismc",
         "xsce",
         "lumy",
         "events",

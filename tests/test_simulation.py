@@ -13,7 +13,7 @@ from dask_augment.simulation import UnreadableMetadata, is_generator, is_known_w
 DATA: list[dict[str, Any]] = [
     {"is_mc": False}, {"isMC": "False"}, {"isMc": 0}, {"IS_MC": "no"}, {"is_data": True}, {"isData": "true"}, {"isData": 1},
     {"isRealData": "1"}, {"isMC": "data"}, {"type": "data"}, {"data_type": "Data"}, {"sample": "DATA_SingleMuon", "era": "C"},
-    {"is_mc": 0.0}, {"is_simulation": False},
+    {"is_mc": 0.0}, {"is_simulation": False}, {"mc": False}, {"data": True},
 ]  # fmt: skip
 SIMULATION: list[dict[str, Any]] = [
     {"is_mc": True}, {"isMC": "True"}, {"is_data": False}, {"isData": "0"}, {"isMC": 1}, {"is_mc": "mc"}, {"type": "MC"},

@@ -14,6 +14,8 @@ _WEIGHT = re.compile(
 )
 _SIMULATED = {"ismc", "issim", "issimulation", "issimulated"}
 _DATA = {"isdata", "isrealdata", "iscollisiondata"}
+_BARE = {"mc": True, "simulation": True, "montecarlo": True, "data": False, "collisiondata": False}
+"""Keys that say so where they are booleans; elsewhere they hold other things."""
 _KINDS = {"type", "kind", "datatype", "sampletype", "datasettype"}
 _YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _NAMES = {"mc": True, "sim": True, "simulation": True, "simulated": True, "data": False, "collision data": False}
@@ -45,6 +47,8 @@ def simulated(dataset: object, metadata: Mapping[str, Any]) -> bool | None:
         plain = re.sub(r"[^a-z]", "", str(key).lower())
         if plain in _SIMULATED | _DATA:
             said[key] = _read(dataset, key, value, simulation=plain in _SIMULATED)
+        elif plain in _BARE and isinstance(value, bool):
+            said[key] = value == _BARE[plain]
         elif plain in _KINDS and isinstance(value, str) and value.strip().lower() in _NAMES:
             said[key] = _NAMES[value.strip().lower()]
         elif plain == "sample" and isinstance(value, str) and re.match(r"(?i)data(_|-|$)", value):
