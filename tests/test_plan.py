@@ -333,7 +333,7 @@ FILESET_ERRORS: dict[str, tuple[Any, str]] = {
     "a number": ({"tt": 3}, "data set 'tt' must list its files, got 3"),
     "some steps only": (preprocessed(((0, 50),)), "the fileset has only some steps of 'a.root'"),
     "a tree that is no name": ({"tt": {"a.root": 1}}, "'a.root' needs the name of its tree, got 1"),
-    "is_mc as text": ({"tt": {"files": ["a"], "metadata": {"is_mc": "perhaps"}}}, "is_mc must be true or false, got 'perhaps'"),
+    "is_mc as text": ({"tt": {"files": ["a"], "metadata": {"is_mc": "perhaps"}}}, "is_mc must be true or false, 1 or 0, got 'perhaps'"),
     "xsec as text": ({"tt": {"files": ["a"], "metadata": {"xsec": "830"}}}, "data set 'tt': xsec must be a number, got '830'"),
     "infinite": ({"tt": {"files": ["a"], "metadata": {"lumi": float("inf")}}}, "lumi must be a number, got inf"),
 }  # fmt: skip

@@ -58,10 +58,10 @@ def test_what_stands_where_the_output_goes(tmp_path: Path) -> None:
     assert dry_run(asked, tmp_path / "mine")["standing"] == "taken by something that is not a data set of ours"
 
 
-@pytest.mark.parametrize(("said", "meant"), [("lum", "lumi"), ("XSec", "xsec")])
+@pytest.mark.parametrize(("said", "meant"), [("lum", "lumi"), ("XSec", "the cross section as xsec")])
 def test_misspelt_metadata(said: str, meant: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.root", rows=5)
-    with pytest.raises(PlanError, match=f"metadata '{said}', which says nothing here: write '{meant}'"):
+    with pytest.raises(PlanError, match=f"metadata '{said}', which says nothing here: write '?{meant}"):
         dry_run(plan(inputs={"fileset": {"tt": {"files": [path], "metadata": {said: 1.0}}}}), tmp_path / "out")
 
 
