@@ -20,9 +20,10 @@ def made_eager(events: ak.Array) -> ak.Array:
     """Which rows a step made, by ``augment_kind``."""
     if cols.has(events, "augment_kind"):
         return ak.Array(cols.plain(cols.column(events, "augment_kind"))) != 0
-    first = events[events.fields[0]] if events.fields else events
+    names = [name for name in ("event", "run") if name in events.fields] or sorted(events.fields)
+    first = events[names[0]] if names else events
     while first.fields:
-        first = first[first.fields[0]]
+        first = first[sorted(first.fields)[0]]
     return ak.num(first, axis=1) < 0 if first.ndim > 1 else ak.zeros_like(first, dtype=bool)
 
 

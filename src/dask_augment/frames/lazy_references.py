@@ -39,8 +39,8 @@ class LazyReferences:
             raise StaleReference(self.refusal)
         if name not in self.events.fields:
             raise StaleReference(gone(name))
-        if self.events._meta[name].ndim < 2:
-            return self.events[name]
+        if self.events._meta[name].ndim < 2 or not refers(self.events._meta):
+            return self.events[name]  # other schemas of coffea take from a collection as it is
         return LazyTarget(self.events[name].map_partitions(collection_in_one_piece, label="in-one-piece"), name)
 
 

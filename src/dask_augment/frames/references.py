@@ -74,7 +74,7 @@ class References:
         if name not in events.fields:
             raise StaleReference(gone(name))
         layout = events.layout[name]
-        if ak.backend(events) == "typetracer" or not is_collection(layout):
+        if ak.backend(events) == "typetracer" or not is_collection(layout) or not refers(events):
             return events[name]
         packed = Packed(layout)
         if self._base is not None and name in self._base.fields and layout is not self._base.layout.content(name):
