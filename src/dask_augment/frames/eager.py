@@ -23,7 +23,7 @@ def made_eager(events: ak.Array) -> ak.Array:
     names = [name for name in ("event", "run") if name in events.fields] or sorted(events.fields)
     first = events[names[0]] if names else events
     while first.fields:
-        first = first[sorted(first.fields)[0]]
+        first = first[min(first.fields)]
     return ak.num(first, axis=1) < 0 if first.ndim > 1 else ak.zeros_like(first, dtype=bool)
 
 
