@@ -15,7 +15,8 @@ import dask_augment as da
 import whole_toys
 from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.verify import verify
-from dask_augment.runs import pools, reader
+from dask_augment.runs import pools
+from dask_augment.runs.reader import Reader
 from dask_augment.runs.run import Result, run
 
 
@@ -110,17 +111,17 @@ def test_reads_that_fail_twice_in_every_phase(
     inputs: dict[str, Any], learned: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """30 % of the parts, the first two of three times, at each question and when they are written."""
-    asked, read_root = Counter[str](), reader._read_root
+    asked, read_root = Counter[str](), Reader._read
 
-    def unreliable(where: Mapping[str, Any], names: Any) -> Any:
+    def unreliable(self: Reader, where: Mapping[str, Any], *how: Any) -> Any:
         which = f"{where['file'].rpartition('/')[2]} {where['start']}"
         if sha256(which.encode()).digest()[0] < 77:
             asked[which] += 1
             if asked[which] % 3:
                 raise OSError("[ERROR] Server responded with an error: [3007] Unable to read; input/output error")
-        return read_root(where, names)
+        return read_root(self, where, *how)
 
-    monkeypatch.setattr(reader, "_read_root", unreliable)
+    monkeypatch.setattr(Reader, "_read", unreliable)
     result = run(select(inputs), tmp_path / "out", chunksize=10, max_bad_files=3)
     assert 15 < len(asked) < 35
     assert set(asked.values()) == {5 * 3}, "the ids, three questions of the step, and the writing"
@@ -132,18 +133,18 @@ def test_a_run_that_goes_on_asks_only_what_was_not_answered(
     inputs: dict[str, Any], learned: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One part cannot be read in the second question of a step: the answers of all others are kept."""
-    asked, read_root, broken = Counter[str](), reader._read_root, True
+    asked, read_root, broken = Counter[str](), Reader._read, True
 
-    def read(where: Mapping[str, Any], names: Any) -> Any:
+    def read(self: Reader, where: Mapping[str, Any], *how: Any) -> Any:
         which = f"{where['file']} {where['start']}"
         asked[which] += 1
         if broken and which == last and asked[which] > 2:
             raise OSError("[ERROR] Operation expired")
-        return read_root(where, names)
+        return read_root(self, where, *how)
 
     plan = select(inputs)
     last = f"{[*[*inputs.values()][-1]['files']][-1]} 90"
-    monkeypatch.setattr(reader, "_read_root", read)
+    monkeypatch.setattr(Reader, "_read", read)
     with pytest.raises(RunFailed, match=r"learning undersample from .* failed: OSError: \[ERROR\] Operation expired"):
         run(plan, tmp_path / "out", chunksize=10)
     parts = len(asked)
