@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -155,6 +155,14 @@ class Augmenter(ABC):
         ``events`` holds what it ``sees`` and no more, nested (``events.Jet.pt``), is never empty and never changed in place.
         The result may not depend on how the events were sliced.
         """
+
+    def matched(self, columns: Collection[str]) -> Augmenter:  # noqa: ARG002
+        """The step with its wildcards replaced by those of the events' columns, dotted, that they match."""
+        return self
+
+    def remark(self, columns: Collection[str]) -> str:  # noqa: ARG002
+        """What a person should know of the events' columns, dotted, that the step leaves as they are; empty: nothing."""
+        return ""
 
     def doubt(self) -> str:
         """What it assumes of events that its formulas alone do not make sure of, and how to check; empty: nothing.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from scipy import stats
 
 import dask_augment as da
+from dask_augment.augmenters.phi_rotate import is_azimuth
 from dask_augment.laws.sample import flattened, sample_events
 
 EVENTS = sample_events(2000, seed=4)
+FEW = EVENTS[["run", "luminosityBlock", "event", "split", "Jet", "Electron", "Muon", "MET"]]
 ANGLES = ("Jet.phi", "Electron.phi", "Muon.phi", "MET.phi")
 
 
@@ -187,3 +190,56 @@ def test_fixed_size_lists() -> None:
     np.testing.assert_allclose(
         turned(out.towers_phi[:, 1], 0 * EVENTS.MET.phi), turned(out.MET.phi, EVENTS.MET.phi), atol=1e-6
     )
+
+
+def test_angles_that_are_left_are_told() -> None:
+    import dask.dataframe as dd
+    import dask_awkward as dak
+    import pandas as pd
+
+    flat = flattened(EVENTS)[["run", "luminosityBlock", "event", "MET_phi", "MET_pt"]]
+    flat = ak.with_field(flat, flat.MET_phi, "lead_phi")
+    frame = pd.DataFrame({name: flat[name].to_numpy() for name in flat.fields})
+    for events in (flat, frame, dd.from_pandas(frame, 2), dak.from_awkward(flat, 2)):
+        with pytest.warns(
+            UserWarning, match=r"step 'phi_rotate' turns MET.phi and leaves lead.phi as they are.*\*.phi"
+        ):
+            rotated(events, columns=["MET.phi"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            rotated(events, columns=["MET.phi", "lead_phi"])
+            rotated(events, columns=["*.phi"])
+    with pytest.warns(UserWarning, match="leaves Electron.phi, Muon.phi as"):
+        rotated(FEW, columns=["Jet.phi", "MET.phi"])
+    with pytest.warns(UserWarning, match="leaves Jet.axis_phi as"):
+        rotated(FEW, da.Define({"Jet.axis_phi": "Jet.phi * 1", "Jet.dphi": "delta_phi(Jet.phi, MET.phi)"}))
+
+
+def test_wildcards() -> None:
+    flat = flattened(FEW)
+    for events in (FEW, flat):
+        out, expected = rotated(events, columns=["*.phi"]), rotated(events)
+        assert ak.array_equal(out, expected, equal_nan=True)
+    assert rotated(flat, columns=["[JM]*.phi"]).Jet_phi.to_list() == rotated(flat).Jet_phi.to_list()
+    with pytest.raises(ValueError, match=r"no column matches 'Jets.\*'; the angles are Electron.phi, Jet.phi"):
+        rotated(FEW, columns=["Jets.*"])
+    with pytest.raises(ValueError, match=r"'Jet.pt' holds|'Jet.eta' holds|'Jet.mass' holds"):
+        rotated(FEW, columns=["Jet.*"])
+    step = da.PhiRotate(columns=["*.phi"])
+    assert step.uses() == frozenset()
+    both = da.learn(FEW, da.Smooth(features=["MET.phi"]), ("phi_rotate", step), seed=1, dataset="ttbar", split=None)
+    named = da.PhiRotate(columns=ANGLES)
+    alike = da.learn(
+        EVENTS, da.Smooth(features=["MET.phi"]), ("phi_rotate", named), seed=1, dataset="ttbar", split=None
+    )
+    assert both.learned == alike.learned
+
+
+@pytest.mark.parametrize(
+    ("name", "turns"),
+    [("Jet.phi", True), ("lead_phi", True), ("METPhi", True), ("Muon.standalonePhi", True), ("phi", True), ("Jet.px", True),
+     ("Jet.dphi", False), ("Jet.deltaPhi", False), ("delta_phi", False), ("MET.covPhiPhi", False), ("Jet.eta", False),
+     ("philosophy", False), ("nphi", False), ("Jet.ptx", False)],
+)  # fmt: skip
+def test_what_looks_like_an_angle(name: str, *, turns: bool) -> None:
+    assert is_azimuth(name) is turns

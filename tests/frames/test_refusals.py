@@ -157,3 +157,21 @@ def test_late_steps_share_a_bit() -> None:
     turn: Augmenter = da.PhiRotate(columns=["MET.phi"])
     steps = tuple(Step(f"turn_{at}", turn, at) for at in (61, 62, 63, 200))
     assert list(Steps(steps, Setting()).changed_bits.values()) == [61, 62, 62, 62]
+
+
+def test_missing_values_are_refused_by_name() -> None:
+    """Where a step cannot take them: what is used, weights and the split."""
+    from dask_augment.laws.sample import sample_events
+
+    events = sample_events(40, seed=2)
+    some = np.arange(40) % 3 > 0
+    for name, step, remedy in [
+        ("weight", da.Repeat(n=1), "fill them before, define"),
+        ("MET.pt", da.LBN(inputs=["MET"], weights={"random": 2, "seed": 1}), "ak.fill_none"),
+        ("Jet.pt", da.LBN(inputs=["Jet[:2]"], weights={"random": 2, "seed": 1}), "ak.drop_none"),
+    ]:
+        where = name.split(".")
+        mask = ak.broadcast_arrays(some, events[tuple(where)])[0]
+        given = ak.with_field(events, ak.mask(events[tuple(where)], mask), where)
+        with pytest.raises(ValueError, match=rf"column '{name}' has \d+ missing values.*{remedy}"):
+            da.augment(given, step, seed=1, dataset="d", split="split")

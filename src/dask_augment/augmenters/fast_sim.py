@@ -83,6 +83,7 @@ class FastSim(Augmenter):
     """
 
     keyed: ClassVar[bool] = True
+    takes_missing: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = ("model",)
 
     model: str = ""

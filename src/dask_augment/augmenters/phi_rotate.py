@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar
 
 import awkward as ak
@@ -12,11 +14,16 @@ from awkward.contents import IndexedOptionArray, ListOffsetArray, NumpyArray, Re
 from awkward.index import Index64
 from numpy.typing import NDArray
 
-from dask_augment.columns import column, plain
+from dask_augment.columns import column, dotted, plain
 from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.angles import first_outside, rotated
 
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_NO_ANGLE = frozenset(
+    {"d", "delta", "diff", "err", "error", "unc", "sigma", "cov", "res", "bin", "min", "max", "sin", "cos"}
+)
+"""Words beside phi in the names of differences, uncertainties and the like, which do not turn."""
 _LIMIT = float(np.pi) + 1e-4
 """Of what is still an angle in [-pi, pi]: 3.1416016, pi with 12 bits, lies 9e-6 beyond."""
 
@@ -33,7 +40,8 @@ class PhiRotate(Augmenter):
     Parameters
     ----------
     columns
-        The azimuthal angles to rotate [rad], of objects (``Jet.phi``) or of the event (``MET.phi``).
+        The azimuthal angles to rotate [rad], of objects (``Jet.phi``) or of the event (``MET.phi``); with wildcards,
+        ``*.phi``, those of the columns that the events have, in a plan those that it reads.
         All angles that later steps use together belong here: one left out is no longer in the same event frame.
         ValueError where a value lies outside [-pi, pi] by more than rounding (1e-4, as NanoAOD rounds): it is no such
         angle. NaN stays NaN, and what is missing stays missing.
@@ -63,17 +71,60 @@ class PhiRotate(Augmenter):
 
     def uses(self) -> frozenset[str]:
         """The angles."""
-        return frozenset(self.columns)
+        return frozenset(name for name in self.columns if not _is_pattern(name))
 
     def produces(self) -> Mapping[str, str | None]:
         """The angles, rotated."""
-        return dict.fromkeys(self.columns)
+        return dict.fromkeys(name for name in self.columns if not _is_pattern(name))
+
+    def matched(self, columns: Collection[str]) -> Augmenter:
+        """The step with the names of the angles that its wildcards match; ValueError where one matches none."""
+        if not any(map(_is_pattern, self.columns)):
+            return self
+        named: dict[str, None] = {}
+        for pattern in self.columns:
+            found = (
+                [name for name in sorted(columns) if fnmatchcase(name, pattern)] if _is_pattern(pattern) else [pattern]
+            )
+            if not found:
+                angles = sorted(filter(is_azimuth, columns))
+                raise ValueError(
+                    f"phi_rotate: no column matches {pattern!r}; the angles are {', '.join(angles[:8]) or 'none'}"
+                )
+            named |= dict.fromkeys(found)
+        return replace(self, columns=tuple(named))
+
+    def remark(self, columns: Collection[str]) -> str:
+        """The angles that are left where others turn."""
+        turned = {dotted(name) for name in self.columns}
+        left = sorted(name for name in {dotted(name) for name in columns} - turned if is_azimuth(name))
+        if not left:
+            return ""
+        more = f" and {len(left) - 8} more" if len(left) > 8 else ""
+        return (
+            f"turns {', '.join(self.columns)} and leaves {', '.join(left[:8])}{more} as they are, so that the angles of an "
+            'event no longer belong together: turn all that are used together, columns: ["*.phi"], or leave those out'
+        )
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         """Add one angle to all of them."""
         assert draw is not None
+        if any(map(_is_pattern, self.columns)):
+            raise ValueError(
+                f"phi_rotate: the wildcards of {list(self.columns)} are matched by augment and by plans; name the columns here"
+            )
         alpha = draw.uniform(0) * (2 * np.pi)
         return Output({name: _rotated(column(events, name), alpha, name) for name in self.columns})
+
+
+def is_azimuth(name: str) -> bool:
+    """Whether a column looks like a number that turns with the event: an angle phi, or px and py."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    return (words.count("phi") == 1 and not _NO_ANGLE & {*words}) or words[-1:] in (["px"], ["py"])
+
+
+def _is_pattern(name: str) -> bool:
+    return any(sign in name for sign in "*?[")
 
 
 def _rotated(phi: Any, alpha: NDArray[np.float64], name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from functools import partial, reduce
@@ -12,7 +13,7 @@ from dask.utils import Dispatch
 
 from dask_augment.carrying import refuse_gone
 from dask_augment.contract import Augmenter, Compound, Learner, Measure, taught
-from dask_augment.frames.planning import always_left
+from dask_augment.frames.planning import always_left, remarks, settled
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, Step, key_of, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION, refuse_repeated_ids
@@ -30,6 +31,8 @@ refuse_data = Dispatch("refuse_data")
 """``refuse_data(events, stage)``: ValueError where the stage would train on events that are collision data."""
 made_rows = Dispatch("made_rows")
 """``made_rows(events)``: as :func:`is_made`."""
+columns_of = Dispatch("columns_of")
+"""``columns_of(events)``: the names of all columns; nothing is read."""
 
 
 def augment(
@@ -63,11 +66,15 @@ def augment(
     split
         Column that is 0 on training rows; training steps act on those alone. None: on all rows.
     """
-    stage = Stage(labelled(augmenters), _setting(events, seed, dataset, ids, weights, split))
+    stage = Stage(
+        settled(labelled(augmenters), columns_of(events)), _setting(events, seed, dataset, ids, weights, split)
+    )
     refuse_gone([(step.label, step.augmenter) for step in stage.steps], always_left(stage.setting))
     refuse_data(events, stage)
     for step in stage.steps:
         refuse_unlearned(step)
+    for text in remarks(stage.steps, columns_of(events)):
+        warnings.warn(text, UserWarning, stacklevel=2)
     return run_stage(events, stage)
 
 
@@ -98,7 +105,7 @@ def learn(
     is a folder or URL that all workers see: learned arrays are stored there, named by their contents, so that a graph
     carries their address alone. The other arguments are those of :func:`augment`.
     """
-    steps = labelled([*before, learner])
+    steps = settled(labelled([*before, learner]), columns_of(events))
     setting = _setting(events, seed, dataset, ids, weights, split)
     refuse_gone([(step.label, step.augmenter) for step in steps], always_left(setting))
     refuse_data(events, Stage(steps, setting))
@@ -211,26 +218,28 @@ def _register_awkward() -> None:
     import awkward as ak
 
     from dask_augment.frames import data
-    from dask_augment.frames.eager import augment_eager, dataset_of_eager, made_eager
+    from dask_augment.frames.eager import augment_eager, columns_of_eager, dataset_of_eager, made_eager
 
     run_stage.register(ak.Array, augment_eager)
     refuse_data.register(ak.Array, lambda events, stage: data.refuse(stage, events, data.metadata_of(events)))
     made_rows.register(ak.Array, made_eager)
     put_question.register(ak.Array, lambda events, stage, measure, label: stage.measure(events, measure, label))
     dataset_of.register(ak.Array, dataset_of_eager)
+    columns_of.register(ak.Array, columns_of_eager)
 
 
 def _register_dask_awkward() -> None:
     import dask_awkward as dak
 
     from dask_augment.frames.dask_awkward import ask_lazy, augment_lazy, dataset_of_lazy
-    from dask_augment.frames.eager import made_eager
+    from dask_augment.frames.eager import columns_of_eager, made_eager
 
     run_stage.register(dak.Array, augment_lazy)
     refuse_data.register(dak.Array, lambda events, stage: refuse_data(events._meta, stage))
     made_rows.register(dak.Array, lambda events: events.map_partitions(made_eager, label="is-made"))
     put_question.register(dak.Array, ask_lazy)
     dataset_of.register(dak.Array, dataset_of_lazy)
+    columns_of.register(dak.Array, lambda events: columns_of_eager(events._meta))
 
 
 def _register_pandas() -> None:
@@ -258,11 +267,12 @@ for _dispatch in (run_stage, put_question, made_rows):
     _dispatch.register(object, _refuse_type)
 refuse_data.register(object, lambda events, stage: None)  # noqa: ARG005  no metadata come with most events
 dataset_of.register(object, lambda events: None)  # noqa: ARG005  most events carry no name of their data set
+columns_of.register(object, lambda events: list(map(str, getattr(events, "columns", ()))))
 for _package, _register in {
     "awkward": _register_awkward,
     "dask_awkward": _register_dask_awkward,
     "pandas": _register_pandas,
     "dask": _register_dask_dataframe,
 }.items():
-    for _dispatch in (run_stage, put_question, dataset_of, refuse_data, made_rows):
+    for _dispatch in (run_stage, put_question, dataset_of, refuse_data, made_rows, columns_of):
         _dispatch.register_lazy(_package, _register)

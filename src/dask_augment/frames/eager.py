@@ -27,6 +27,17 @@ def made_eager(events: ak.Array) -> ak.Array:
     return ak.num(first, axis=1) < 0 if first.ndim > 1 else ak.zeros_like(first, dtype=bool)
 
 
+def columns_of_eager(events: ak.Array) -> list[str]:
+    """The names of columns and of fields of collections, from the form alone."""
+    form = events.layout.form
+    while not form.is_record and hasattr(form, "content"):
+        form = form.content
+    if not form.is_record:
+        return []
+    names = zip(form.fields, form.contents, strict=True)
+    return [name for field, inner in names for name in ([f"{field}.{name}" for name in inner.fields] or [field])]
+
+
 def dataset_of_eager(events: ak.Array) -> str | None:
     """The data set that coffea's metadata names."""
     metadata = events.layout.purelist_parameter("metadata") or {}

@@ -53,11 +53,13 @@ def refuse_missing_values(events: ak.Array, columns: Iterable[str]) -> None:
         if cols.has(events, name) and (number := _missing(cols.column(events, name))):
             fields = events.layout.fields
             shown = cols.flat(name) if name not in fields and cols.flat(name) in fields else name
-            raise ValueError(
-                f"column {shown!r} has {number} missing values, and this step needs one for each entry: leave missing "
-                f"objects out before, ak.drop_none(..., axis=1), or fill them, define {{{name}: where(isnan({name}), 0, "
-                f"{name})}} with what should stand there"
+            head, dot, _ = name.partition(".")
+            remedy = (
+                f"leave out the objects that are missing, ak.drop_none(events.{head}, axis=1), or fill them, ak.fill_none"
+                if dot
+                else f"fill them before, define: {{{name}: where(isnan({name}), 0, {name})}}, with what should stand there"
             )
+            raise ValueError(f"column {shown!r} has {number} missing values, and a step needs them all: {remedy}")
 
 
 def _missing(content: Content) -> int:

@@ -93,6 +93,25 @@ class Steps:
         return frozenset(needed)
 
 
+def settled(steps: Iterable[Step], columns: Iterable[str]) -> tuple[Step, ...]:
+    """The steps with the names that their wildcards match, of these columns and those that steps before them make."""
+    known, result = {cols.dotted(name) for name in columns}, []
+    for step in steps:
+        result.append(replace(step, augmenter=step.augmenter.matched(known)))
+        known |= {cols.dotted(name) for name in result[-1].augmenter.produces()}
+    return tuple(result)
+
+
+def remarks(steps: Iterable[Step], columns: Iterable[str]) -> list[str]:
+    """What is to be said of columns that steps leave as they are; ``columns`` are those that the first one finds."""
+    known, said = {cols.dotted(name) for name in columns}, []
+    for step in steps:
+        if text := step.augmenter.remark(known):
+            said.append(f"step {step.label!r} {text}")
+        known |= {cols.dotted(name) for name in step.augmenter.produces()}
+    return said
+
+
 # One step ------------------------------------------------------------------------------------------------------------
 
 

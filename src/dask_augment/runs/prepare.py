@@ -43,6 +43,7 @@ from dask_augment.runs.normalisation import (
 )
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.reader import Reader
+from dask_augment.runs.remarks import remarks_on, settled
 from dask_augment.runs.sources import (
     BadInput,
     Content,
@@ -132,8 +133,9 @@ def prepare(
     _check_remedies(stage, explicit, found)
     reader, normalisation, shared = _reader(inputs, found, metadata, explicit, wanted)
     reader = replace(reader, base=base, addresses={s.path: s.address for s in sources if s.address})
-    stage = _weighted(stage, inputs, reader)
+    stage, matches = settled(_weighted(stage, inputs, reader), reader.columns)
     columns, schema = _result(stage, reader, target, shared.kept)
+    warnings = [*warnings, *shared.warnings, *matches, *remarks_on(stage, columns)]
     _check_names(target, columns, {source.dataset for source in sources})
     narrowing = [s.label for s in stage.steps if s.augmenter.carries() is not None]
     check_keep(target.keep or (), columns, filled(found), narrowing, shared.kept)
