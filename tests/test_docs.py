@@ -1,4 +1,4 @@
-"""Every code block of README and docs runs as it stands, beside a real NanoAOD file."""
+"""Every code block of README and docs runs as it stands, beside real NanoAOD files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def test_python_blocks_run(page, nano, tmp_path, monkeypatch):
     if "import dask_awkward" in (ROOT / page).read_text():
         pytest.importorskip("dask_awkward", exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
-    shutil.copy(nano("nano_tt_v12"), tmp_path / "nano_tt_v12.root")
+    for name in ("nano_tt_v12", "nano_dy"):
+        shutil.copy(nano(name), tmp_path / f"{name}.root")
     for text in blocks(page, "yaml"):
         (tmp_path / "plan.yaml").write_text(text)
     document = Sybil(parsers=[PythonCodeBlockParser()]).parse(ROOT / page)
