@@ -41,7 +41,7 @@ test test-slow test-newest: export OPENBLAS_NUM_THREADS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help env samples demo test test-slow test-newest lint format public-names bench clean
+.PHONY: help env samples demo test test-slow test-newest mutants lint format public-names bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ test-slow: $(VENV)/.dev $(SAMPLES) ## run the slow tests
 
 test-newest: $(NEWEST)/.dev $(SAMPLES) ## run what knows Dask on the newest one, which dask-awkward does not support
 	$(NEWEST)/bin/$(PYTEST) -m "not slow" $(DASK_TESTS) $(ARGS)
+
+mutants: $(VENV)/.dev $(SAMPLES) ## make wrong changes that tests must see, five at random; ARGS="--list" shows all of them
+	$(VENV)/bin/python tools/mutants.py $(or $(ARGS),--random 5 --seed $$(date +%j))
 
 lint: $(VENV)/.dev ## check style, types and the direction of imports
 	$(VENV)/bin/ruff check .

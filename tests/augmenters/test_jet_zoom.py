@@ -144,6 +144,17 @@ def test_the_hardest_subjet_is_kept() -> None:
     assert every["n_subjets"] == 3
 
 
+def test_a_subjet_needs_more_than_the_fraction() -> None:
+    """pT > f_cut times that of the jet: just f_cut, which numbers of a computer can have, is not enough."""
+    from dask_augment.kernels import zooming
+
+    p4 = np.array([[3.0, 0.0, 0.0, 3.0], [1.0, 0.0, 1.0, np.sqrt(2.0)]])
+    for f_cut, kept in ((0.25, 1), (np.nextafter(0.25, 0), 2)):
+        how = da.JetZoom(f_cut=float(f_cut))._how()
+        found = zooming.zoomed(p4, np.array([0, 1]), np.array([0, 2]), np.array([80.0]), how)
+        assert found.n_subjets.tolist() == [kept]
+
+
 # Coordinates ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,16 @@ def test_between_its_parents(seed: int, dtype: type) -> None:
     a, b = x.astype(np.float64), y.astype(np.float64)
     straight = np.clip(a + share * (b - a), np.minimum(a, b), np.maximum(a, b)).astype(dtype)
     assert np.array_equal(out[other >= 0], straight[other >= 0])
+
+
+@pytest.mark.parametrize(("x", "y"), [(1.4, -1.26), (0.1, -0.3), (-1.33, 0.1)])
+def test_rounding_leads_not_beyond_its_parents(x: float, y: float) -> None:
+    """At the end of the way x + (y - x) itself is rounded to a number beyond y; shares below 1 never get there."""
+    straight = x + 1.0 * (y - x)
+    assert not min(x, y) <= straight <= max(x, y)
+    out = np.empty(1)
+    interpolated(np.array([x]), np.array([y]), np.array([0]), np.array([0]), np.array([1.0]), out)
+    assert out.tolist() == [y]
 
 
 @given(st.integers(0, 2**32 - 1))

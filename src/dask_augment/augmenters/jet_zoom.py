@@ -77,7 +77,7 @@ class JetZoom(Augmenter):
     r_sub
         Radius of the subjets, at most R.
     f_cut
-        Least fraction of the ungroomed jet's :math:`p_T` that a subjet has which is kept.
+        A subjet is kept that has more than this fraction of the ungroomed jet's :math:`p_T`.
     reference
         The scale: ``"fixed"``, the mass of the signal over the ungroomed :math:`p_T`, which makes the signal alone look
         alike at any momentum; ``"jet"``, mass over :math:`p_T` of each trimmed jet, which does so for background too;
