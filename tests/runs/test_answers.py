@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from dask_augment.runs import answers
 from dask_augment.runs.answers import Answers, Kept
+from dask_augment.runs.totals import to_bytes
 from run_toys import Total
 
 
@@ -52,11 +54,11 @@ class Evil:
         self.path = path
 
 
-@pytest.mark.parametrize("how", ["cut", "writable", "foreign", "other bytes"])
+@pytest.mark.parametrize("how", ["cut", "writable", "foreign", "other bytes", "no parts", "pickle"])
 def test_what_is_not_believed(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pickle runs code: only one of this user is opened, and only whole."""
+    """Only what this user wrote, whole, and as values: a pickle, which runs code when it is read, is never opened."""
     (kept,) = to(tmp_path, "a")
-    kept.keep(["1"], Evil(tmp_path / "evil"))
+    kept.keep(["1"], 1)
     (file,) = tmp_path.rglob("*.answer")
     if how == "cut":
         file.write_bytes(file.read_bytes()[:-1])
@@ -64,10 +66,19 @@ def test_what_is_not_believed(tmp_path: Path, how: str, monkeypatch: pytest.Monk
         file.chmod(0o620)
     elif how == "foreign":
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    elif how == "other bytes":
+        file.write_bytes(file.read_bytes()[:32] + to_bytes((["1"], 2)))
     else:
-        file.write_bytes(file.read_bytes()[:32] + pickle.dumps((frozenset("1"), 2)))
+        data = to_bytes(([1], 2)) if how == "no parts" else pickle.dumps((frozenset("1"), Evil(tmp_path / "evil")))
+        file.write_bytes(hashlib.sha256(data).digest() + data)
     assert known(kept, "1") == {}
     assert not (tmp_path / "evil").exists()
+
+
+def test_an_answer_of_another_class_is_asked_again(tmp_path: Path) -> None:
+    (kept,) = to(tmp_path, "a")
+    kept.keep(["1"], Evil(tmp_path / "evil"))
+    assert known(kept, "1") == {}
 
 
 def test_a_staging_folder_that_is_gone_is_not_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -15,6 +14,7 @@ from uuid import uuid4
 from dask_augment.contract import Measure
 from dask_augment.dataset import files
 from dask_augment.dataset.layout import encode
+from dask_augment.runs.totals import NotKept, from_bytes, to_bytes
 
 MOST_BYTES = 32 << 20
 """A larger answer is not kept: to write it costs as much as to ask again."""
@@ -61,8 +61,14 @@ class Kept:
                 yield found
 
     def keep(self, parts: Collection[str], answer: Any) -> None:
-        """Keep the answer of these parts. That a disk is full is told by what must be written, not here."""
-        data = pickle.dumps((frozenset(parts), answer))
+        """Keep the answer of these parts, if it can be kept as values.
+
+        That a disk is full is told by what must be written, not here.
+        """
+        try:
+            data = to_bytes((sorted(parts), answer))
+        except NotKept:
+            return
         if len(data) > MOST_BYTES:
             return
         draft = self._folder / uuid4().hex
@@ -75,15 +81,15 @@ class Kept:
 
 
 def _loaded(path: Path) -> tuple[frozenset[str], Any] | None:
-    """What a file keeps; None for one that was cut short, or that somebody else may have written: a pickle runs code."""
-    with (
-        suppress(OSError, pickle.PickleError, EOFError, AttributeError, ImportError, IndexError),
-        open(path, "rb") as file,
-    ):
+    """What a file keeps; None for one that was cut short, or that somebody else may have written."""
+    with suppress(OSError, NotKept), open(path, "rb") as file:
         about = os.fstat(file.fileno())
         if about.st_uid != os.geteuid() or about.st_mode & 0o022:
             return None
         seal, data = file.read(32), file.read()
-        if hashlib.sha256(data).digest() == seal:
-            return pickle.loads(data)  # type: ignore[no-any-return]
+        if hashlib.sha256(data).digest() != seal:
+            return None
+        match from_bytes(data):
+            case (list(parts), answer) if all(isinstance(part, str) for part in parts):
+                return frozenset(parts), answer
     return None
