@@ -141,7 +141,7 @@ def prepare(
     check_keep(target.keep or (), columns, filled(found), narrowing, shared.kept)
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
     quarantined = quarantined_of(sources, bad)
-    warnings += [*shared.warnings, *losses(sources, bad, normalisation)]
+    warnings += losses(sources, bad, normalisation)
     warnings += apart(stage.steps, {source.dataset for source in sources})
     identity = _identity(plan, normalisation)
     job = Job(path, identity, (*parts, *(q.part for q in quarantined)), schema, target.partition_by)
