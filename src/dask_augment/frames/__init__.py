@@ -66,14 +66,13 @@ def augment(
     split
         Column that is 0 on training rows; training steps act on those alone. None: on all rows.
     """
-    stage = Stage(
-        settled(labelled(augmenters), columns_of(events)), _setting(events, seed, dataset, ids, weights, split)
-    )
+    columns = columns_of(events)
+    stage = Stage(settled(labelled(augmenters), columns), _setting(events, seed, dataset, ids, weights, split))
     refuse_gone([(step.label, step.augmenter) for step in stage.steps], always_left(stage.setting))
     refuse_data(events, stage)
     for step in stage.steps:
         refuse_unlearned(step)
-    for text in remarks(stage.steps, columns_of(events)):
+    for text in remarks(stage.steps, columns):
         warnings.warn(text, UserWarning, stacklevel=2)
     return run_stage(events, stage)
 

@@ -28,13 +28,13 @@ def made_eager(events: ak.Array) -> ak.Array:
 
 
 def columns_of_eager(events: ak.Array) -> list[str]:
-    """The names of columns and of fields of collections, from the form alone."""
-    form = events.layout.form
-    while not form.is_record and hasattr(form, "content"):
-        form = form.content
-    if not form.is_record:
+    """The names of columns and of fields of collections; nothing is read."""
+    layout = events.layout
+    while not layout.is_record and hasattr(layout, "content"):
+        layout = layout.content
+    if not layout.is_record:
         return []
-    names = zip(form.fields, form.contents, strict=True)
+    names = zip(layout.fields, layout.contents, strict=True)
     return [name for field, inner in names for name in ([f"{field}.{name}" for name in inner.fields] or [field])]
 
 

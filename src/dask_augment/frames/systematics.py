@@ -35,11 +35,11 @@ def varied_along(result: ak.Array, steps: Steps, *, raises: bool) -> ak.Array:
     so where it is asked for.
     """
     layout = result.layout
-    contents = {name: layout[name] for name in layout.fields}
     changed = {dotted(name).partition(".")[0] for step in steps.steps for name in step.augmenter.produces()}
-    having = [name for name in sorted(changed & {*contents}) if FIELD in contents[name].fields]
-    if not having and FIELD not in contents:
+    having = [name for name in sorted(changed & {*layout.fields}) if FIELD in layout[name].fields]
+    if not having and FIELD not in layout.fields:
         return result
+    contents = {name: layout[name] for name in layout.fields}
     for name in having:
         contents[name] = _descend(contents[name], _Follower(f"{name}.", steps, raises))
     while layout.is_indexed:
