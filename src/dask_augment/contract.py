@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import awkward as ak
 import numpy as np
@@ -62,13 +62,20 @@ class Output(NamedTuple):
 
 
 def plain(value: Any) -> Any:
-    """A configuration value as JSON would hold it: lists, dictionaries with sorted keys, numbers, strings, None."""
+    """A configuration value as JSON would hold it: lists, dictionaries with sorted keys, numbers, strings, None.
+
+    A step is told by its class and digest: by its fields alone it would equal others that have the same fields.
+    """
+    if isinstance(value, Augmenter):
+        return {"step": f"{type(value).__module__}:{type(value).__qualname__}", "digest": value.digest}
     if is_dataclass(value) and not isinstance(value, type):
         as_plan = getattr(value, "as_plan", None)
         return plain(as_plan() if as_plan else {field.name: getattr(value, field.name) for field in fields(value)})
     if isinstance(value, Mapping):
         return {str(key): plain(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, (set, frozenset)):
+        if any(isinstance(entry, Augmenter) for entry in value):
+            raise TypeError(f"a step holds steps in a tuple, which has an order, not in a set: {value!r}")
         return sorted(plain(entry) for entry in value)
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
@@ -79,6 +86,18 @@ def plain(value: Any) -> Any:
     raise TypeError(
         f"a configuration holds numbers, strings, lists and dictionaries, not {type(value).__name__}: {value!r}"
     )
+
+
+def _classes(value: Any) -> list[str]:
+    """The classes of values that are told by their fields: others may have the same fields."""
+    if isinstance(value, Mapping):
+        return [name for key in sorted(value, key=str) for name in _classes(value[key])]
+    if isinstance(value, (list, tuple)):
+        return [name for entry in value for name in _classes(entry)]
+    if not is_dataclass(value) or isinstance(value, (type, Augmenter)) or hasattr(value, "as_plan"):
+        return []
+    own = f"{type(value).__module__}:{type(value).__qualname__}"
+    return [own, *(name for field in fields(value) for name in _classes(getattr(value, field.name)))]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -195,6 +214,8 @@ class Augmenter(ABC):
     def _digest(self, learned: Any) -> str:
         kind = type(self)
         identity = [kind.__module__, kind.__qualname__, self.configuration(), learned]
+        if values := [name for field in fields(self) for name in _classes(getattr(self, field.name))]:
+            identity.append(values)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -255,21 +276,21 @@ def taught(learner: L, ask: Callable[[Measure[Any]], Any]) -> L:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Compound(Augmenter):
-    """Several steps under one name: before it is learned or run, it is taken apart into them.
+    """Several steps under one name: before it is learned or run, it is taken apart into them, and compounds in it too.
 
     Each step has the label of the compound and its own name, ``smote_enn.smote``, under which it learns, draws and is
     accounted for as if the plan named it.
     """
 
-    learned: tuple[Learned | None, ...] | None = None
-    """What each of the steps learned, None for one that does not."""
+    learned: tuple[Any, ...] | None = None
+    """What each of the steps learned: None for one that does not, for a compound a tuple as this one."""
 
     def __post_init__(self) -> None:
         self.steps()  # each refuses wrong options, which are those of the compound
 
     @abstractmethod
     def steps(self) -> tuple[Augmenter, ...]:
-        """The steps, in order: none has learned, and none is a compound."""
+        """The steps, in order; some may be compounds."""
 
     @property
     def parts(self) -> tuple[Augmenter, ...]:
@@ -278,6 +299,12 @@ class Compound(Augmenter):
         learned = self.learned or (None,) * len(steps)
         both: Any = zip(steps, learned, strict=True)  # those that learned are learners, which have the field
         return tuple(step if one is None else replace(step, learned=one) for step, one in both)
+
+    def taught_by(self, learned: Iterable[Learned | None]) -> Self:
+        """The compound with what its steps learned, one entry for each step that it is taken apart into, in order."""
+        left = iter(learned)
+        mine = (step.taught_by(left).learned if isinstance(step, Compound) else next(left) for step in self.steps())
+        return replace(self, learned=tuple(mine))
 
     def of(self, kind: type[A], **options: Any) -> A:
         """A step of this kind, with the options of the compound that it knows, and these."""

@@ -17,10 +17,11 @@ from dask_augment.contract import Augmenter, plain
 from dask_augment.documents import read_yaml
 from dask_augment.identity import POSITION
 from dask_augment.inputs import DEFAULT_TREE, Inputs, PlanError, names, refuse_misspelt
+from dask_augment.learned import Learned
 from dask_augment.local_modules import distributions, imported_names
-from dask_augment.models.files import SHIPPED
-from dask_augment.options import check_options
+from dask_augment.nesting import whole
 from dask_augment.places import NoLocalFolder, local_folder
+from dask_augment.plan_steps import Steps, step_to
 from dask_augment.user_code import code_of
 from dask_augment.words import unknown
 
@@ -95,8 +96,10 @@ class Plan:
         ids = POSITION if self.inputs.ids == "position" else self.inputs.ids
         weights = ("weight", self.inputs.weight, *self.inputs.weights)
         try:
-            refuse_gone(registry.with_labels(self.steps), (*ids, *weights, *([split] if split else [])))
-        except ValueError as error:
+            steps = registry.with_labels(self.steps)
+            registry.refuse_unlearned_inside(steps)
+            refuse_gone(steps, (*ids, *weights, *([split] if split else [])))
+        except (ValueError, RuntimeError) as error:
             raise PlanError(str(error)) from None
 
     def _section(self, name: str, kind: type) -> Any:
@@ -119,6 +122,10 @@ class Plan:
     @classmethod
     def from_dict(cls, values: Any, *, folder: str | Path = ".") -> Plan:
         """The plan that a dictionary or YAML file says; relative paths count from ``folder``."""
+        return cls._read(values, Steps(Path(folder)))
+
+    @classmethod
+    def _read(cls, values: Any, reader: Steps) -> Plan:
         if not isinstance(values, Mapping):
             raise PlanError(f"a plan is a dictionary with inputs, seed, steps and output, got {type(values).__name__}")
         known = {f.name for f in fields(cls)} - {"folder"}
@@ -131,11 +138,11 @@ class Plan:
         steps = values["steps"]
         if not isinstance(steps, Sequence) or isinstance(steps, str):
             raise PlanError(f"steps must be a list, got {steps!r}")
-        made = [step_from(entry, position, Path(folder)) for position, entry in enumerate(steps)]
+        made = [reader.read(entry, position) for position, entry in enumerate(steps)]
         rest = {name: values[name] for name in known & set(values) - {"steps"}}
         if rest.get("split") == "none":
             rest["split"] = None
-        return cls(steps=made, folder=folder, **rest)
+        return cls(steps=made, folder=reader.folder, **rest)
 
     @classmethod
     def read(cls, path: str | Path) -> Plan:
@@ -143,12 +150,15 @@ class Plan:
         return cls.from_dict(read_yaml(path), folder=Path(path).parent)
 
     @classmethod
-    def published(cls, values: Mapping[str, Any], *, folder: str | Path = ".") -> Plan:
-        """The plan that a manifest says. PlanError where its code is not what it was; what it does not pin is not run."""
+    def published(
+        cls, values: Mapping[str, Any], *, folder: str | Path = ".", learned: Mapping[str, Learned] | None = None
+    ) -> Plan:
+        """The plan that a manifest says. PlanError where its code is not what it was; what it does not pin is not run.
+
+        ``learned`` are arrays by their digests, for steps inside steps that have learned.
+        """
         said = {key: value for key, value in values.items() if key not in ("code", "normalisation", "versions")}
-        steps = said.get("steps")
-        said["steps"] = [_pinned(entry, i) for i, entry in enumerate(steps)] if isinstance(steps, list) else steps
-        plan = cls.from_dict(said, folder=folder)
+        plan = cls._read(said, Steps(Path(folder), learned or {}, published=True))
         then, now = dict(values.get("code") or {}), plan.code()
         for module in sorted(then.keys() | now.keys()):
             if then.get(module) != now.get(module):
@@ -191,12 +201,15 @@ class Plan:
                     found |= code_of(kind)
                 except (ImportError, TypeError, ValueError, OSError) as error:
                     raise PlanError(f"the code of step {kind.__name__!r} cannot be told: {error}") from error
+        if foreign := [name for step in self.steps for name in _foreign_inside(_augmenter(step))]:
+            # By their fields alone, they would equal others that have the same fields.
+            found["classes inside steps"] = hashlib.sha256(json.dumps(foreign).encode()).hexdigest()
         return dict(sorted(found.items()))
 
     def distributions(self) -> dict[str, str]:
         """Name and version of each installed distribution that steps are of which are not ours."""
         modules = {kind.__module__ for step in self.steps for kind in _kinds(_augmenter(step))}
-        for step in map(_augmenter, self.steps):
+        for step in (inner for entry in self.steps for inner in whole(_augmenter(entry))):
             if isinstance(step, Function):
                 modules |= imported_names(step.file[1]) if step.file else {str(step.function.__module__)}
         return distributions(modules)
@@ -228,6 +241,12 @@ def _kinds(value: Any) -> Iterator[type]:
             yield from _kinds(getattr(value, entry.name))
 
 
+def _foreign_inside(step: Augmenter) -> list[str]:
+    """The classes that are not ours of the steps and values inside a step, in order, but for values that tell themselves."""
+    kinds = (kind for field in fields(step) for kind in _kinds(getattr(step, field.name)))
+    return [f"{kind.__module__}:{kind.__qualname__}" for kind in kinds if not hasattr(kind, "as_plan")]
+
+
 def _given(section: Any) -> dict[str, Any]:
     """The fields of a section that differ from their defaults."""
     values = {}
@@ -237,113 +256,3 @@ def _given(section: Any) -> dict[str, Any]:
         if value != default and (entry.name, value) != ("tree", DEFAULT_TREE):
             values[entry.name] = told(plain(str(value) if isinstance(value, Path) else value))
     return values
-
-
-def step_from(entry: Any, position: int, folder: Path) -> Augmenter | tuple[str, Augmenter]:
-    """One step of a plan: ``name``, ``{name: options}``, ``file.py:function``; ``as:`` gives it a label.
-
-    A function may say the ``sha256`` of its file's text, as :meth:`Plan.to_dict` does: it is then refused when changed.
-    """
-    label = None
-    if isinstance(entry, Mapping):
-        entry = dict(entry)
-        label = entry.pop("as", None)
-        if len(entry) != 1:
-            raise PlanError(f"step {position} must be one name with its options, got {sorted(map(str, entry))}")
-        name, options = next(iter(entry.items()))
-    else:
-        name, options = entry, None
-    if not isinstance(name, str):
-        raise PlanError(f"step {position} must be a name, {{name: options}} or file.py:function, got {entry!r}")
-    try:
-        augmenter = function_of(name, options, folder) if ":" in name else build(name, options, folder)
-    except Exception as error:  # steps of others may raise anything
-        raise PlanError(
-            f"step {position} ({name}): {error.args[0] if isinstance(error, KeyError) else error}"
-        ) from error
-    return augmenter if label is None else (str(label), augmenter)
-
-
-def _pinned(entry: Any, position: int) -> Any:
-    """A step of a manifest as it stands there, but with a function's imports; PlanError for a function without its sha256.
-
-    A manifest comes from anybody: it names no other folder than the one that its reader says.
-    """
-    name = next((key for key in entry if key != "as"), "") if isinstance(entry, Mapping) else entry
-    if not isinstance(name, str) or ":" not in name:
-        return entry
-    options = entry[name] if isinstance(entry, Mapping) else None
-    if not isinstance(options, Mapping) or not isinstance(options.get("sha256"), str):
-        raise PlanError(f"step {position} ({name}): the manifest does not say the sha256 of its file, so it is not run")
-    file = name.rpartition(":")[0]
-    if Path(file).name != file or "\\" in file:
-        raise PlanError(
-            f"step {position} ({name}): a manifest names the file of a function without a folder; give folder="
-        )
-    return {**entry, name: {"imports": {}, **options}}
-
-
-def function_of(address: str, options: Any, folder: Path) -> Augmenter:
-    """The function that ``my_file.py:function`` names, if its file and what it imports are as ``options`` may say."""
-    if ".py:" not in address:
-        raise ValueError("a function that was made in Python; in a plan it is named by its file, my_file.py:function")
-    if options is not None and not (
-        isinstance(options, Mapping) and {"sha256"} <= set(options) <= {"sha256", "imports"}
-    ):
-        raise ValueError(f"a function has no options but the sha256 of its file and of its imports, got {options!r}")
-    pins = {} if options is None else {"sha256": options["sha256"], **dict(options.get("imports", {}))}
-    if not all(isinstance(pin, str) for pin in pins.values()):
-        raise ValueError(f"a sha256 is a text, got {options!r}")
-    return Function.from_file(address, folder, options)
-
-
-def build(name: str, options: Any, folder: Path) -> Augmenter:
-    """An augmenter from its name and the options that a plan gives; files of its options are looked for in ``folder``."""
-    kind = registry.get(name)
-    known = {f.name for f in fields(kind)} - {"learned"}
-    if options is None:
-        options = {}
-    elif kind.shorthand and not (isinstance(options, Mapping) and set(options) <= known):
-        return kind(options)  # type: ignore[call-arg]  # the one field that may be given by position
-    if not isinstance(options, Mapping):
-        raise TypeError(f"options must be a dictionary, got {options!r}")
-    strange = set(options) - known
-    if strange:
-        raise ValueError(f"unknown options {unknown(strange, known)}")
-    lacking = [f.name for f in fields(kind) if _needed(f) and f.name not in options]
-    if lacking:
-        raise ValueError(f"the options {lacking} are needed; there are {sorted(known)}")
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-    for key in kind.files:
-        file = values.get(key)
-        if isinstance(file, str) and file and not file.startswith(SHIPPED):
-            values[key] = str(folder / file)
-    made = kind(**values)  # says what is wrong in its own words, where it looks
-    check_options(kind, values, made.configuration())
-    return made
-
-
-def _needed(option: Any) -> bool:
-    return bool(option.default is MISSING and option.default_factory is MISSING)
-
-
-def step_to(step: Augmenter | tuple[str, Augmenter]) -> Any:
-    """A step as a plan's dictionary says it."""
-    augmenter = _augmenter(step)
-    name = registry.name_of(augmenter)
-    if isinstance(augmenter, Function):
-        function = augmenter.as_it_is()
-        entry: Any = {function.address: {"sha256": function.sha256}}
-        if function.imports:
-            entry[function.address]["imports"] = dict(function.imports)
-    else:
-        options = {
-            f.name: augmenter.configuration()[f.name]
-            for f in fields(augmenter)
-            if f.name != "learned" and getattr(augmenter, f.name) != f.default
-        }
-        alone = augmenter.shorthand
-        entry = {name: options[alone] if alone and set(options) == {alone} else options}
-    if isinstance(step, tuple):
-        entry["as"] = step[0]
-    return entry

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from dask_augment.augmenters import TABLE
-from dask_augment.contract import Augmenter, Compound
+from dask_augment.contract import Augmenter, Compound, Learner
+from dask_augment.nesting import inner_steps
 from dask_augment.words import meant, one_line
 
 GROUP = "dask_augment.augmenters"
@@ -94,6 +95,22 @@ def taken_apart(label: str, augmenter: Augmenter) -> list[tuple[str, Augmenter]]
     if not isinstance(augmenter, Compound):
         return [(label, augmenter)]
     return [(f"{label}.{name}", part) for name, part in with_labels(augmenter.parts)]
+
+
+def refuse_unlearned_inside(steps: Iterable[tuple[str, Augmenter]]) -> None:
+    """RuntimeError for a step that holds a learner which has not learned: nobody would teach it, as the step alone knows
+    what comes before it. A learner may itself teach those that it holds.
+    """
+    for label, step in steps:
+        for inner in () if isinstance(step, Learner) else inner_steps(step):
+            parts = taken_apart(name_of(inner), inner)
+            for name, part in parts:
+                if isinstance(part, Learner) and part.learned is None:
+                    raise RuntimeError(
+                        f"step {label!r} holds the step {name!r}, which has not learned yet: teach that one first, with "
+                        f"learn(events, ...), and give {label!r} what it returns"
+                    )
+            refuse_unlearned_inside((f"{label}.{name}", part) for name, part in parts)
 
 
 def _same_name(label: str) -> ValueError:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import dask_augment as da
 from dask_augment.kernels.neighbours import nearest
-from dask_augment.plan import build
+from dask_augment.plan_steps import Steps
 from dask_augment.sampling import approximate
 from dask_augment.sampling.approximate import nearby
 from interpolation_toys import FEATURES, classes, shuffled
@@ -187,7 +187,7 @@ def test_plan_and_manifest_say_so(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["smotenc", "adasyn", "borderline_smote"])
 def test_others_are_exact(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"unknown options .*neighbors"):
-        build(name, {"features": ["x"], "neighbors": "approximate"}, tmp_path)
+        Steps(tmp_path).build(name, {"features": ["x"], "neighbors": "approximate"})
 
 
 def test_an_unknown_way() -> None:

@@ -99,7 +99,7 @@ class Matrix:
             taught.append(step.augmenter)
             rows = rows._after(step, setting, last=len(taught) == len(steps))
         if isinstance(augmenter, Compound):
-            return replace(augmenter, learned=tuple(getattr(part, "learned", None) for part in taught)), rows
+            return augmenter.taught_by(getattr(part, "learned", None) for part in taught), rows
         return taught[0], rows
 
     def _ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:

@@ -99,7 +99,7 @@ def learn(
 ) -> L:
     """Let a learner see all the events, in as many passes as it has questions; returns it with what it learned.
 
-    A compound learns step by step, each after those before it.
+    A compound learns step by step, each after those before it; so do compounds in it.
     ``before`` are the steps that come before it (those whose products it does not need are not run). ``artefacts``
     is a folder or URL that all workers see: learned arrays are stored there, named by their contents, so that a graph
     carries their address alone. The other arguments are those of :func:`augment`.
@@ -109,7 +109,7 @@ def learn(
     refuse_gone([(step.label, step.augmenter) for step in steps], always_left(setting))
     refuse_data(events, Stage(steps, setting))
     given = learner[1] if isinstance(learner, tuple) else learner
-    first = len(steps) - (len(given.parts) if isinstance(given, Compound) else 1)
+    first = len(steps) - len(labelled([given]))
     checked = False
     for at in range(first, len(steps)):
         if not isinstance(steps[at].augmenter, Learner):
@@ -120,7 +120,7 @@ def learn(
         steps = (*steps[:at], replace(steps[at], augmenter=result), *steps[at + 1 :])
     final: Any = steps[-1].augmenter
     if isinstance(given, Compound):
-        final = replace(given, learned=tuple(getattr(step.augmenter, "learned", None) for step in steps[first:]))
+        final = given.taught_by(getattr(step.augmenter, "learned", None) for step in steps[first:])
     return final  # type: ignore[no-any-return]
 
 

@@ -56,10 +56,16 @@ class Step:
 
 
 def labelled(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> tuple[Step, ...]:
-    """Steps with labels: the given one, or the name of the augmenter, numbered from the second of its kind on."""
-    from dask_augment.registry import with_labels
+    """Steps with labels: the given one, or the name of the augmenter, numbered from the second of its kind on.
 
-    return tuple(Step(label, step, position) for position, (label, step) in enumerate(with_labels(augmenters)))
+    RuntimeError for a step that holds a learner which has not learned: nobody would teach it, as the step alone knows
+    what comes before it.
+    """
+    from dask_augment.registry import refuse_unlearned_inside, with_labels
+
+    steps = with_labels(augmenters)
+    refuse_unlearned_inside(steps)
+    return tuple(Step(label, step, position) for position, (label, step) in enumerate(steps))
 
 
 def key_of(label: str, setting: Setting) -> str:

@@ -24,7 +24,9 @@ from dask_augment.frames.rows import CHANGED, PROVENANCE
 from dask_augment.laws.case import Case
 from dask_augment.laws.compare import columns_of, content_bytes, difference
 from dask_augment.laws.sample import flattened
-from dask_augment.plan import step_from, step_to
+from dask_augment.learned import Learned
+from dask_augment.nesting import steps_in, whole
+from dask_augment.plan_steps import Steps, step_to
 
 
 def says_what_it_is(case: Case) -> None:
@@ -251,12 +253,16 @@ def configuration_is_all_of_it(case: Case) -> None:
 
 def _made(augmenter: Augmenter, configuration: Mapping[str, Any]) -> Augmenter:
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in configuration.items()}
+    # Steps inside a step are told by their digests.
+    options |= {name: own for name in options if any(steps_in(own := getattr(augmenter, name, None)))}
     return _with_learned(type(augmenter)(**options), augmenter)
 
 
 def _from_plan(augmenter: Augmenter) -> Augmenter:
     written = yaml.safe_dump(step_to(augmenter))
-    read = step_from(yaml.safe_load(written), 0, Path())
+    inside = [getattr(step, "learned", None) for step in whole(augmenter)]
+    reader = Steps(Path(), {one.digest: one for one in inside if isinstance(one, Learned)})
+    read = reader.read(yaml.safe_load(written), 0)
     return _with_learned(read[1] if isinstance(read, tuple) else read, augmenter)
 
 

@@ -290,14 +290,18 @@ def published_plan(path: str | Path, *, folder: str | Path = ".") -> Plan:
     is not ours is missing or has changed.
     """
     manifest = Manifest.read(path)
-    plan = Plan.published(manifest.plan, folder=folder)
+    kept = {
+        label: Learned.from_bytes(base64.b64decode(entry["npz"]))
+        for label, entry in manifest.extra.get("learned", {}).items()
+        if "npz" in entry
+    }
+    plan = Plan.published(manifest.plan, folder=folder, learned={one.digest: one for one in kept.values()})
     steps = []
     for step in labelled(plan.steps):
         augmenter = step.augmenter
         if isinstance(augmenter, Learner):
-            kept = manifest.extra["learned"].get(step.label, {})
-            if "npz" not in kept:
+            if step.label not in kept:
                 raise PlanError(f"what step {step.label!r} learned is not in the manifest of {path}; learn it again")
-            augmenter = changed(augmenter, learned=Learned.from_bytes(base64.b64decode(kept["npz"])))
+            augmenter = changed(augmenter, learned=kept[step.label])
         steps.append((step.label, augmenter))
     return changed(plan, steps=steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace as changed
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 from zipfile import BadZipFile
 
-from dask_augment.contract import Learner
+from dask_augment.contract import Augmenter, Learner
 from dask_augment.dataset import files
 from dask_augment.dataset.job import Job
 from dask_augment.dataset.layout import encode
@@ -22,6 +22,8 @@ from dask_augment.frames import refuse_repeats
 from dask_augment.frames.steps import Step
 from dask_augment.identity import POSITION
 from dask_augment.learned import Learned, load
+from dask_augment.nesting import inner_steps
+from dask_augment.registry import with_labels
 from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
 from dask_augment.runs.prepare import shape_of
@@ -115,14 +117,20 @@ def reports_of(steps: Iterable[Step]) -> dict[str, list[dict[str, Any]]]:
     return {step.label: report for step in steps if (report := step.augmenter.report())}
 
 
+def _learned_inside(label: str, step: Augmenter) -> Iterator[tuple[str, Learned]]:
+    """What a step and the steps inside it learned, under the label and the names of these."""
+    learned: Learned | None = getattr(step, "learned", None)
+    if learned is not None:
+        yield label, learned
+    for name, inner in with_labels([*inner_steps(step)]):
+        yield from _learned_inside(f"{label}.{name}", inner)
+
+
 def learned_of(steps: Iterable[Step]) -> dict[str, Any]:
     """What the learners learned, by label, whole where it is small: for the manifest."""
     described = {}
-    for step in steps:
-        learned = getattr(step.augmenter, "learned", None)
-        if learned is None:
-            continue
-        described[step.label] = {"digest": learned.digest, "bytes": learned.nbytes}
+    for label, learned in (pair for step in steps for pair in _learned_inside(step.label, step.augmenter)):
+        described[label] = {"digest": learned.digest, "bytes": learned.nbytes}
         if learned.nbytes <= _IN_MANIFEST:
-            described[step.label]["npz"] = base64.b64encode(learned.to_bytes()).decode()
+            described[label]["npz"] = base64.b64encode(learned.to_bytes()).decode()
     return described
