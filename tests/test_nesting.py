@@ -183,7 +183,9 @@ def test_plans_without_steps_inside_are_as_they_were() -> None:
     made = plan("x.root", steps=[{"define": {"HT": "sum(Jet.pt)"}}, {"undersample": {"strata": ["region"]}}])
     assert made.digest == "4a031dc5527f017e85c4defbb4e75cf29bf242d13da0ee1353f9f57796561778"
     assert made.code() == {}
-    assert da.Undersample(strata=["region"]).digest == "e9e99176f0ff5f7bfc6cd8fea4ce8dc03b74e0b795c9b65ca5d60d8c6ebcd3a8"
+    assert (
+        da.Undersample(strata=["region"]).digest == "e9e99176f0ff5f7bfc6cd8fea4ce8dc03b74e0b795c9b65ca5d60d8c6ebcd3a8"
+    )
 
 
 def test_compounds_in_compounds_learn() -> None:
