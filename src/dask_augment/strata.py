@@ -90,8 +90,8 @@ class Strata:
     """The strata of events: every combination of the entries that occurs.
 
     An entry is the name of a column of integers or strings, where each value is a category (``"dataset"`` is the data
-    set), or :class:`Bins` of any number. Labels are the same everywhere: ``dataset=ttbar|HT=[0,500)``; a ``|`` or ``%``
-    in a string is percent-encoded. No entries: all events are one stratum, ``all``.
+    set), or :class:`Bins` of any number. Labels are the same everywhere: ``dataset=ttbar|HT=[0,500)``; ``|``, ``%``
+    and NUL in a string are percent-encoded. No entries: all events are one stratum, ``all``.
     """
 
     entries: tuple[str | Bins, ...] = ()
@@ -143,6 +143,11 @@ class Strata:
         return renumbered(np.array([places[label] for label in labels], np.int64), which)
 
 
+def encoded(text: object) -> str:
+    """A value of a category as labels have it: ``%``, ``|`` and NUL, which arrays of texts lose, percent-encoded."""
+    return str(text).replace("%", "%25").replace("|", "%7C").replace("\0", "%00")
+
+
 def unknown_stratum(label: str, known: Iterable[str], detail: str = "") -> UnknownStratum:
     """The error that says that events are in a stratum (``detail``: in which part of it) that was not there before."""
     names = sorted(known)
@@ -188,9 +193,7 @@ def _coded(events: ak.Array, entry: str | Bins) -> tuple[list[str], NDArray[np.i
     content = plain(lookup(events.layout, column))
     if isinstance(entry, str) and _is_text(content):
         coded = content if content.is_indexed else ak.str.to_categorical(ak.Array(content)).layout
-        texts = [
-            str(text).replace("%", "%25").replace("|", "%7C").replace("\0", "%00") for text in ak.to_list(coded.content)
-        ]
+        texts = [encoded(text) for text in ak.to_list(coded.content)]
         names = sorted(set(texts))
         place = np.array([names.index(text) for text in texts], np.int64)
         found, which = distinct(place[np.asarray(coded.index.data)])

@@ -158,3 +158,16 @@ def test_errors() -> None:
             enn(**options)
     with pytest.raises(ValueError, match="nothing to learn from"):
         taught(enn(), [events[:0]])
+
+
+def test_the_spread_of_weights_is_reported() -> None:
+    events = classes(400, fractions=(0.8, 0.2))
+    size = np.random.default_rng(0).lognormal(size=len(events))
+    events = ak.with_field(events, np.where(column(events, "event") % 5, size, -size), "weight")
+    for step in (enn(n_neighbors=1), tomek()):
+        told = taught(step, divided(events, 3)).report()
+        for entry in told:
+            mine = size[column(events, "label") == int(entry["stratum"].removeprefix("label="))]
+            assert entry["weight_cv"] == pytest.approx(np.std(mine) / np.mean(mine), rel=1e-6)
+            assert "weight_bias" not in entry
+    assert "weight_cv" not in taught(tomek(weights=()), [events]).report()[0]

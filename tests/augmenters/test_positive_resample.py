@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dask_augment as da
+from dask_augment.augmenters import positive_resample
 from dask_augment.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, table, taught, toy, units
 
@@ -175,3 +176,9 @@ def test_errors() -> None:
 def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         da.PositiveResample(**arguments)
+
+
+def test_rows_that_fit_no_place_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(positive_resample, "_MOST", 100)
+    with pytest.raises(ValueError, match=r'draws among 300 events .* and 100 are the most; say keep="sum"'):
+        taught(da.PositiveResample(strata=["label"], keep="uncertainty"), divided(toy(300), 3))

@@ -103,3 +103,12 @@ def test_what_may_not_belong_together_is_refused(case: str) -> None:
     given, words = REFUSED[case]
     with pytest.raises((TypeError, ValueError), match=words):
         da.Resampler("undersample").fit_resample(*given())
+
+
+@pytest.mark.parametrize(
+    ("value", "what"), [(np.nan, "NaN or infinite"), (np.inf, "NaN or infinite"), (-1.0, "below 0")]
+)
+def test_weights_of_dask_that_are_none_are_told_by_their_name(value: float, what: str) -> None:
+    weight = pd.Series(np.where(np.arange(60) % 25 == 7, value, 1.0))
+    with pytest.raises(ValueError, match=f"sample_weight is {what} in 3 of 60 rows; .* leave those rows out"):
+        da.Resampler("undersample").fit_resample(parts(FRAME, 4), parts(LABEL, 3), parts(weight, 5))

@@ -79,3 +79,9 @@ def test_errors() -> None:
     with pytest.raises(TypeError, match="sampler must have fit_resample"):
         da.PerStratum("smote", ["region"])
     assert clone(da.PerStratum(SMOTE(), ["region"])).get_params()["seed"] == 0
+
+
+def test_weights_are_refused() -> None:
+    sampler = da.PerStratum(RandomUnderSampler(), ["region"])
+    with pytest.raises(TypeError, match="PerStratum takes no sample_weight, as RandomUnderSampler would not heed it"):
+        sampler.fit_resample(FRAME, Y, np.ones(len(Y)))  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import dask
@@ -175,7 +176,9 @@ OURS = FRAME.assign(
 def test_columns_named_as_ours_are_those_of_the_rows_taken(method: str) -> None:
     features = {} if method in ("oversample", "undersample") else {"features": ["a", "b"]}
     resampler = da.Resampler(method, train_weight="unit", **features)
-    x, _ = resampler.fit_resample(OURS, Y)
+    repeats = method not in ("undersample", "edited_nearest_neighbours")
+    with pytest.warns(UserWarning, match="source's values in") if repeats else nullcontext():
+        x, _ = resampler.fit_resample(OURS, Y)
     others = OURS.columns.drop(["a", "b"])
     taken = OURS.take(resampler.sample_indices_).reset_index(drop=True)
     assert x[others].reset_index(drop=True).equals(taken[others])
@@ -183,12 +186,18 @@ def test_columns_named_as_ours_are_those_of_the_rows_taken(method: str) -> None:
 
 def test_columns_named_as_ours_are_no_features_unless_named() -> None:
     frame = OURS[["a", "b", "weight", "train_weight"]]
-    assert da.Resampler("smote").fit(frame, Y).step_.features == ("a", "b")
+    with pytest.warns(UserWarning, match=r"source's values in \['weight'\]"):
+        assert da.Resampler("smote").fit(frame, Y).step_.features == ("a", "b")
     assert da.Resampler("smote", features=["a", "weight"]).fit(frame, Y).step_.features == ("a", "weight")
     x, _ = da.Resampler(
         "undersample", strata=["dataset"], sampling_strategy={"dataset=barrel|class=0": 5}
     ).fit_resample(OURS, Y)
     assert np.sum(x["dataset"] == "barrel") == 5 + np.sum((LETTERS == "barrel") & (Y == 1))
+
+    named = frame.assign(mcWeight=CODES)
+    with pytest.warns(UserWarning, match=r"source's values in \['weight'\]"):
+        x, _ = da.Resampler("oversample", strata=["mcWeight"]).fit_resample(named, Y)
+    assert x.groupby("mcWeight").size().tolist() == [2 * np.bincount(CODES[Y == 0]).max()] * 3
 
 
 MATRIX = np.c_[NUMBERS[:, :2], CODES]
@@ -228,3 +237,25 @@ def test_features_must_have_something_between_them() -> None:
         da.Resampler("smote").fit_resample(NUMBERS, Y, sample_weight="w")
     with pytest.raises(ValueError, match="fit_resample has no option 'carry'"):
         da.Resampler("smote", carry="parent")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_weights_that_made_rows_repeat_are_told(lazy: bool) -> None:
+    frame = FRAME.assign(weight=np.arange(60) - 20.5, gen_weight=2, genWeight=1.5, weight_note="text")
+    given: tuple[Any, Any] = (frame, pd.Series(Y))
+    if lazy:
+        given = (dd.from_pandas(frame, npartitions=3), dd.from_pandas(given[1], npartitions=2))
+    resampler = da.Resampler("oversample")
+    with pytest.warns(UserWarning, match=r"source's values in \['weight', 'genWeight'\], .* for yields use augment"):
+        made, _, at = dask.compute(*resampler.fit_resample(*given), resampler.sample_indices_)
+    again = pd.Series(at).duplicated().to_numpy()
+    assert made.loc[~again, "weight"].sum() == frame["weight"].sum()
+    assert np.array_equal(made["weight"], frame["weight"].to_numpy()[at])
+    da.Resampler("undersample").fit_resample(*given)
+
+
+def test_classes_with_nul_are_named() -> None:
+    y = np.array(["a", "a\0"], dtype=object)[Y]
+    more = int(np.sum(Y)) + 5
+    _, found = da.Resampler("oversample", sampling_strategy={"a\0": more}).fit_resample(NUMBERS, y)
+    assert found.tolist().count("a\0") == more  # NumPy compares without NUL at the end

@@ -23,6 +23,8 @@ from dask_augment.sampling.strategy import apportion
 from dask_augment.strata import Strata
 
 _FORMS = ("sum", "uncertainty")
+_MOST = 100_000_000
+"""Events that may be drawn among: so many keys and weights are 2.4 GB for one weight."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +61,8 @@ class PositiveResample(Resampling):
 
     Columns out: the weights and, with "uncertainty", ``train_weight`` float64. Rows are kept, or with "uncertainty"
     dropped, of training events only. Random numbers: one 64-bit key for each row. Learns in three questions, or four
-    with "uncertainty", which brings 16 bytes of each event, of strata with negative weights, to one place.
+    with "uncertainty", which brings 16 bytes of each event and 8 for each weight, of strata with negative weights, to one
+    place: of 100 million events at most.
 
     Example
     -------
@@ -141,6 +144,12 @@ class PositiveResample(Resampling):
         windows = {key: (0, 2**64 - 1) for key in census if key.stratum in mixed}
         groups = Groups(self.strata, tuple(self.weights), train=True)
         rows: Mapping[Key, Slice] = {}
+        if (many := sum(census[key].rows for key in windows)) > _MOST:
+            raise ValueError(
+                f'keep="uncertainty" draws among {many} events of strata with negative weights, which are brought to one '
+                f'place, and {_MOST} are the most; say keep="sum", which needs no place for them, or draw from each data set '
+                "in a plan of its own"
+            )
         if windows:
             rows = (yield from Window(groups=groups, windows=windows, exponents=exponents).ask()).parts
         strata: dict[Key, Count] = {}

@@ -147,7 +147,8 @@ def _sizes(events: ak.Array, name: str) -> NDArray[np.float64]:
     sizes: NDArray[np.float64] = np.abs(np.asarray(content.data, dtype=np.float64))
     if broken := int(np.sum(~np.isfinite(sizes))):
         raise ValueError(
-            f"weight column {name!r} is NaN or infinite in {broken} of {len(sizes)} rows; repair or drop them first"
+            f"weight column {name!r} is NaN or infinite in {broken} of {len(sizes)} rows of one partition; repair or drop "
+            "them first"
         )
     return sizes
 

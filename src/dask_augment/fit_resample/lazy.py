@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dask_augment.fit_resample.pairing import aligned, starts_of
+from dask_augment.fit_resample.pairing import WEIGHTS, aligned, starts_of
 from dask_augment.fit_resample.reading import distinct, in_order
 from dask_augment.fit_resample.tables import names_of, numbers_of
 from dask_augment.fit_resample.targets import classes, lazy_column
@@ -67,7 +67,7 @@ class Lazy:
         target, back = lazy_column(y, "y")
         others, given = {"y": target}, {"X": X, "y": y, "sample_weight": sample_weight}
         if sample_weight is not None:
-            others["sample_weight"] = lazy_column(sample_weight, "sample_weight")[0].astype("float64")
+            others[WEIGHTS] = lazy_column(sample_weight, WEIGHTS)[0].astype("float64")
         labelled = {what: hasattr(value, "divisions") for what, value in given.items()}
         frame, series, lengths = aligned(frame, others, labelled)
         return cls(X, frame, series[0], back, series[1] if sample_weight is not None else None, lengths)

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dask_augment.fit_resample.targets import refuse_weights, wrong_weights
+
 _WORD = 2**64
+WEIGHTS = "sample_weight"
 
 
 def refuse_other_order(index: pd.Index[Any], other: pd.Index[Any], what: str) -> None:
@@ -45,9 +48,12 @@ def aligned(frame: Any, others: Mapping[str, Any], labelled: Mapping[str, bool])
     import dask
 
     lazy = [
-        table.map_partitions(_summary, labelled[what], meta=_summary(table._meta, False), align_dataframes=False)
+        table.map_partitions(
+            _summary, labelled[what], what == WEIGHTS,
+            meta=_summary(table._meta, False, False), align_dataframes=False,
+        )
         for what, table in {"X": frame[list(frame.columns[:1])], **others}.items()
-    ]
+    ]  # fmt: skip
     found = dict(zip(("X", *others), dask.compute(*lazy), strict=True))
     rows = int(found["X"]["rows"].sum())
     for what in others:
@@ -56,6 +62,7 @@ def aligned(frame: Any, others: Mapping[str, Any], labelled: Mapping[str, bool])
         mine, theirs = _total(found["X"]), _total(found[what])
         if labelled["X"] and labelled[what] and mine[0] == theirs[0] and mine[1] != theirs[1]:
             raise _other_order(what)
+        refuse_weights(int(found[what]["broken"].sum()), int(found[what]["negative"].sum()), rows)
     lengths = {
         what: [length for length in summary["rows"].tolist() if length] or [0] for what, summary in found.items()
     }
@@ -73,9 +80,11 @@ def _full(table: Any, rows: Any) -> Any:
     return table if len(chosen) == len(rows) else table.partitions[chosen.tolist() or [0]]
 
 
-def _summary(part: Any, labelled: bool) -> Any:
+def _summary(part: Any, labelled: bool, weights: bool) -> Any:
     labels, order = _words(part.index) if labelled else (0, 0)
     values = {"rows": [len(part)], "labels": np.array([labels], np.uint64), "order": np.array([order], np.uint64)}
+    wrong = wrong_weights(part.to_numpy(np.float64)) if weights else (0, 0)
+    values |= {"broken": [wrong[0]], "negative": [wrong[1]]}
     return pd.DataFrame(values)
 
 

@@ -53,11 +53,17 @@ class PerStratum(Parameters):
         if not hasattr(sampler, "fit_resample"):
             raise TypeError(f"sampler must have fit_resample, got {sampler!r}")
 
-    def fit_resample(self, X: Any, y: Any) -> tuple[Any, Any]:  # noqa: N803
+    def fit_resample(self, X: Any, y: Any, sample_weight: None = None) -> tuple[Any, Any]:  # noqa: N803
         """The rows of X and y that the sampler leaves or makes, in the forms that X and y have, lazy where they are.
 
-        Row i of X and entry i of y belong together, whatever their indices and partitions are.
+        Row i of X and entry i of y belong together, whatever their indices and partitions are. TypeError with
+        ``sample_weight``: samplers of imbalanced-learn know no weights.
         """
+        if sample_weight is not None:
+            raise TypeError(
+                f"PerStratum takes no sample_weight, as {type(self.sampler).__name__} would not heed it and made rows would "
+                "have none; use Resampler, whose sample_weight_ are weights for training"
+            )
         strata = Strata.of(self.strata)
         if is_lazy(X):
             lazy = Lazy.of(X, y)

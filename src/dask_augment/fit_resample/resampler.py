@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -18,6 +19,7 @@ from dask_augment.frames import learn
 from dask_augment.frames.steps import Setting
 from dask_augment.sampling.census import TRAIN_WEIGHT
 from dask_augment.sampling.cleaning import Cleaner
+from dask_augment.simulation import is_known_weight
 from dask_augment.strata import Bins, Strata
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ class Resampler(Parameters):
     arrays of NumPy (y also with one column, or one-vs-all), frames and series of pandas, collections of dask; and their
     types: made rows are rounded to float16, to a nullable or a sparse type, where a column has it. In columns that are no
     features a made row has its source's values, those of ``weight`` and ``split`` too: a table that is to give yields, or
-    that holds test rows, goes through ``augment``. Where rows are made the index is new, as it would have labels twice:
+    that holds test rows, goes through ``augment``. A warning says which physics weights are repeated, known by their names
+    (``weight``, ``genWeight``). Where rows are made the index is new, as it would have labels twice:
     0, 1, 2, ..., of dask 2^20 times the position of the source, and a number. A sampler that drops rows keeps the index.
 
     After ``fit_resample``: ``step_``, the sampler with what it learned; ``sample_indices_``, the position in X of each
@@ -149,6 +152,7 @@ class Resampler(Parameters):
 
             frame = rows.frame()
             step, columns, setting = self._prepared(rows.labels, list(frame.dtypes), y)
+            self._warn_of_weights(frame.dtypes, columns)
             part = Part(Read(*columns).of_all(frame), step, setting)
             work = part.work(frame, codes, 0, rows.weight)
             self.step_ = learn(work, step, **setting) if isinstance(step, (Learner, Compound)) else step
@@ -168,6 +172,7 @@ class Resampler(Parameters):
 
         codes, counts = rows.counted()
         step, (features, categorical, others), setting = self._prepared(rows.labels, list(rows.frame.dtypes), y)
+        self._warn_of_weights(rows.frame.dtypes, (features, categorical, others))
         part = Part(Read(features, categorical, others, rows.distinct(categorical)), step, setting, codes)
         columns = part.read.names or rows.names[:1]
         work = rows.mapped(part.lazy_work, columns, part.lazy_work(*no_rows(rows, columns)), clear=False)
@@ -180,6 +185,21 @@ class Resampler(Parameters):
         self._told(counts, y)
         self.sample_indices_, self.sample_weight_ = (result[name].to_dask_array() for name in (POSITION, WEIGHT))
         return rows.back(result)
+
+    def _warn_of_weights(self, dtypes: Any, columns: _Columns) -> None:
+        """Say which columns of X, physics weights by their names, made rows repeat."""
+        from pandas.api.types import is_numeric_dtype
+
+        read = {name for names in columns for name in names}
+        found = [name for name, kind in dtypes.items() if is_known_weight(name) and is_numeric_dtype(kind)]
+        if repeated := [name for name in found if name not in read and self._kind.makes]:
+            warnings.warn(
+                f"made rows have their source's values in {repeated}, so that sums of these weights grow: for yields use "
+                "augment, which gives made rows 0, or set it yourself where pandas.Series(sample_indices_).duplicated(); "
+                "weights for training are sample_weight_",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _has(self, option: str) -> bool:
         return option in self._kind.__dataclass_fields__
@@ -230,6 +250,6 @@ class Resampler(Parameters):
         others = sorted({*step.uses(), *ids} - {*features, *categorical, CLASS, ROW, TRAIN_WEIGHT})
         columns = (tuple(features), tuple(categorical), tuple(column_of(name, names) for name in others))
         setting = {
-            "seed": seed, "dataset": None if "dataset" in others else "fit_resample", "ids": ids, "weights": (), "split": None,
+            "seed": seed, "dataset": None if "dataset" in others else "fit_resample", "ids": ids, "weights": "none", "split": None,
         }  # fmt: skip
         return step, columns, setting

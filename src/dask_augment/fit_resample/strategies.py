@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dask_augment.sampling.strategy import wanted
+from dask_augment.strata import encoded
 
 CLASS = "class"
 """The column of the classes beside those of X: the name that strata have it under."""
@@ -27,7 +28,7 @@ def of_strata(strategy: Any, y: Any, *, alone: bool) -> Any:
 def label(key: Any) -> str:
     """The label of the stratum of a class."""
     value: Any = int(key) if isinstance(key, (float, np.floating, bool, np.bool_)) else key
-    return f"{CLASS}={str(value).replace('%', '%25').replace('|', '%7C')}"
+    return f"{CLASS}={encoded(value)}"
 
 
 def of_classes(strategy: Any, counts: Mapping[Any, int], kind: str) -> dict[Any, int]:

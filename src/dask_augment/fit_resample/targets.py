@@ -122,13 +122,23 @@ def weight_of(sample_weight: Any, rows: int) -> NDArray[np.float64] | None:
         values = values[:, 0]
     if values.shape != (rows,):
         raise _not_each("sample_weight", rows, values.shape)
-    for what, wrong in {"NaN or infinite": ~np.isfinite(values), "below 0": values < 0}.items():
-        if wrong.any():
+    refuse_weights(*wrong_weights(values), rows)
+    return values
+
+
+def wrong_weights(values: NDArray[np.float64]) -> tuple[int, int]:
+    """How many are NaN or infinite, and how many are below 0."""
+    return int(np.count_nonzero(~np.isfinite(values))), int(np.count_nonzero(values < 0))
+
+
+def refuse_weights(broken: int, negative: int, rows: int) -> None:
+    """Raise where weights of so many rows are not what weights for training can be."""
+    for what, wrong in {"NaN or infinite": broken, "below 0": negative}.items():
+        if wrong:
             raise ValueError(
-                f"sample_weight is {what} in {int(wrong.sum())} of {rows} rows; weights for training are numbers, 0 or more: "
+                f"sample_weight is {what} in {wrong} of {rows} rows; weights for training are numbers, 0 or more: "
                 "repair them, or leave those rows out"
             )
-    return values
 
 
 def _not_each(what: str, rows: int, shape: tuple[int, ...]) -> ValueError:

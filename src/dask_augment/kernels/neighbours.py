@@ -74,6 +74,15 @@ def crowded(
     return rows[:, k - 1] >= 0
 
 
+def check_reach(furthest: float) -> None:
+    """Raise where float64 does not hold squares of distances between points, the largest coordinate of which is this."""
+    if not (furthest < FURTHEST and (furthest > 1 / FURTHEST or not furthest)):
+        raise ValueError(
+            f"features in units of their scales must be finite, and the largest between {1 / FURTHEST:g} and {FURTHEST:g}, "
+            f"as distances are squared; it is {furthest:g}: take other units, or scale='std'"
+        )
+
+
 def _pairs(
     points: NDArray[np.float64], queries: NDArray[np.float64], own: NDArray[np.int64] | None,
     within: NDArray[np.float64] | None, before: NDArray[np.int64], codes: NDArray[np.int64], asked: NDArray[np.int64],
@@ -103,8 +112,7 @@ def _found(pairs: Pairs, k: int, *, any_: bool, way: str) -> tuple[NDArray[np.fl
         return best, rows
     both = [points] if queries is points else [points, queries]
     furthest = float(np.max([np.abs([values.min(initial=0), values.max(initial=0)]) for values in both]))
-    if not furthest < FURTHEST:
-        raise ValueError(f"coordinates must be finite and below {FURTHEST:g}, the largest is {furthest}")
+    check_reach(furthest)
     if way == "products" or (not way and (min(n, m) < _FEW or d > _BROAD)):
         by_products(pairs, best, rows)
         return best, rows

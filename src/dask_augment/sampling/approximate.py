@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.kernels.neighbours import FURTHEST, nearest
+from dask_augment.kernels.neighbours import check_reach, nearest
 from dask_augment.kernels.places import places_of, ranked
 
 FEW = 2000
@@ -57,8 +57,7 @@ def _candidates(points: NDArray[np.float64], k: int) -> NDArray[np.int64]:
     """Rows (n, k + MORE + 1) that the index finds next to each point, but not itself; -1 fills up."""
     faiss = faiss_module()
     furthest = float(np.abs([points.min(), points.max()]).max())
-    if not furthest < FURTHEST:
-        raise ValueError(f"coordinates must be finite and below {FURTHEST:g}, the largest is {furthest}")
+    check_reach(furthest)
     # float32 tells numbers near 0 apart best, and their squares have little room.
     middle = points.mean(axis=0)
     unit = float(max((points.max(axis=0) - middle).max(), (middle - points.min(axis=0)).max()))

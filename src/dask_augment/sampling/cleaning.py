@@ -18,10 +18,12 @@ from dask_augment.learned import Learned
 from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.gathering import Table, check_scale, gathered, scales_of
+from dask_augment.sampling.moments import Moments, variations
 from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.sharing import by_outer
 from dask_augment.sampling.strategy import rows_of
+from dask_augment.sampling.together import beside
 from dask_augment.strata import Strata
 
 _STRATEGIES = ("auto", "majority", "not minority", "not majority", "all")
@@ -164,11 +166,25 @@ class Cleaner(Resampling):
         table = yield from gathered(replace(groups, train=False), wanted, self.features)
         drop = self._drop(table, scales, {key: outer[key] for key in cleaned}, cleaned)
         quotas = self._kept(groups, census, table, drop, {name for names in cleaned.values() for name in names})
-        sums = (yield from Sums(quotas=quotas).ask()).parts
+        sums, spread = yield from self._weights(groups, census, quotas)
         gone = {key: int(drop[table.which == g].sum()) for g, key in enumerate(table.groups)}
         times = {key: {1: count.rows - gone.get(key, 0)} for key, count in census.items()}
         rules = self._weighed(quotas, census, sums)
-        return (yield from reported(self, rules, census, times, likeness, drops=True))
+        return (yield from reported(self, rules, census, times, likeness, drops=True, spread=spread))
+
+    @staticmethod
+    def _weights(
+        groups: Groups, census: Mapping[Key, Count], quotas: Kept
+    ) -> Generator[Measure[Any], Any, tuple[Mapping[Key, Ints], dict[str, tuple[float, float]] | None]]:
+        """The sums of weights, and of each stratum how much the first one varies."""
+        question = Sums(quotas=quotas)
+        if not groups.weights:
+            return (yield from question.ask()).parts, None
+        moments = Moments(groups=replace(groups, train=False), exponents=exponents_of(census, groups))
+        sums, squares = yield from beside(question.ask(), moments)
+        cv = variations(census, squares.parts)
+        # Who is dropped has to do with what is filled: how far that moves a histogram, no number of the weights tells.
+        return sums.parts, {stratum: (value, float("nan")) for stratum, value in cv.items()}
 
     def quotas_from(self, learned: Mapping[str, NDArray[Any]]) -> Kept:
         """The quotas of classes and signs, and the rows that are dropped."""

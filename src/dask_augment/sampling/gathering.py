@@ -18,7 +18,7 @@ from dask_augment.sampling.census import STREAM, ByGroup, Groups, Ints, Key, num
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.strata import Strata
 
-_BITS, _LARGEST = 24, 1e300
+_BITS, _LARGEST = 24, 1e308
 MOST_ROWS = 1_000_000
 """Rows of a stratum that may be searched exactly."""
 MOST_APPROXIMATE = 10_000_000

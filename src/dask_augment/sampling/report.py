@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ldexp
+from math import isfinite, ldexp
 from typing import Any, ClassVar, NamedTuple
 
 import awkward as ak
@@ -79,7 +79,8 @@ class Resampling(Learner):
         ``events`` is the effective number of events, ``by_rows`` that of rows; ``variance`` is, for each feature that was
         interpolated, the variance of made rows in units of that of the stratum's rows. Of steps that hand on weights
         of rows that they drop, ``weight_cv`` is the standard deviation over the mean of the sizes of the (first) weight,
-        and ``weight_bias`` the relative bias that histograms inside the stratum may have, about. Training rows only.
+        and ``weight_bias`` the relative bias that histograms inside the stratum may have, about, where rows are dropped
+        at random. Training rows only.
         """
         return [] if self.learned is None else _rows(self.learned, getattr(self, "features", ()))
 
@@ -269,6 +270,7 @@ def _rows(learned: Mapping[str, NDArray[Any]], features: Sequence[str]) -> list[
     for h, stratum in enumerate(learned["report_strata"]):
         rows, weights, events = (learned[f"report_{name}"][h].tolist() for name in ("rows", "weight", "events"))
         spreads = dict(zip(_SPREAD, learned["report_spread"][h].tolist(), strict=True)) if carried else {}
+        spreads = {name: value for name, value in spreads.items() if isfinite(value)}
         ratios = {} if variances is None else dict(zip(features, variances[h].tolist(), strict=True))
         told.append({
             "stratum": str(stratum),

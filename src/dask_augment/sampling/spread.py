@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import sqrt
+from math import ldexp, sqrt
 from typing import ClassVar
 
 import awkward as ak
@@ -94,6 +94,11 @@ def standard_deviations(spread: ByGroup[Ints], variable: str) -> dict[str, float
     sigmas = {}
     for label, part in spread.parts.items():
         rows, first, second, _ = part.values
-        scale = (rows << (SMALLEST + 30)) ** 2
-        sigmas[label] = sqrt(float(Fraction(rows * second - first**2, scale))) if rows else float("nan")
+        sigmas[label] = _root(rows * second - first**2, rows) if rows else float("nan")
     return sigmas
+
+
+def _root(square: int, rows: int) -> float:
+    """The root of this over rows, in units of 2**-1130: float64 holds it, and may not hold its square."""
+    power = (square.bit_length() - 2 * rows.bit_length()) // 2
+    return ldexp(sqrt(Fraction(square, rows**2) / Fraction(4) ** power), power - SMALLEST - 30)
