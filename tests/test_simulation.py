@@ -76,7 +76,16 @@ def test_other_columns(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["genWeight", "Generator_weight", "LHEWeight_originalXWGTUP", "weight", "weight_central", "weightNominal"]
+    "name",
+    [
+        "genWeight",
+        "Generator_weight",
+        "LHEWeight_originalXWGTUP",
+        "weight",
+        "weight_central",
+        "weightNominal",
+        "genWeight64",
+    ],
 )
 def test_known_weights(name: str) -> None:
     assert is_known_weight(name)
@@ -85,3 +94,25 @@ def test_known_weights(name: str) -> None:
 @pytest.mark.parametrize("name", ["train_weight", "weighted", "Jet_weight", "LHEPdfWeight", "class_weight"])
 def test_no_physics_weights(name: str) -> None:
     assert not is_known_weight(name)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"process": "data"},
+        {"group": "Data"},
+        {"process": "data_obs"},
+        {"MC": 0},
+        {"sample": "Data2018A"},
+        {"realData": True},
+    ],
+)
+def test_what_frameworks_write_of_data(said: dict[str, Any]) -> None:
+    assert simulated("x", said) is False
+
+
+@pytest.mark.parametrize(
+    "said", [{"process": "ttbar"}, {"data": "/store/data"}, {"sample": "dataset7"}, {"group": "QCD"}]
+)
+def test_what_says_nothing(said: dict[str, Any]) -> None:
+    assert simulated("x", said) is None

@@ -10,15 +10,26 @@ from dask_augment.names import dotted
 
 _GENERATOR = re.compile(r"n?(Gen|gen|LHE|PSWeight)|.*\.(gen|hadronFlavour|partonFlavour)")
 _WEIGHT = re.compile(
-    r"gen[wW]eight|Generator\.weight|LHEWeight\.originalXWGTUP|weight([._A-Z].*)?|(event|mc|mcEvent|final)[._]?[wW]eight"
+    r"gen[wW]eight([._A-Z\d].*)?|Generator\.weight|LHEWeight\.originalXWGTUP|weight([._A-Z].*)?|(event|mc|mcEvent|final)[._]?[wW]eight"
 )
 _SIMULATED = {"ismc", "issim", "issimulation", "issimulated"}
-_DATA = {"isdata", "isrealdata", "iscollisiondata"}
+_DATA = {"isdata", "isrealdata", "iscollisiondata", "realdata"}
 _BARE = {"mc": True, "simulation": True, "montecarlo": True, "data": False, "collisiondata": False}
-"""Keys that say so where they are booleans; elsewhere they hold other things."""
-_KINDS = {"type", "kind", "datatype", "sampletype", "datasettype"}
+"""Keys that say so where they are true or false; elsewhere they hold other things."""
+_KINDS = {"type", "kind", "datatype", "sampletype", "datasettype", "process", "group", "category"}
 _YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_NAMES = {"mc": True, "sim": True, "simulation": True, "simulated": True, "data": False, "collision data": False}
+_NAMES = {
+    "mc": True,
+    "sim": True,
+    "simulation": True,
+    "simulated": True,
+    "data": False,
+    "collision data": False,
+    "collision": False,
+    "collisions": False,
+    "data_obs": False,
+    "data obs": False,
+}
 WORDS = "true or false, 1 or 0"
 
 
@@ -36,22 +47,33 @@ def is_known_weight(column: str) -> bool:
     return _WEIGHT.fullmatch(dotted(column)) is not None
 
 
+def is_named_data(name: object) -> bool:
+    """Whether the name of a data set or sample is that of collision data: ``DATA_SingleMuon``, ``data2018``."""
+    return isinstance(name, str) and re.match(r"(?i)data([_\-\d]|$)", name) is not None
+
+
+def is_whole_weight(column: str) -> bool:
+    """Whether a known weight is one of whole events, and no factor of it, as ``weight_btag`` may be."""
+    name = dotted(column)
+    return is_known_weight(name) and not re.match(r"weight[._A-Z]", name)
+
+
 def simulated(dataset: object, metadata: Mapping[str, Any]) -> bool | None:
     """Whether metadata say that a data set is simulated (True) or collision data (False); None where they say nothing.
 
     Understood are ``is_mc``, ``isMC``, ``is_data``, ``isData`` and the like (booleans, 0 and 1, "true", "False", "mc",
-    "data"), ``type: data``, and ``sample: DATA_...``. UnreadableMetadata for another value, and where two differ.
+    "data"), ``type: data``, ``process: data`` and the like, and ``sample: DATA_...``. UnreadableMetadata for another value, and where two differ.
     """
     said: dict[str, bool] = {}
     for key, value in metadata.items():
         plain = re.sub(r"[^a-z]", "", str(key).lower())
         if plain in _SIMULATED | _DATA:
             said[key] = _read(dataset, key, value, simulation=plain in _SIMULATED)
-        elif plain in _BARE and isinstance(value, bool):
-            said[key] = value == _BARE[plain]
+        elif plain in _BARE and str(value).strip().lower() in _YES:
+            said[key] = _YES[str(value).strip().lower()] == _BARE[plain]
         elif plain in _KINDS and isinstance(value, str) and value.strip().lower() in _NAMES:
             said[key] = _NAMES[value.strip().lower()]
-        elif plain == "sample" and isinstance(value, str) and re.match(r"(?i)data(_|-|$)", value):
+        elif plain == "sample" and is_named_data(value):
             said[key] = False
     if len(set(said.values())) > 1:
         both = " and ".join(f"{key}: {metadata[key]!r}" for key in said)
@@ -89,7 +111,7 @@ def refuse_on_data(
     what = f"{step!r} is a training step" if step is not None else f"{column!r} is a generator column"
     if known is None:
         raise ValueError(
-            f"data set {dataset!r} looks like collision data (its NanoAOD has no generator column, and its metadata do not "
+            f"data set {dataset!r} looks like collision data (it has no generator column, and its metadata do not "
             f"say is_mc), but {what}; say is_mc: True in its metadata if it is simulation"
         )
     raise ValueError(

@@ -358,3 +358,13 @@ def test_in_a_processor_of_ones_own(nano: Callable[[str], str]) -> None:
     assert result["rotated"]
     assert not result["jets_differ"]
     assert result["weight"] == 0
+
+
+def test_wildcards_in_a_processor_of_ours(nano: Callable[[str], str]) -> None:
+    runner = processor.Runner(processor.IterativeExecutor(status=False), schema=NanoAODSchema)
+    step = da.PhiRotate(columns=["*.phi"])
+    out = runner(
+        {"tt": {"files": {nano("nano_tt_v12"): "Events"}, "metadata": {"is_mc": True}}},
+        AugmentProcessor(step, seed=7, purpose="training", split=None),
+    )
+    assert [account["rows_out"] for account in out["tt"].values()] == [200]

@@ -48,3 +48,20 @@ def test_other_things_are_refused() -> None:
     for call in (lambda: da.is_made({"a": [1]}), lambda: da.augment({"a": [1]}, da.Repeat(n=1), **SETTING)):
         with pytest.raises(TypeError, match=r"events must be an awkward array.*got dict"):
             call()
+
+
+@pytest.mark.parametrize("weights", [("w",), ("genWeight",)])
+def test_known_weights_that_may_be_missing_are_0_on_made_rows(weights: tuple[str, ...]) -> None:
+    events = ak.with_field(EVENTS, ak.mask(ak.Array([3.0, 4.0]), [True, True]), "genWeight")
+    events = ak.with_field(events, [1.0, 1.0], "w")
+    more = da.augment(events, da.Repeat(n=1), **SETTING, weights=weights)
+    assert more.genWeight.to_list() == [3.0, 0.0, 4.0, 0.0]
+    assert str(more.genWeight.type) == "4 * ?float64"
+    broken = ak.with_field(EVENTS, ak.mask(ak.Array([3.0, 4.0]), [True, False]), "genWeight")
+    with pytest.raises(ValueError, match="'genWeight' has 1 missing values"):
+        da.augment(broken, da.Repeat(n=1), **SETTING)
+
+
+def test_events_named_data_are_not_trained_on() -> None:
+    with pytest.raises(ValueError, match=r"'data_2018' looks like collision data.*say is_mc: True"):
+        da.augment(EVENTS, da.Repeat(n=1), **SETTING | {"dataset": "data_2018"})

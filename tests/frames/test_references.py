@@ -333,3 +333,35 @@ def test_a_schema_without_references(tmp_path: Path) -> None:
     events = events_of(str(path), schema=toys.schema_class(path))
     result = da.augment(events, da.Repeat(n=1), da.PhiRotate(columns=("Jet.phi",)), **SETTING)
     assert len(result) == 60
+
+
+@pytest.mark.parametrize("mode", ["virtual", "eager"])
+def test_varied_weights_of_made_rows_are_0(tt: str, mode: str) -> None:
+    events = events_of(tt, mode)
+    shifts = np.array([1.1, 0.9])[None, :]
+    events.add_systematic("PU", "UpDownSystematic", "genWeight", lambda w: shifts * ak.to_numpy(w)[:, None])
+    more = da.augment(events, da.Repeat(n=1), **SETTING)
+    assert ak.sum(more.genWeight) == pytest.approx(ak.sum(events.genWeight))
+    assert ak.sum(more.systematics.PU.up.genWeight) == pytest.approx(1.1 * ak.sum(events.genWeight), rel=1e-5)
+
+
+def test_generator_weights_follow_those_that_a_step_rescales(tt: str) -> None:
+    events = events_of(tt)
+    events["w64"] = ak.values_astype(events.genWeight, "float64")
+    setting = SETTING | {"weights": ("w64",)}
+    under = da.learn(events, da.Undersample(strata=[da.Bins("MET.pt", [0, 50, 1000])], weights=("w64",)), **setting)
+    fewer = da.augment(events, under, **setting)
+    assert len(fewer) < len(events)
+    assert ak.sum(fewer.w64) == ak.sum(events.w64)
+    assert str(fewer.genWeight.type) == f"{len(fewer)} * float32" or "float32" in str(fewer.genWeight.type)
+    for one, other in ((fewer.genWeight, events.genWeight), (fewer.Generator.weight, events.Generator.weight)):
+        assert float(ak.sum(one)) == pytest.approx(float(ak.sum(other)), rel=1e-5)
+
+
+def test_a_choice_of_columns_is_still_collision_data(tt: str) -> None:
+    events = NanoEventsFactory.from_root(
+        {tt: "Events"}, schemaclass=NanoAODSchema, metadata={"dataset": "tt", "is_mc": False}
+    ).events()
+    few = events[["run", "luminosityBlock", "event", "MET"]]
+    with pytest.raises(ValueError, match="'tt' is collision data"):
+        da.augment(few, da.Repeat(n=1), seed=7, split=None, weights="none")

@@ -14,16 +14,18 @@ from awkward.contents import IndexedOptionArray, ListOffsetArray, NumpyArray, Re
 from awkward.index import Index64
 from numpy.typing import NDArray
 
-from dask_augment.columns import column, dotted, plain
+from dask_augment.columns import column, dotted, flat, plain
 from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.angles import first_outside, rotated
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NO_ANGLE = frozenset(
-    {"d", "delta", "diff", "err", "error", "unc", "sigma", "cov", "res", "bin", "min", "max", "sin", "cos"}
+    {"d", "delta", "diff", "err", "error", "unc", "sigma", "cov", "res", "bin", "min", "max", "sin", "cos", "ori"}
 )
 """Words beside phi in the names of differences, uncertainties and the like, which do not turn."""
+_NO_AZIMUTH = frozenset({"eta", "theta", "pt", "mass", "energy", "rapidity", "px", "py", "pz", "dphi", "deltaphi"})
+"""Words in the names of what is no azimuthal angle, though its values may lie in [-pi, pi]."""
 _LIMIT = float(np.pi) + 1e-4
 """Of what is still an angle in [-pi, pi]: 3.1416016, pi with 12 bits, lies 9e-6 beyond."""
 
@@ -41,7 +43,8 @@ class PhiRotate(Augmenter):
     ----------
     columns
         The azimuthal angles to rotate [rad], of objects (``Jet.phi``) or of the event (``MET.phi``); with wildcards,
-        ``*.phi``, those of the columns that the events have, in a plan those that it reads.
+        ``*.phi`` or ``*_phi``, those of the columns that the events have, in a plan those that it reads, but for
+        counters (``nJet_phi``). Names that say eta, pt, px, py or a difference of angles are refused.
         All angles that later steps use together belong here: one left out is no longer in the same event frame.
         ValueError where a value lies outside [-pi, pi] by more than rounding (1e-4, as NanoAOD rounds): it is no such
         angle. NaN stays NaN, and what is missing stays missing.
@@ -68,6 +71,11 @@ class PhiRotate(Augmenter):
         if isinstance(self.columns, str):
             raise TypeError(f"columns must be a list, got {self.columns!r}; write [{self.columns!r}]")
         object.__setattr__(self, "columns", tuple(self.columns))
+        if wrong := [name for name in self.columns if _is_no_azimuth(name)]:
+            raise ValueError(
+                f"columns names {wrong}, and phi_rotate turns azimuthal angles alone: differences of angles, eta, pt, px "
+                "and py do not turn by adding an angle; leave them out"
+            )
 
     def uses(self) -> frozenset[str]:
         """The angles."""
@@ -83,9 +91,7 @@ class PhiRotate(Augmenter):
             return self
         named: dict[str, None] = {}
         for pattern in self.columns:
-            found = (
-                [name for name in sorted(columns) if fnmatchcase(name, pattern)] if _is_pattern(pattern) else [pattern]
-            )
+            found = _matching(columns, pattern) if _is_pattern(pattern) else [pattern]
             if not found:
                 angles = sorted(filter(is_azimuth, columns))
                 raise ValueError(
@@ -121,6 +127,18 @@ def is_azimuth(name: str) -> bool:
     """Whether a column looks like a number that turns with the event: an angle phi, or px and py."""
     words = [word.lower() for word in _WORD.findall(name)]
     return (words.count("phi") == 1 and not _NO_ANGLE & {*words}) or words[-1:] in (["px"], ["py"])
+
+
+def _is_no_azimuth(name: str) -> bool:
+    """Whether a name says that its values are others than azimuthal angles."""
+    words = {word.lower() for word in _WORD.findall(name.rpartition(".")[2])}
+    return bool(words & _NO_AZIMUTH) or ("phi" in words and bool((_NO_ANGLE - {"bin", "min", "max", "ori"}) & words))
+
+
+def _matching(columns: Collection[str], pattern: str) -> list[str]:
+    """The columns that a wildcard matches, as a name with a dot or flat; a counter ``nJet_phi`` is none of them."""
+    names = [name for name in sorted(columns) if fnmatchcase(name, pattern) or fnmatchcase(flat(name), pattern)]
+    return [name for name in names if not (name.startswith("n") and name[1:] in columns)]
 
 
 def _is_pattern(name: str) -> bool:

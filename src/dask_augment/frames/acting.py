@@ -15,7 +15,15 @@ from dask_augment import forms
 from dask_augment.contract import KINDS, Other, Output
 from dask_augment.draw import composed
 from dask_augment.frames.doubts import count as count_doubted
-from dask_augment.frames.given import draw_of, only, refuse_missing_values, zeroed
+from dask_augment.frames.given import (
+    draw_of,
+    followed,
+    following,
+    only,
+    refuse_missing_values,
+    zero_where,
+    zeroed,
+)
 from dask_augment.frames.planning import narrow, promised, reads, refuse, shape, splits
 from dask_augment.frames.promise import checked
 from dask_augment.frames.rows import (
@@ -60,6 +68,8 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         return cols.assemble(events, columns, like=augmenter.uses())
     source = np.arange(count) if output.source is None else output.source
     columns = dict(output.columns) | between(step, acting, source, output.other)
+    if following(augmenter, acting, setting):
+        columns |= followed(augmenter, acting, setting, source, columns[getattr(augmenter, "weights")[0]])  # noqa: B009
     nth = np.zeros(len(source), np.int64) if output.nth is None else output.nth.astype(np.int64)
     made = int(np.count_nonzero(nth))
     _count(account.made, step.label, made)
@@ -126,8 +136,7 @@ def made_columns(
     for name in zeroed(events, setting):
         if name in types:
             weight = given[name] if name in given else cols.plain(cols.column(events, name))[source]
-            values = np.asarray(weight.data)
-            columns[name] = cols.as_content(np.where(made, np.zeros(1, values.dtype), values))
+            columns[name] = zero_where(made, weight)
     return columns
 
 

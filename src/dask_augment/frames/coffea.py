@@ -22,8 +22,9 @@ from dask_augment.contract import Augmenter, Measure
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import empty_table, to_table
 from dask_augment.dataset.sink import Sink, StagingGone
-from dask_augment.frames import data, put_question, run_stage, total
+from dask_augment.frames import columns_of, data, put_question, run_stage, total
 from dask_augment.frames.made import made_columns
+from dask_augment.frames.planning import settled
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION
@@ -66,8 +67,8 @@ class _Work:
     weight: str | None = None
     factors: Mapping[str, float] = field(default_factory=dict)
 
-    def at(self, metadata: Mapping[str, Any]) -> tuple[Stage, _Made]:
-        """The stage with the chunk's data set, and what makes the columns that it adds."""
+    def at(self, metadata: Mapping[str, Any], columns: Iterable[str]) -> tuple[Stage, _Made]:
+        """The stage with the chunk's data set and the names that wildcards match, and what makes the columns it adds."""
         setting = self.stage.setting
         position = setting.ids == POSITION
         # Under coffea's tracing there is no file yet, and no column is made.
@@ -78,7 +79,8 @@ class _Work:
             )
         dataset = setting.dataset if setting.dataset is not None else str(metadata["dataset"])
         made = _Made(dict(metadata), self.weight, float(self.factors.get(dataset, 1.0)), position)
-        return replace(self.stage, setting=replace(setting, dataset=dataset)), made
+        steps = settled(self.stage.steps, columns)
+        return Stage(steps, replace(setting, dataset=dataset)), made
 
     def refuse_on_data(self, events: ak.Array, metadata: Mapping[str, Any], others: Iterable[str] = ()) -> None:
         """ValueError where collision data would be trained on, or are said to have generator columns."""
@@ -173,7 +175,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         if not isinstance(events, ak.Array):
             return self._lazy(events, metadata)
         names = self._sink.schema.names if self._sink else []
-        stage, made = self._work.at(metadata)
+        stage, made = self._work.at(metadata, columns_of(events))
         self._work.refuse_on_data(events, metadata, names)
         if _only_traced(events, metadata):
             if ak.backend(events) == "typetracer":
@@ -192,7 +194,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         """Nothing is left to do."""
 
     def _lazy(self, events: Any, metadata: Mapping[str, Any]) -> Any:
-        stage, made = self._work.at(metadata)
+        stage, made = self._work.at(metadata, columns_of(events))
         self._work.refuse_on_data(events, metadata)
         if self._sink is not None or made.position:
             raise ValueError(
@@ -271,7 +273,7 @@ class MeasureProcessor(ProcessorABC):  # type: ignore[misc]
     def process(self, events: ak.Array) -> Total:
         """The answer of one chunk."""
         metadata = _metadata(events)
-        stage, made = self._work.at(metadata)
+        stage, made = self._work.at(metadata, columns_of(events))
         self._work.refuse_on_data(events, metadata, self._measure.uses())
         if _only_traced(events, metadata):
             if ak.backend(events) == "typetracer":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import awkward as ak
 
 from dask_augment import columns as cols
+from dask_augment.frames.data import metadata_of
 from dask_augment.frames.references import referring
 from dask_augment.frames.stage import Stage
 
@@ -40,6 +41,5 @@ def columns_of_eager(events: ak.Array) -> list[str]:
 
 def dataset_of_eager(events: ak.Array) -> str | None:
     """The data set that coffea's metadata names."""
-    metadata = events.layout.purelist_parameter("metadata") or {}
-    name = metadata.get("dataset")
+    name = metadata_of(events).get("dataset")
     return None if name is None else str(name)

@@ -8,14 +8,17 @@ from collections.abc import Iterable
 import awkward as ak
 import numpy as np
 from awkward.contents import Content, IndexedArray, NumpyArray, RecordArray
+from awkward.forms import Form
+from numpy.typing import NDArray
 
 from dask_augment import columns as cols
+from dask_augment.contract import Augmenter
 from dask_augment.draw import Draw
 from dask_augment.frames.steps import Setting
 from dask_augment.identity import copy_numbers, dataset_codes, row_ids
 from dask_augment.layouts import bare
 from dask_augment.sampling.census import TRAIN_WEIGHT
-from dask_augment.simulation import is_known_weight
+from dask_augment.simulation import is_known_weight, is_whole_weight
 
 _MAY_BE = re.compile("gen|Gen|LHE|weight|event|mc|final")
 
@@ -103,9 +106,55 @@ def zeroed(events: ak.Array, setting: Setting) -> tuple[str, ...]:
     return (*named, *(name for name in known_weights(events) if cols.dotted(name) not in there))
 
 
+def following(augmenter: Augmenter, events: ak.Array, setting: Setting) -> tuple[str, ...]:
+    """Weights of whole events, known by their names, that a step leaves out which drops rows and rescales others.
+
+    They get the factor of its first weight, so that a yield of theirs stays too.
+    """
+    named = [cols.dotted(name) for name in getattr(augmenter, "weights", ())]
+    produced = {cols.dotted(name) for name in augmenter.produces()}
+    drops = augmenter.use == "training" and not augmenter.keeps_rows and not augmenter.makes
+    if not drops or setting.unweighted or not named or named[0] not in produced:
+        return ()
+    return tuple(name for name in known_weights(events) if is_whole_weight(name) and cols.dotted(name) not in produced)
+
+
+def followed(
+    augmenter: Augmenter, events: ak.Array, setting: Setting, source: NDArray[np.int64], new: Content
+) -> dict[str, Content]:
+    """The weights that follow the first weight of a step, for the rows that it takes; ``new`` is what it made of that."""
+    found: dict[str, Content] = {}
+    for name in following(augmenter, events, setting):
+        before = np.asarray(cols.plain(cols.column(events, getattr(augmenter, "weights")[0])).data)[source]  # noqa: B009
+        factor = np.divide(np.asarray(new.data), before, out=np.ones(len(source)), where=before != 0)
+        weight = cols.plain(cols.column(events, name))[source]
+        kind = _number(weight).primitive
+        if not kind.startswith("float"):
+            raise ValueError(
+                f"weight {name!r} has the type {kind}, and a step that drops rows would give it fractions: make it float64"
+            )
+        found[name] = cols.plain(ak.values_astype(ak.Array(weight) * factor, kind).layout)
+    return found
+
+
+def zero_where(made: NDArray[np.bool_], weight: Content) -> Content:
+    """The weight, 0 on the rows that were made; of the type that it had."""
+    if weight.is_option:
+        kind = _number(weight).primitive
+        return cols.plain(ak.where(made, np.zeros(len(made), kind), ak.Array(weight)).layout)
+    values = np.asarray(weight.data)
+    return cols.as_content(np.where(made, np.zeros(1, values.dtype), values))
+
+
 def _is_number(content: Content) -> bool:
-    kind = bare(content.form)
+    kind = _number(content)
     return bool(kind.is_numpy) and not kind.inner_shape and kind.primitive != "bool"
+
+
+def _number(content: Content) -> Form:
+    """The form of the numbers of a column, of those that are there where some may miss."""
+    form = bare(content.form)
+    return bare(form.content) if form.is_option else form
 
 
 def seed_of(label: str, setting: Setting) -> int:

@@ -12,7 +12,7 @@ from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.carrying import is_left, left_by
 from dask_augment.contract import Augmenter
-from dask_augment.frames.given import given, known_weights, seed_of, zeroed
+from dask_augment.frames.given import following, given, known_weights, seed_of, zeroed
 from dask_augment.frames.rows import CHANGED, PROVENANCE, alters, changed_bit, lineage, spares_originals
 from dask_augment.frames.steps import Setting, Step, refuse_other_key
 from dask_augment.identity import refuse_keyless
@@ -210,6 +210,7 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
         needed |= _spared(step, events, setting)
     if augmenter.makes:
         needed |= {name for name in written_by(step, setting) if cols.has(events, name)} | {*zeroed(events, setting)}
+    needed |= {*following(augmenter, events, setting)}
     if alters(step, events) and cols.has(events, CHANGED):
         needed.add(CHANGED)
     return frozenset(needed)
@@ -256,8 +257,9 @@ def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.typ
     if alters(step, events):
         written[CHANGED] = "int64"
     types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}
-    if step.augmenter.makes:
-        weights: dict[str, str | None] = dict.fromkeys(zeroed(events, setting))
+    names = zeroed(events, setting) if step.augmenter.makes else following(step.augmenter, events, setting)
+    if names:
+        weights: dict[str, str | None] = dict.fromkeys(names)
         types |= {name: kind for name, kind in forms.promised(events.layout, weights).items() if name not in types}
     return types
 

@@ -150,7 +150,8 @@ def _add_weights(sums: dict[str, tuple[float, float]], events: ak.Array, names: 
     for name in names:
         if not cols.has(events, name):
             continue
-        values = np.asarray(cols.plain(cols.column(events, name)).data, dtype=np.float64)
+        column = cols.plain(cols.column(events, name))
+        values = np.asarray((cols.plain(column.project()) if column.is_option else column).data, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             found = float(values.sum()), float(np.square(values).sum())
         if not np.isfinite(found).all():

@@ -17,8 +17,7 @@ class Setting:
     seed: of the random numbers; dataset: name of the data set, None where a column ``dataset`` names it;
     ids: columns that identify an event; weights: physics weights, 0 on made rows, "none" where made rows may count in
     yields; split: the column that is 0 on
-    training rows, None for data without one; generator: the weight that ``weight`` was made from, 0 on made rows too,
-    but never rescaled.
+    training rows, None for data without one; generator: the weight that ``weight`` was made from, 0 on made rows too.
     """
 
     seed: int | None = None

@@ -13,13 +13,16 @@ from functools import partial
 from typing import Any
 
 import awkward as ak
+import numpy as np
 from awkward.contents import Content, RecordArray
 from numpy.typing import NDArray
 
-from dask_augment.columns import dotted
+from dask_augment.columns import dotted, plain
+from dask_augment.frames.given import zero_where, zeroed
 from dask_augment.frames.packed import later
 from dask_augment.frames.planning import Steps
 from dask_augment.layouts import record_of
+from dask_augment.simulation import is_whole_weight
 
 FIELD = "__systematics__"
 
@@ -88,11 +91,20 @@ class _Follower:
             if by is not None:
                 if self.raises:
                     contents[field] = later("float64", nominal.length, partial(_raise, name, column, by))
+            elif column in self._zeroed(nominal):
+                contents[field] = zero_where(_made(nominal), plain(variation[field]))
             elif field in varied or field not in nominal.fields:
                 contents[field] = variation[field]
             else:
                 contents[field] = nominal[field]
         return _record(nominal, contents, variation)
+
+    def _zeroed(self, nominal: RecordArray) -> frozenset[str]:
+        """Weights of events that are 0 on made rows, in variations too."""
+        makes = any(step.augmenter.makes for step in self.steps.steps)
+        if self.prefix or not makes or not nominal.backend.nplike.known_data:
+            return frozenset()
+        return frozenset(zeroed(ak.Array(nominal), self.steps.setting))
 
     def _stale(self, varied: set[str]) -> dict[str, str]:
         """Columns that steps made anew from what is varied, or in its place, each with the step."""
@@ -100,11 +112,19 @@ class _Follower:
         decides = set(varied)
         for step in self.steps.steps:
             depends = any(_among(dotted(name), decides) for name in step.augmenter.uses())
-            for name in map(dotted, step.augmenter.produces()):
+            named = getattr(step.augmenter, "weights", ()) if not step.augmenter.makes else ()
+            follow = [name for name in varied if named and not self.prefix and is_whole_weight(name)]
+            for name in (*map(dotted, step.augmenter.produces()), *follow):
                 if depends or _among(name, decides):
                     stale[name] = step.label
                     decides.add(name)
         return stale
+
+
+def _made(events: RecordArray) -> NDArray[np.bool_]:
+    """Which rows of events were made."""
+    made: NDArray[np.bool_] = np.asarray(plain(events["augment_kind"]).data) != 0
+    return made
 
 
 def _among(name: str, columns: set[str]) -> bool:
