@@ -94,11 +94,11 @@ def test_a_run_tells_killed_from_survived(capsys: pytest.CaptureFixture[str], mo
     one, other = KNOWN["iid_no_seed"], replace(KNOWN["enn_ties"], tests=("tests/test_cli.py", "tests/test_draw.py"))
     seen: list[str] = []
 
-    def run(tests: list[str], source: Path) -> int:
+    def run(tests: list[str], source: Path) -> tuple[int, str]:
         mutated = source != ROOT / "src"
         if mutated:
             seen.append((source / "dask_augment/sampling/sharing.py").read_text(encoding="utf-8"))
-        return int(mutated and tests != ["tests/test_draw.py"])
+        return int(mutated and tests != ["tests/test_draw.py"]), "printed"
 
     monkeypatch.setattr(TOOL, "run", run)
     assert TOOL.tried([one])
@@ -106,8 +106,8 @@ def test_a_run_tells_killed_from_survived(capsys: pytest.CaptureFixture[str], mo
     assert one.new not in (PACKAGE / one.file).read_text(encoding="utf-8")
     assert not TOOL.tried([one, other])
     assert "1 of 2 killed; survived: enn_ties" in capsys.readouterr().out
-    monkeypatch.setattr(TOOL, "run", lambda tests, source: 1)
-    with pytest.raises(TOOL.CannotRun, match="fail without any change"):
+    monkeypatch.setattr(TOOL, "run", lambda tests, source: (1, "1 failed"))
+    with pytest.raises(TOOL.CannotRun, match=r"(?s)fails without any change.*1 failed"):
         TOOL.tried([one])
 
 

@@ -89,8 +89,8 @@ def mutants(table: Path = TABLE) -> dict[str, Mutant]:
     return found
 
 
-def run(tests: Sequence[str], source: Path) -> int:
-    """Exit code of pytest for these tests of the checkout, with the package that lies in ``source``."""
+def run(tests: Sequence[str], source: Path) -> tuple[int, str]:
+    """Exit code of pytest, and the end of what it prints, for these tests of the checkout, with the package that lies in ``source``."""
     with tempfile.TemporaryDirectory() as scratch:
         environment = os.environ | {
             "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1", "CI": "1",
@@ -105,7 +105,7 @@ def run(tests: Sequence[str], source: Path) -> int:
         done = subprocess.run([*PYTEST, *tests], env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode not in (PASSED, FAILED):
         raise CannotRun(f"pytest ends with code {done.returncode} on {' '.join(tests)}:\n{done.stdout[-2000:]}")
-    return done.returncode
+    return done.returncode, done.stdout[-2000:]
 
 
 def survives(mutant: Mutant, root: Path = ROOT) -> bool:
@@ -118,7 +118,7 @@ def survives(mutant: Mutant, root: Path = ROOT) -> bool:
         source = Path(folder).resolve()
         shutil.copytree(package, source / PACKAGE, ignore=shutil.ignore_patterns("*.pyc", *compiled))
         (source / PACKAGE / mutant.file).write_text(text, encoding="utf-8")
-        return any(run([test], source) == PASSED for test in mutant.tests)
+        return any(run([test], source)[0] == PASSED for test in mutant.tests)
 
 
 def chosen(known: Mapping[str, Mutant], arguments: argparse.Namespace) -> list[Mutant]:
@@ -138,8 +138,9 @@ def tried(some: Sequence[Mutant]) -> bool:
     for mutant in some:
         mutant.changed(ROOT / SOURCE / PACKAGE)
     tests = sorted({test for mutant in some for test in mutant.tests})
-    if run(tests, ROOT / SOURCE) != PASSED:
-        raise CannotRun(f"tests fail without any change, so they say nothing about mutants: {' '.join(tests)}")
+    code, printed = run(tests, ROOT / SOURCE)
+    if code != PASSED:
+        raise CannotRun(f"a test fails without any change, so that it says nothing about mutants:\n{printed}")
     left = []
     for mutant in some:
         began = time.monotonic()
