@@ -250,6 +250,45 @@ def test_parents_follow_nothing(name: str) -> None:
     assert not low(found)
 
 
+# Which events stay, or are marked -----------------------------------------------------------------------------------------
+
+WHO_STAYS: dict[str, Callable[[dict[str, int]], Any]] = {
+    "undersample": lambda half: da.Undersample(strata=["label"], sampling_strategy=half, weights=()),
+    "unweight": lambda _: da.Unweight(max_weight=2.0),
+    "positive_resample": lambda _: da.PositiveResample(strata=["label"], keep="uncertainty"),
+    "balanced_ensemble": lambda half: da.BalancedEnsemble(strata=["label"], sampling_strategy=half, draws=2),
+    "split": lambda _: da.Split(train=0.5),
+}
+
+
+def stays(name: str, seed: int, label: int) -> NDArray[np.int64]:
+    """What becomes of each event of a class, in the order of ids: 0 or 1, or the bits of its two draws."""
+    data = CLOSE[CLOSE.label == label]
+    if name == "positive_resample":
+        data = ak.with_field(data, np.where(np.arange(FEW) % 8 == 0, -1.0, 1.0), "weight")
+    data = data[np.argsort(column(data, "event"))]
+    setting: dict[str, Any] = {"seed": seed, "dataset": "toy", "split": None}
+    step = WHO_STAYS[name]({f"label={label}": FEW // 2})
+    step = da.learn(data, step, **setting) if hasattr(step, "learning") else step
+    out = da.augment(data, step, **setting)
+    if name in ("balanced_ensemble", "split"):
+        return column(out, "split" if name == "split" else "ensemble").astype(np.int64)
+    return np.isin(column(data, "event"), column(out, "event")).astype(np.int64)
+
+
+@pytest.mark.parametrize("name", sorted(WHO_STAYS))
+def test_who_stays_follows_nothing(name: str) -> None:
+    """Neither the place of an event, nor the one before it, another seed or stratum, nor another draw of an ensemble."""
+    one, stratum, seed = stays(name, 3, 1), stays(name, 3, 2), stays(name, 4, 1)
+    found = {
+        "place": together(np.arange(FEW), one), "next": together(one[1:], one[:-1]),
+        "stratum": together(one, stratum), "seed": together(one, seed),
+    }  # fmt: skip
+    if name == "balanced_ensemble":
+        found["draws"] = together(one & 1, one >> 1)
+    assert not low(found)
+
+
 # Copies that are varied, and fast simulation --------------------------------------------------------------------------------
 
 
