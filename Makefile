@@ -1,5 +1,6 @@
 # Every command of the project. A machine needs Python >= 3.11 with pip and venv, make, and a package index.
-# Each target installs what it needs: .venv has the tested stack with dask-awkward, .venv-newest the newest dask.
+# Each target installs what it needs: .venv has the tested stack with dask-awkward, .venv-newest the newest dask,
+# .venv-docs what makes the documentation.
 # ARGS goes to the tool, for example: make test ARGS="-k smote -x"
 
 PYTHON ?= python3
@@ -7,7 +8,9 @@ ARGS ?=
 
 VENV := .venv
 NEWEST := .venv-newest
+DOCS := .venv-docs
 PINS := constraints/full.txt
+DOCS_PINS := constraints/docs.txt
 NEWEST_PINS := $(lastword $(sort $(wildcard constraints/newest-*.txt)))
 PIP_INSTALL := -m pip --quiet --quiet --disable-pip-version-check install
 
@@ -41,7 +44,7 @@ test test-slow test-newest: export OPENBLAS_NUM_THREADS := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help env samples demo test test-slow test-newest mutants lint format public-names bench clean
+.PHONY: help env samples demo test test-slow test-newest mutants lint format docs public-names bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +78,9 @@ format: $(VENV)/.dev ## mend what the style checks can mend by themselves
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+docs: $(DOCS)/.dev ## make the documentation in build/docs; a warning is an error
+	$(DOCS)/bin/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees $(ARGS) docs build/docs
+
 public-names: $(VENV)/.dev ## write the public names to the file that the tests compare them with
 	$(VENV)/bin/python tests/test_house.py
 
@@ -82,12 +88,13 @@ bench: $(VENV)/.dev ## run the benchmarks, one after the other
 	@set -e; for file in $(wildcard benchmarks/[a-z]*.py); do echo "== $$file"; $(VENV)/bin/python $$file $(ARGS); done
 
 clean: ## remove the environments, the samples and all that the tools left behind
-	rm -rf $(VENV) $(NEWEST) demo demo.yaml demo.png demo-events demo-again .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(NEWEST) $(DOCS) docs/made demo demo.yaml demo.png demo-events demo-again .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment is made anew when its pins change, and brought up to date when pyproject.toml changes.
 $(VENV)/.base: $(PINS)
 $(NEWEST)/.base: $(NEWEST_PINS)
+$(DOCS)/.base: $(PINS) $(DOCS_PINS)
 %/.base:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dask-augment needs Python >= 3.11; name one: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear $*
@@ -109,6 +116,10 @@ $(VENV)/.dev: $(VENV)/.base pyproject.toml
 
 $(NEWEST)/.dev: $(NEWEST)/.base pyproject.toml
 	$(NEWEST)/bin/python $(PIP_INSTALL) -c $(NEWEST_PINS) -e '.[coffea,dataframe,demo]' --group test
+	@touch $@
+
+$(DOCS)/.dev: $(DOCS)/.base pyproject.toml
+	$(DOCS)/bin/python $(PIP_INSTALL) -c $(PINS) -c $(DOCS_PINS) -e . --group docs
 	@touch $@
 
 .cache/samples/.complete: tools/fetch_samples.py
