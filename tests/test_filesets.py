@@ -165,7 +165,7 @@ METADATA_ERRORS: dict[str, tuple[Any, str]] = {
     "negative": ({"lumi": -1.0}, "lumi must be above 0"),
     "NaN": ({"xsec": float("nan")}, "xsec must be a number, got nan"),
     "infinite": ({"xsec": float("inf")}, "xsec must be a number, got inf"),
-    "text": ({"xsec": "1e3"}, "xsec must be a number, got '1e3'"),
+    "text": ({"xsec": "1e3"}, "xsec must be a number, without quotes and unit, got '1e3'"),
     "list": ({"xsec": [1.0]}, r"xsec must be a number, got \[1.0\]"),
     "400 digits": ({"xsec": 10**400}, "xsec must be a number, got one of 401 digits"),
     "NaN elsewhere": (
@@ -224,3 +224,34 @@ def test_models_of_coffea() -> None:
     assert described == {"tt": {"files": {"a.root": FileSaid("Events", 20, "u")}, "metadata": {"xsec": 2.0}}}
     with pytest.raises(PlanError, match="only some steps"):
         Inputs(fileset=group.limit_steps(1)).described()
+
+
+BELOW = {
+    "xsec": {"mc": {"xsec": 3.0}},
+    "lumi": {"periods": [{"lumi": 3.0}]},
+    "is_mc": {"about": {"is_mc": False}},
+    "isData": {"about": {"deep": {"isData": True}}},
+    "cross_section": {"sample": {"cross_section": 3}},
+    "nevents": {"das": [{"nevents": 3}]},
+}
+
+
+@pytest.mark.parametrize("key", BELOW)
+def test_what_weights_depend_on_is_not_read_below_other_keys(key: str) -> None:
+    with pytest.raises(PlanError, match=f"data set 'tt' has (metadata )?'{key}'"):
+        Inputs(fileset={"tt": {"files": ["a.root"], "metadata": BELOW[key]}}).datasets()
+    harmless = {"das": {"name": "/TT/x", "years": [2018]}, "triggers": ["HLT_A"]}
+    assert Inputs(fileset={"tt": {"files": ["a.root"], "metadata": harmless}}).datasets()["tt"]["metadata"] == harmless
+
+
+@pytest.mark.parametrize(
+    "key", ["prescale", "HLT_prescale", "pu_weight", "weight_scale", "ngen", "N_gen", "nGenerated"]
+)
+def test_what_would_scale_weights_is_refused(key: str) -> None:
+    with pytest.raises(PlanError, match=f"'{key}', which says nothing here"):
+        Inputs(fileset={"tt": {"files": ["a.root"], "metadata": {key: 3}}}).datasets()
+
+
+def test_data_sets_inside_data_sets() -> None:
+    with pytest.raises(PlanError, match=r"data set 'tt' holds another one, 'nominal'.* 'tt_nominal'"):
+        Inputs(fileset={"tt": {"nominal": {"files": ["a.root"]}}}).datasets()

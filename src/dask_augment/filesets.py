@@ -99,9 +99,9 @@ _MEANT = {
         "nothing here leaves out events by it: do so before, and take it out"
     ),
     r".*lumi.*": "write the integrated luminosity as lumi, in 1/pb",
-    r".*sum_?(of_?)?_?(gen)?_?w.*|.*sumw.*|n_?(total_?|gen_?|raw_?)?(events?|evts?|entries).*|num_?(events?|entries).*|"
+    r".*sum_?(of_?)?_?(gen)?_?w.*|.*sumw.*|n_?gen.*|n_?(total_?|gen_?|raw_?)?(events?|evts?|entries).*|num_?(events?|entries).*|"
     r"(total_?|gen_?|raw_?)?(events?|entries|evts?|nevt)|size": _FROM_FILES,
-    r"(gen_?|event_?|mc_?|global_?)?(weights?|wgt|w)|norm.*|scale|scale_?factor|sf": (
+    r"(gen_?|event_?|mc_?|global_?)?(weights?|wgt|w)|(.*_)?(weights?|wgt|prescales?)(_.*)?|norm.*|scale|scale_?factor|sf": (
         "nothing here multiplies weights with it: multiply it into xsec, and take it out"
     ),
 }
@@ -118,9 +118,10 @@ def metadata_of(name: str, given: Any) -> dict[str, Any]:
         if given.get(key) is not None:
             positive(f"data set {name!r}: {key}", given[key])
     metadata: dict[str, Any] = plain_value(f"data set {name!r}: metadata", given)
-    for key in metadata:
+    for key, value in metadata.items():
         if key not in _METADATA and simulated_by(name, key, metadata) is None:
             _refuse_meant(name, key)
+        _refuse_below(name, key, value)
     known = simulated_by(name, None, metadata)
     return metadata if known is None else metadata | {"is_mc": known}
 
@@ -131,6 +132,19 @@ def simulated_by(name: str, key: str | None, metadata: Mapping[str, Any]) -> boo
         return simulated(name, metadata if key is None else {key: metadata[key]})
     except UnreadableMetadata as error:
         raise PlanError(str(error)) from None
+
+
+def _refuse_below(name: str, above: str, value: Any) -> None:
+    """Refuse what weights depend on where nobody reads it: below another key."""
+    for entry in value if isinstance(value, list) else ():
+        _refuse_below(name, above, entry)
+    for key, below in value.items() if isinstance(value, Mapping) else ():
+        if key in _METADATA or simulated_by(name, key, value) is not None:
+            raise PlanError(
+                f"data set {name!r} has {key!r} below {above!r} in its metadata, where it is not read: write it beside {above!r}"
+            )
+        _refuse_meant(name, key)
+        _refuse_below(name, key, below)
 
 
 def _refuse_meant(name: str, key: str) -> None:
@@ -152,7 +166,8 @@ def positive(what: str, value: Any) -> None:
     except OverflowError:
         raise PlanError(f"{what} must be a number, got one of {len(str(value))} digits") from None
     if not finite:
-        raise PlanError(f"{what} must be a number, got {value!r}")
+        unquoted = ", without quotes and unit" if isinstance(value, str) else ""
+        raise PlanError(f"{what} must be a number{unquoted}, got {value!r}")
     if value <= 0:
         raise PlanError(f"{what} must be above 0, got {value!r}: with it no event would count")
 
@@ -165,6 +180,10 @@ def _file(name: str, path: str, value: Any) -> FileSaid:
     if not isinstance(value, Mapping):
         return FileSaid(_tree(name, path, value))
     strange = set(value) - _OF_FILES - _COFFEA_OF_FILES
+    if "files" in value:
+        raise PlanError(
+            f"data set {name!r} holds another one, {path!r}: data sets stand side by side, so name each, '{name}_{path}'"
+        )
     if strange:
         raise PlanError(f"data set {name!r}: {path!r} has unknown keys {unknown(strange, _OF_FILES)}")
     where = f"data set {name!r}: num_entries of {path!r}"

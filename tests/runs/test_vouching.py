@@ -27,12 +27,13 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def a(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(published, tmp_path / "a"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return Path(shutil.copytree(published, tmp_path / "here" / "a"))
 
 
 def ask(inputs: dict[str, Any]) -> Any:
-    return run(plan(inputs=inputs, steps=[{"define": {"H2": "HT * 2"}}]), "b")
+    return run(plan(inputs=inputs, steps=[{"define": {"H2": "HT * 2"}}]), "../b")
 
 
 def missing(a: Path) -> None:

@@ -141,10 +141,10 @@ class Manifest:
             extra=values["extra"],
         )
 
-    def faults(self, path: Path | str, foreign: str = "*") -> list[str]:
+    def faults(self, path: Path | str, foreign: Sequence[str] = ("*",)) -> list[str]:
         """Files that are missing, of another size, or not of the data set; reads names and sizes only.
 
-        Of files that are not of the data set, those whose names match ``foreign`` are told.
+        Of files that are not of the data set, those whose names match one of ``foreign`` are told.
         """
         found = {file.relative_to(path).as_posix(): file for file in _files(Path(path))}
         faults = []
@@ -161,7 +161,7 @@ class Manifest:
             if size != file.bytes:
                 faults.append(f"{file.path} has {size} bytes, the manifest says {file.bytes}")
         return faults + [
-            f"{name} is not in the manifest" for name, file in sorted(found.items()) if file.match(foreign)
+            f"{name} is not in the manifest" for name, file in sorted(found.items()) if any(map(file.match, foreign))
         ]
 
 

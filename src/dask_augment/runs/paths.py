@@ -14,8 +14,10 @@ import fsspec
 from dask_augment.plan import PlanError
 from dask_augment.words import one_line
 
-PARQUET = (".parquet", ".pq")
+PARQUET = (".parquet", ".pq", ".parq")
 """How the names of Parquet files end; all others are ROOT files."""
+
+_NOT_PUT_IN = re.compile(r"~|(?:.*/)?\$\{?[A-Za-z_]")
 
 _TREE = re.compile(r"[A-Za-z_][\w/;-]*")
 _HOST = re.compile(r"[A-Za-z][\w+.-]*:/*[^/]*")
@@ -45,9 +47,13 @@ def with_tree(path: str, base: str) -> tuple[str, str | None]:
 
 
 def matching(pattern: str, base: str, dataset: str) -> list[str]:
-    """The files that a path or pattern names, as the plan would name each; PlanError where a pattern names none."""
+    """The files that a path or pattern names, as the plan would name each; PlanError where a pattern names none.
+
+    A file of exactly this name is that file, whatever letters of patterns are in it.
+    """
     # Other letters of patterns stand in addresses for what they are: ? begins a query.
-    if not ("*" in pattern if is_url(pattern) else glob.has_magic(pattern)):
+    magic = "*" in pattern if is_url(pattern) else glob.has_magic(pattern)
+    if not magic or (not is_url(pattern) and os.path.exists(located(pattern, base))):
         _refuse_other_base(pattern, base, dataset)
         if not is_url(pattern) and os.path.isdir(located(pattern, base)):
             raise PlanError(
@@ -57,12 +63,20 @@ def matching(pattern: str, base: str, dataset: str) -> list[str]:
         return [pattern]
     found = _matching_urls(pattern, dataset) if is_url(pattern) else glob.glob(pattern, root_dir=base, recursive=True)
     if not found:
+        _refuse_shell(f"data set {dataset!r}: the pattern", pattern, base)
         seen = "" if is_url(pattern) else f" (seen from {os.path.abspath(base)}){_elsewhere(pattern, base)}"
         raise PlanError(f"data set {dataset!r}: no file matches {pattern!r}{seen}")
     return sorted(found)
 
 
+def _refuse_shell(what: str, path: str, base: str) -> None:
+    """Refuse what only a shell would put in; workers elsewhere may have another home."""
+    if not is_url(path) and _NOT_PUT_IN.match(path) and not os.path.exists(located(path, base)):
+        raise PlanError(f"{what} {path!r} holds what only a shell puts in (~ or a variable): write the whole path")
+
+
 def _refuse_other_base(path: str, base: str, dataset: str) -> None:
+    _refuse_shell(f"data set {dataset!r}: the file", path, base)
     if not is_url(path) and not os.path.exists(located(path, base)) and (other := _elsewhere(path, base)):
         raise PlanError(f"data set {dataset!r}: there is no file {path!r} (seen from {os.path.abspath(base)}){other}")
 
@@ -94,21 +108,35 @@ def below(folder: str, base: str) -> list[tuple[str, Sequence[str]]]:
 
     What begins with ``.`` or ``_`` is left out, where readers of hive folders look for no data.
     """
-    root = located(folder, base)
+    root = path_of(located(folder, base))
     names: list[str] | None = None
     if is_url(root):
         system, top = fsspec.core.url_to_fs(root)
         if system.isdir(top):
             names = [name[len(top) :].strip("/") for name in system.find(top)]
     elif os.path.isdir(root):
-        walk = os.walk(root)
-        names = [os.path.relpath(os.path.join(at, name), root) for at, _, files in walk for name in files]
+        names = []
+        for at, folders, files in os.walk(root):
+            names += [os.path.relpath(os.path.join(at, name), root) for name in files]
+            _refuse_links(root, at, folders)
     if names is None:
+        _refuse_shell("folder", folder, base)
         where = "" if is_url(root) else f" (seen from {os.path.abspath(base)}){_elsewhere(folder, base)}"
         raise PlanError(f"folder {folder!r} is not there{where}")
-    parts = sorted(name.split("/") for name in names if name.endswith(".parquet"))
+    parts = sorted(name.split("/") for name in names if name.endswith(PARQUET))
     kept = [path for path in parts if not any(part.startswith((".", "_")) for part in path)]
     return [(f"{folder.rstrip('/')}/{'/'.join(p)}" if is_url(folder) else str(Path(folder, *p)), p) for p in kept]
+
+
+def _refuse_links(root: str, at: str, folders: Sequence[str]) -> None:
+    """Refuse links to folders: nobody follows them, and what lies there would be lost."""
+    for name in folders:
+        path = os.path.join(at, name)
+        if os.path.islink(path) and not name.startswith((".", "_")):
+            raise PlanError(
+                f"folder {root!r} holds {os.path.relpath(path, root)!r}, a link to a folder, which is not followed: put the files "
+                "themselves there, or name them in a fileset"
+            )
 
 
 def opened(location: str) -> BinaryIO:

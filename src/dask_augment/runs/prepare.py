@@ -41,6 +41,7 @@ from dask_augment.runs.normalisation import (
     normalised,
     weightless,
 )
+from dask_augment.runs.overlap import refuse_own_output, shared_files
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.reader import Reader
 from dask_augment.runs.remarks import remarks_on, settled
@@ -118,6 +119,7 @@ def prepare(
     base = os.path.abspath(plan.folder)
     sources, metadata = find(inputs, limit_files, base)
     _check_folders(target, metadata)
+    refuse_own_output(inputs, sources, path, target.partition_by, base)
     warnings = held_to_manifests(sources, inputs.folder, base)
     _check_collision_data(stage, metadata)
     explicit = _explicit(stage, inputs)
@@ -142,6 +144,7 @@ def prepare(
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
     quarantined = quarantined_of(sources, bad)
     warnings += losses(sources, bad, normalisation)
+    warnings += shared_files(found)
     warnings += apart(stage.steps, {source.dataset for source in sources})
     identity = _identity(plan, normalisation)
     job = Job(path, identity, (*parts, *(q.part for q in quarantined)), schema, target.partition_by)
@@ -224,7 +227,12 @@ def _check_folders(target: Target, datasets: Collection[str]) -> None:
 
 
 def _check_names(target: Target, columns: Sequence[str], datasets: Collection[str]) -> None:
-    """Refuse data sets that nobody could tell apart in what is published."""
+    """Refuse data sets that nobody could tell apart in what is published, or that it would name in two ways."""
+    if "dataset" in target.partition_by and "dataset" in columns:
+        raise PlanError(
+            "the files have a column 'dataset', which would be written beside the names of the data sets, and readers find "
+            "one or the other: leave it out by '!dataset' in output: keep, or name another partition_by"
+        )
     if len(datasets) > 1 and "dataset" not in {*target.partition_by, *columns}:
         raise PlanError(
             f"output: partition_by is {list(target.partition_by)}, so the rows of {counted(len(datasets), 'data set')} "

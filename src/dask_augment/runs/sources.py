@@ -128,6 +128,8 @@ def _in_folder(folder: str, base: str) -> list[Source]:
     for path, parts in below(folder, base):
         keys = dict(part.split("=", 1) for part in parts[:-1] if "=" in part)
         own = PurePosixPath(told(folder) if is_url(folder) else os.path.realpath(located(folder, base))).name
+        if "dataset" not in keys and own.startswith("dataset="):
+            keys["dataset"] = own.partition("=")[2]
         name = decode(keys.pop("dataset")) if "dataset" in keys else own
         if keys:
             raise PlanError(

@@ -9,7 +9,7 @@ from dask_augment.addresses import told
 from dask_augment.dataset.layout import MANIFEST
 from dask_augment.dataset.manifest import Manifest, NotADataset
 from dask_augment.plan import PlanError
-from dask_augment.runs.paths import is_url, path_of
+from dask_augment.runs.paths import PARQUET, is_url, path_of
 from dask_augment.runs.sources import Source
 from dask_augment.words import counted
 
@@ -56,7 +56,7 @@ def _shown(root: Path) -> Path:
 
 def _hold(root: Path) -> None:
     try:
-        faults = Manifest.read(root).faults(root, foreign="*.parquet")
+        faults = Manifest.read(root).faults(root, foreign=tuple(f"*{end}" for end in PARQUET))
     except NotADataset as error:
         raise PlanError(f"{_shown(root)}/ is read as an input, and {error}") from error
     if faults:
