@@ -3,7 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import awkward as ak
+import dask
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
@@ -88,3 +92,84 @@ def test_errors() -> None:
             smotenc(**options)
     with pytest.raises(TypeError, match=r"write categorical=\['kind'\]"):
         smotenc(categorical="kind")
+
+
+LETTERS = np.array(["ee", "\u00b5\u00b5", "e\0", "a|b", ""], dtype=object)
+
+
+def texts(events: ak.Array) -> ak.Array:
+    """The events with a category as texts."""
+    return ak.with_field(events, ak.Array(LETTERS[column(events, "kind") % 5].tolist()), "channel")
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+@pytest.mark.parametrize("categorical", [False, True])
+def test_texts_are_categories(parts: int, categorical: bool) -> None:
+    events = texts(toy(600))
+    if categorical:
+        events = ak.with_field(events, ak.str.to_categorical(events.channel), "channel")
+    # As many categories that differ, so the same neighbours.
+    numbered = ak.with_field(events, column(events, "kind") % 5, "number")
+    expected = taught(smotenc(categorical=["number"]), [numbered])
+    step = taught(smotenc(categorical=["channel"]), divided(events, parts))
+    assert np.array_equal(step.learned["neighbours"], expected.learned["neighbours"])
+    result = applied(step, [events] if categorical else divided(events, 3))  # awkward does not concatenate categories
+    assert result.channel.type.content == events.channel.type.content
+    of = dict(zip(column(events, "event").tolist(), events.channel.tolist(), strict=True))
+    where = {int(words[3]): row for row, words in enumerate(step.learned["words"])}
+    for event, kind, got in zip(
+        result.event.tolist(), result.augment_kind.tolist(), result.channel.tolist(), strict=True
+    ):
+        if kind:
+            near = [of[int(step.learned["words"][at][3])] for at in step.learned["neighbours"][where[event]]]
+            assert near.count(got) == max(map(near.count, near))
+        else:
+            assert got == of[event]
+
+
+TYPES = {
+    "object": object, "str": "str", "category": "category", "arrow": pd.ArrowDtype(pa.string()),
+    "dictionary": pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string())),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("lazy", [False, True])
+def test_texts_in_frames(name: str, lazy: bool) -> None:
+    setting: dict[str, Any] = {"seed": 7, "dataset": "toy", "split": None}
+    events, step = texts(toy(300)), smotenc(categorical=["channel", "flag"])
+    expected = da.augment(events, da.learn(events, step, **setting), **setting)
+    frame = pd.DataFrame({field: column(events, field) for field in events.fields if field != "channel"})
+    frame["channel"] = pd.Series(events.channel.tolist(), dtype=object).astype(TYPES[name])
+    given = dd.from_pandas(frame, npartitions=3) if lazy else frame
+    result = da.augment(given, da.learn(given, step, **setting), **setting)
+    (found,) = dask.compute(result)
+    assert found["channel"].tolist() == expected.channel.tolist()
+    assert found["channel"].dtype == given.dtypes["channel"] == result.dtypes["channel"]
+
+
+@pytest.mark.parametrize("categorical", [False, True])
+def test_texts_of_validation_rows_stay(categorical: bool) -> None:
+    events = ak.with_field(texts(toy(300)), (np.arange(300) % 3 == 0).astype(np.int8), "split")
+    if categorical:
+        events = ak.with_field(events, ak.str.to_categorical(events.channel), "channel")
+    setting: dict[str, Any] = {"seed": 7, "dataset": "toy"}
+    result = da.augment(events, da.learn(events, smotenc(categorical=["channel"]), **setting), **setting)
+    assert result.channel.type.content == events.channel.type.content
+    for split in (0, 1):
+        kept = result[(column(result, "augment_kind") == 0) & (column(result, "split") == split)]
+        assert kept.channel.tolist() == events[column(events, "split") == split].channel.tolist()
+    assert not np.any(column(result, "split")[column(result, "augment_kind") > 0])
+
+
+def test_other_texts_than_were_learned_are_refused() -> None:
+    events = texts(toy(300))
+    step = taught(smotenc(categorical=["channel"]), [events])
+    with pytest.raises(ValueError, match="'channel' has texts, or had them while learning, and not both"):
+        applied(step, [ak.with_field(events, column(events, "kind"), "channel")])
+    step = taught(smotenc(categorical=["kind"]), [events])
+    with pytest.raises(ValueError, match="'kind' has texts, or had them while learning"):
+        applied(step, [ak.with_field(events, events.channel, "kind")])
+    holes = ak.with_field(events, ak.mask(events.channel, column(events, "kind") > 0), "channel")
+    with pytest.raises((TypeError, ValueError), match="missing"):
+        taught(smotenc(categorical=["channel"]), [holes])

@@ -31,7 +31,8 @@ class Smotenc(Interpolator):
     features
         Columns to interpolate: one float32 or float64 for each event.
     categorical
-        Columns of categories: one integer or boolean for each event.
+        Columns of categories: one integer, boolean or text for each event, also as a dictionary of Arrow or a category of
+        pandas.
     strata
         Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
     label

@@ -160,12 +160,22 @@ def _series(content: Content, name: str, frame: pd.DataFrame) -> pd.Series[Any]:
     content, old = plain(content), frame.dtypes.get(name)
     if content.is_numpy and not isinstance(old, pd.ArrowDtype):
         return pd.Series(_as_before(np.asarray(content.data), old), index=frame.index, name=name)
+    if content.parameter("__array__") == "string":
+        return _texts(arrow_array(ak.Array(content), pa.field(name, pa.string())), name, frame, old)
     kind = _arrow_type(content.form.type)
     array = arrow_array(ak.Array(content), pa.field(name, kind))
     if isinstance(old, pd.ArrowDtype) and _items(old.pyarrow_dtype) == _items(kind):
         # The type it had, down to the name of the items and whether they may be missing.
         array = array.cast(old.pyarrow_dtype)
     return pd.Series(pd.arrays.ArrowExtensionArray(array), index=frame.index, name=name)
+
+
+def _texts(array: pa.Array, name: str, frame: pd.DataFrame, old: Any) -> pd.Series[Any]:
+    """Texts in the type that the column had: of Arrow, a category, or one for texts."""
+    if isinstance(old, pd.ArrowDtype):
+        return pd.Series(pd.arrays.ArrowExtensionArray(array.cast(old.pyarrow_dtype)), index=frame.index, name=name)
+    found: pd.Series[Any] = pd.Series(array.to_pylist(), index=frame.index, name=name, dtype=old)
+    return found
 
 
 def _as_before(values: Any, old: Any) -> Any:

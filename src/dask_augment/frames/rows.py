@@ -92,6 +92,10 @@ def kept(events: ak.Array, name: str, kind: ak.types.Type) -> Content:
 
 def merged(first: Content, second: Content, order: NDArray[np.int64]) -> Content:
     """Rows of both, one after the other, in this order."""
+    if all(content.is_indexed and content.parameter("__array__") == "categorical" for content in (first, second)):
+        # awkward joins no categories.
+        texts = merged(first.project(), second.project(), order)
+        return cols.plain(ak.str.to_categorical(ak.Array(texts)).layout)
     both = ak.concatenate([ak.Array(first), ak.Array(second)])
     return cols.plain(both[order].layout)
 

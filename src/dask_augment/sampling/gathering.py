@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.identity import file_word
+from dask_augment.sampling.categories import coded
 from dask_augment.sampling.census import STREAM, ByGroup, Groups, Ints, Key, number
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.strata import Strata
@@ -53,26 +54,17 @@ def measured(events: ak.Array, names: Sequence[str], rows: NDArray[np.int64]) ->
     return columns
 
 
-def category(events: ak.Array, name: str, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
-    """Of these rows, a column of categories: one integer or boolean for each event."""
-    values = number(events, name, rows)
-    if values.dtype.kind not in "iub":
-        raise TypeError(
-            f"categorical column {name!r} has type {values.dtype}, not integers: make it a feature, or number its values "
-            "(Resampler('smotenc') does so with the columns of a table)"
-        )
-    return values
-
-
 @dataclass(frozen=True)
 class Rows:
     """Rows of one group, in pieces, each (words, random keys, columns...), and how many values of each are broken."""
 
     pieces: tuple[tuple[NDArray[Any], ...], ...]
     broken: Ints
+    texts: Mapping[int, str]
+    """What codes of categories stand for, where those are texts."""
 
     def __add__(self, other: Rows) -> Rows:
-        return Rows(self.pieces + other.pieces, self.broken + other.broken)
+        return Rows(self.pieces + other.pieces, self.broken + other.broken, {**self.texts, **other.texts})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,13 +93,15 @@ class Gather(Measure[ByGroup[Rows]]):
         keys, which = self.groups.of(events)
         mine = np.flatnonzero(np.array([key.stratum in self.strata for key in keys])[which])
         which, words, bits = which[mine], words_of(draw, mine), draw.bits(STREAM)[mine]
-        values = measured(events, self.features, mine) + [category(events, name, mine) for name in self.categories]
+        columns = [coded(events, name, mine) for name in self.categories]
+        values = measured(events, self.features, mine) + [codes for codes, _ in columns]
+        texts = {code: text for _, some in columns for code, text in some.items()}
         found = {}
         for g in np.unique(which):
             rows = np.flatnonzero(which == g)
             taken = (words[rows], bits[rows], *(column[rows] for column in values))
             broken = Ints(tuple(int((~np.isfinite(v)).sum()) for v in taken[2:]))
-            found[keys[g]] = Rows((taken,), broken)
+            found[keys[g]] = Rows((taken,), broken, texts)
         return ByGroup(found)
 
 
@@ -125,6 +119,8 @@ class Table:
     groups: tuple[Key, ...]
     which: NDArray[np.int64]
     """The group of each row."""
+    texts: Mapping[int, str]
+    """What codes of categories stand for, where those are texts."""
 
     def __len__(self) -> int:
         return len(self.words)
@@ -173,7 +169,8 @@ def gathered(
     found = _table(len(order), len(features), len(categories), dtype)
     for i, values in enumerate([*found.features, *found.categories]):
         values[:] = column(2 + i)
-    return replace(found, words=column(0), keys=column(1), groups=tuple(keys), which=which[order])
+    texts = {code: text for part in parts.values() for code, text in part.texts.items()}
+    return replace(found, words=column(0), keys=column(1), groups=tuple(keys), which=which[order], texts=texts)
 
 
 def _refuse_large(counts: Mapping[str, int], approximate: bool | None) -> None:
@@ -201,6 +198,7 @@ def _table(rows: int, features: int, categories: int, dtype: np.dtype[Any] | typ
         categories=np.zeros((categories, rows), np.int64),
         groups=(),
         which=np.zeros(rows, np.int64),
+        texts={},
     )
 
 

@@ -11,17 +11,18 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_augment.columns import lookup, plain
 from dask_augment.contract import Measure, Other, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.interpolation import expanded, modes, positions
 from dask_augment.learned import Learned
 from dask_augment.sampling.approximate import faiss_module
 from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum, sums_of_train
+from dask_augment.sampling.categories import arrays_of, coded, decoded, is_text, texts_of
 from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
 from dask_augment.sampling.gathering import (
     Spreads,
     Table,
-    category,
     check_scale,
     gathered,
     inverse,
@@ -183,7 +184,7 @@ class Interpolator(Resampling):
             "words": table.words, "features": table.features, "categories": table.categories,
             "neighbours": near, "found": found, "children": children,
             "gathered": np.array([key.stratum in more for key in census]),
-            "report_variance": variance_ratios(table, near, found, children, strata, more),
+            "report_variance": variance_ratios(table, near, found, children, strata, more), **arrays_of(table.texts),
         }  # fmt: skip
         times = {
             key: multiples(children[table.of(key.stratum)]) if key.stratum in more else {1: count.rows}
@@ -262,14 +263,21 @@ class Interpolator(Resampling):
     ) -> dict[str, Any]:  # fmt: skip
         """Each category, of a made row the most frequent one of its source's neighbours, rows ``base`` of the table."""
         assert self.learned is not None
-        columns = {}
+        columns, texts = {}, texts_of(self.learned)
         for c, name in enumerate(self._categorical):
-            column = category(events, name)[source]
+            like = plain(lookup(events.layout, name))
+            codes, own = coded(events, name)
+            column = codes[source]
             if len(made):
-                codes = np.ascontiguousarray(self.learned["categories"][c])
-                values, several = modes(codes, self.learned["neighbours"], self.learned["found"], base)
+                known = np.ascontiguousarray(self.learned["categories"][c])
+                if (int(known[0]) in texts) != is_text(like):
+                    raise ValueError(
+                        f"categorical column {name!r} has texts, or had them while learning, and not both: learn from all the "
+                        "data again"
+                    )
+                values, several = modes(known, self.learned["neighbours"], self.learned["found"], base)
                 column[made] = values[np.arange(len(made)), children.integers(CATEGORY + c, several)]
-            columns[name] = column
+            columns[name] = decoded(column, texts | own, like) if is_text(like) else column
         return columns
 
     def _found(self, draw: Draw, which: NDArray[np.int64]) -> NDArray[np.int64]:
