@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -100,3 +102,10 @@ def files_of(receipts: Mapping[str, Receipt]) -> dict[str, tuple[Written, ...]]:
 def snapshot(path: Path) -> dict[str, bytes]:
     """All files of a folder with their bytes."""
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def seal(out: Path, values: Any) -> None:
+    """Any values, sealed as if they were a manifest."""
+    body = json.dumps({name: value for name, value in values.items() if name != "sha256"})[:-1]
+    sha = hashlib.sha256(body.encode()).hexdigest()
+    (out / "_manifest.json").write_text(f'{body},\n"sha256":"{sha}"}}\n')

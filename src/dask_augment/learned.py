@@ -7,7 +7,8 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import fsspec
@@ -15,6 +16,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 _KEY = "__key__"
+# Arrays of a file that are not larger travel whole: the machines that they go to need not see it.
+_WHOLE = 2**20
+
+
+class _File(NamedTuple):
+    """Where arrays lie that may not have been read: an archive, its sha256, and digest and size of what is in it."""
+
+    path: str
+    sha256: str
+    digest: str
+    nbytes: int
+
+    def read(self) -> Learned:
+        """The arrays; nothing of the file is looked at before its sha256 was compared."""
+        try:
+            archive = Path(self.path).read_bytes()
+        except OSError as error:
+            raise RuntimeError(  # no OSError, which coffea would take for an input file that is bad
+                f"what a step learned is gone: {self.path} cannot be read ({error.strerror}). Bring back the file of the data "
+                "set, on every machine that runs the step, or learn again"
+            ) from None
+        if hashlib.sha256(archive).hexdigest() != self.sha256:
+            raise ValueError(
+                f"{self.path} has another sha256 than its data set says; bring back the file, or learn again"
+            )
+        learned = Learned.from_bytes(archive)
+        if learned.digest != self.digest:
+            raise ValueError(
+                f"{self.path} has other contents than its data set says; bring back the file, or learn again"
+            )
+        return learned
 
 
 class Learned(Mapping[str, NDArray[Any]]):
@@ -28,17 +60,45 @@ class Learned(Mapping[str, NDArray[Any]]):
     def __init__(self, arrays: Mapping[str, Any], key: str = "") -> None:
         if _KEY in arrays:
             raise ValueError(f"a learned array cannot be named {_KEY!r}, which the archive keeps for itself: rename it")
-        self._arrays = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}
+        held = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}
+        self._held: tuple[dict[str, NDArray[Any]], str] | None = (held, key)
         self._folder: str | None = None
-        self.key = key
+        self._file: _File | None = None
         content = hashlib.sha256(key.encode())
-        for name, array in self._arrays.items():
+        for name, array in held.items():
             if array.dtype.hasobject:
                 raise TypeError(f"learned array {name!r} has dtype object; numbers, booleans and strings can be stored")
             array.setflags(write=False)
             content.update(json.dumps([name, array.dtype.str, array.shape]).encode())
             content.update(array.tobytes())
         self.digest: str = content.hexdigest()
+
+    @classmethod
+    def in_file(cls, path: str, sha256: str, digest: str, nbytes: int) -> Learned:
+        """The arrays of a file, an archive of ``nbytes`` of arrays; it is read when they are first asked for.
+
+        RuntimeError then where it cannot be read, ValueError where it has another sha256 or other contents.
+        """
+        unread = cls.__new__(cls)
+        unread._held, unread._folder = None, None
+        unread._file = _File(path, sha256, digest, nbytes)
+        unread.digest = digest
+        return unread
+
+    def _content(self) -> tuple[dict[str, NDArray[Any]], str]:
+        if self._held is None:
+            assert self._file is not None
+            self._held = self._file.read()._content()
+        return self._held
+
+    @property
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        return self._content()[0]
+
+    @property
+    def key(self) -> str:
+        """Which random numbers the arrays hold for, empty for any."""
+        return self._content()[1]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._arrays[name]
@@ -56,6 +116,8 @@ class Learned(Mapping[str, NDArray[Any]]):
         return hash(self.digest)
 
     def __repr__(self) -> str:
+        if self._held is None and self._file is not None:
+            return f"Learned(in {self._file.path})"
         arrays = ", ".join(f"{name}: {array.dtype}{list(array.shape)}" for name, array in self._arrays.items())
         return f"Learned({arrays})"
 
@@ -63,7 +125,11 @@ class Learned(Mapping[str, NDArray[Any]]):
         return self.digest
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (Learned, (self._arrays, self.key)) if self._folder is None else (load, (self._folder, self.digest))
+        if self._folder is not None:
+            return (load, (self._folder, self.digest))
+        if self._file is not None and self._file.nbytes > _WHOLE:
+            return (_in_file, self._file)
+        return (Learned, (self._arrays, self.key))
 
     def under(self, key: str) -> Learned:
         """The same arrays, for the random numbers of this key alone."""
@@ -72,7 +138,7 @@ class Learned(Mapping[str, NDArray[Any]]):
     @property
     def nbytes(self) -> int:
         """Size of the arrays in bytes."""
-        return sum(array.nbytes for array in self._arrays.values())
+        return self._file.nbytes if self._file else sum(array.nbytes for array in self._arrays.values())
 
     def to_bytes(self) -> bytes:
         """The arrays as a NumPy archive (npz)."""
@@ -100,6 +166,12 @@ class Learned(Mapping[str, NDArray[Any]]):
             filesystem.mv(part, path)
         self._folder = folder
         return self
+
+
+@lru_cache(maxsize=64)
+def _in_file(path: str, sha256: str, digest: str, nbytes: int) -> Learned:
+    """The arrays of a file, once per process."""
+    return Learned.in_file(path, sha256, digest, nbytes)
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import awkward as ak
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import without
 from dask_augment.dataset.split import split
+from dask_augment.learned import Learned
 from dask_augment.plan import PlanError
 from dask_augment.runs.run import dry_run, run
 from dataset_toys import ROWS, SCHEMA, account, finish, job, part, table
@@ -40,7 +42,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for each in parts:
         rows = table(each).drop_columns(["stratum"])
         sink.write_part(each, [rows] if rows.num_rows else [], lambda rows=rows: account(rows))
-    publish(work)
+    publish(work, learned={"learner": Learned({"x": np.arange(10.0)})})
+    assert list((path / "_learned").iterdir())
     return path
 
 

@@ -19,7 +19,7 @@ from dask_augment.dataset.manifest import Manifest, NotADataset, document
 from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.verify import verify
 from dask_augment.meters import Account
-from dataset_toys import ROWS, account, finish, job, part, snapshot, table, write
+from dataset_toys import ROWS, account, finish, job, part, seal, snapshot, table, write
 
 FILE = "dataset=ttbar/part-000000.parquet"
 IDS = {"ids": {"columns": ["run", "luminosityBlock", "event"], "checked": True}}
@@ -98,13 +98,6 @@ def forge(out: Path, change) -> None:
 def test_a_manifest_that_contradicts_itself(out: Path, change, fault: str) -> None:
     forge(out, change)
     assert any(fault in found for found in verify(out).faults)
-
-
-def seal(out: Path, values: Any) -> None:
-    """Any values, sealed as if they were a manifest."""
-    body = json.dumps({name: value for name, value in values.items() if name != "sha256"})[:-1]
-    sha = hashlib.sha256(body.encode()).hexdigest()
-    (out / "_manifest.json").write_text(f'{body},\n"sha256":"{sha}"}}\n')
 
 
 DIGEST = "the digest is not that of the plan, the inputs, the schema and the folders"

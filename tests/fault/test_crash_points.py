@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dask_augment.dataset import files
@@ -15,6 +16,7 @@ from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.gc import collect
 from dask_augment.dataset.merge import merge, merge_groups
 from dask_augment.dataset.sink import Sink
+from dask_augment.learned import Learned
 from dataset_toys import files_of, finish, job, part, receipts, snapshot, write
 from faults import Crash, FaultyOs
 
@@ -37,6 +39,12 @@ def aside(path: Path) -> None:
         finish(job(path, PARTS), replace=True)
     finally:
         files.exchange = real
+
+
+def learning(path: Path) -> None:
+    """What was learned is published beside the rows."""
+    learned = Learned({"x": np.arange(1000.0)})
+    finish(job(path, PARTS), learned={"one": learned, "other": learned, "more": Learned({"y": np.arange(3)})})
 
 
 def merging(path: Path) -> None:
@@ -81,6 +89,8 @@ def attempt(path: Path, run: Callable[[Path], None], system: FaultyOs, monkeypat
         (first, "crash"),
         (first, errno.EIO),
         (merging, "crash"),
+        (learning, "crash"),
+        (learning, errno.ENOSPC),
         (replacing, "crash"),
         (aside, "crash"),
         (aside, errno.EIO),

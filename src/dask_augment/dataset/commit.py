@@ -16,6 +16,7 @@ from typing import Any
 
 from dask_augment.dataset import files
 from dask_augment.dataset.alive import living
+from dask_augment.dataset.artefacts import write_learned
 from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.layout import ASIDE, MANIFEST, QUARANTINE, file_name
 from dask_augment.dataset.ledger import Ledger
@@ -25,6 +26,7 @@ from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Receipt, Written, to_json
 from dask_augment.dataset.sink import Sink
 from dask_augment.dataset.staging import bring_back, discard_staging, is_free
+from dask_augment.learned import Learned
 from dask_augment.words import counted
 
 
@@ -94,19 +96,22 @@ def publish(
     quarantined: Sequence[Quarantined] = (),
     replace: bool = False,
     extra: Mapping[str, Any] | None = None,
+    learned: Mapping[str, Learned] | None = None,
 ) -> Manifest:
     """Check that every part is accounted for, and make the data set visible, whole, with one rename.
 
     ``receipts`` are read from staging if not given. The files of ``merged`` receipts (:mod:`dask_augment.dataset.merge`)
     are published in the place of those that they were made from. ``quarantined`` parts are listed with what is lost. ``extra`` goes
-    into the manifest (the normalisation, versions). With ``replace`` a data set of another plan is swapped for this
+    into the manifest (the normalisation, versions). ``learned``, by the labels of steps, becomes files of the data set,
+    which the manifest lists, and names under ``extra["learned"]``. With ``replace`` a data set of another plan is swapped for this
     one, atomically on Linux. If this plan is published already, also by another client meanwhile, its manifest is
     returned. Errors: Incomplete, OtherPlan, ValueError for an account that does not add up.
     """
     standing = _standing(job, replace)
     if standing is None:
         try:
-            standing = _build_and_rename(job, Ledger(job, receipts, quarantined), merged, replace, dict(extra or {}))
+            ledger = Ledger(job, receipts, quarantined)
+            standing = _build_and_rename(job, ledger, merged, replace, dict(extra or {}), learned)
         except (FileNotFoundError, Incomplete):
             # Another client may have published, and removed staging under us.
             standing = _standing(job, replace)
@@ -146,7 +151,12 @@ def _standing(job: Job, replace: bool) -> Manifest | None:
 
 
 def _build_and_rename(
-    job: Job, ledger: Ledger, merged: Sequence[Receipt], replace: bool, extra: dict[str, Any]
+    job: Job,
+    ledger: Ledger,
+    merged: Sequence[Receipt],
+    replace: bool,
+    extra: dict[str, Any],
+    learned: Mapping[str, Learned] | None,
 ) -> Manifest:
     data = job.staging / f"data.{uuid.uuid4().hex[:12]}"
     if not job.staging.is_dir():
@@ -160,7 +170,8 @@ def _build_and_rename(
     for receipt, index in inside.entries():
         for file in receipt.files:
             _link(job, data, file, index, ledger)
-    manifest = ledger.manifest(extra)
+    artefacts, said = write_learned(data, learned or {})
+    manifest = ledger.manifest(extra if learned is None else {**extra, "learned": said}, artefacts)
     files.write_new(data / MANIFEST, manifest.lines(ledger.lines))
     if manifest.quarantined:
         listed = [part.to_dict() for part in manifest.quarantined]

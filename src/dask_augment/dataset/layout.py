@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote
 
 MANIFEST = "_manifest.json"
 QUARANTINE = "_quarantine.json"
+LEARNED = "_learned"
+"""Folder of what the plan learned; readers of hive folders look for no data in a folder that begins with ``_``."""
 ASIDE = "old."
 """How the name in staging begins of a data set that waits until its replacement has taken its place."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from dask_augment.dataset.hashing import LogicalHash
 from dask_augment.dataset.job import Incomplete, Job
-from dask_augment.dataset.manifest import Manifest, PublishedFile, account_dict
+from dask_augment.dataset.manifest import Artefact, Manifest, PublishedFile, account_dict
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part, Receipt, check_account, to_json
 from dask_augment.dataset.schema import schema_digest, schema_list
@@ -78,8 +78,8 @@ class Ledger:
     def _schema(self) -> str:
         return schema_digest(self.job.schema)
 
-    def manifest(self, extra: dict[str, Any]) -> Manifest:
-        """The manifest of all entries and of the files that were given to them."""
+    def manifest(self, extra: dict[str, Any], artefacts: tuple[Artefact, ...] = ()) -> Manifest:
+        """The manifest of all entries, of the files that were given to them, and of those of what was learned."""
         if not self.files:
             raise Incomplete("no part has a file: nothing would be published; see the quarantine, or whether a cut "
                              "drops every event")  # fmt: skip
@@ -98,6 +98,7 @@ class Ledger:
             logical_hash=self.hash,
             not_finite=self.not_finite,
             quarantined=tuple(self.quarantined),
+            artefacts=artefacts,
             extra=json.loads(to_json(extra)),
             new=True,
         )

@@ -36,6 +36,14 @@ class PublishedFile(NamedTuple):
     logical_hash: str
 
 
+class Artefact(NamedTuple):
+    """A file of a published data set that holds what was learned; ``path`` is relative to its folder."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What ``_manifest.json`` says. The same plan gives the same manifest, so neither times nor workers are in it."""
@@ -56,6 +64,7 @@ class Manifest:
     logical_hash: LogicalHash
     not_finite: Mapping[str, int] = field(default_factory=dict)
     quarantined: tuple[Quarantined, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     new: bool = field(default=False, compare=False)
     """Whether it was written just now, and not read from a data set that stood."""
@@ -100,6 +109,7 @@ class Manifest:
                 "not_finite": dict(self.not_finite),
             },
             "quarantined": [part.to_dict() for part in self.quarantined],
+            **({"artefacts": [file._asdict() for file in self.artefacts]} if self.artefacts else {}),
             "extra": dict(self.extra),
         }
         seal = hashlib.sha256()
@@ -138,6 +148,7 @@ class Manifest:
             logical_hash=LogicalHash.from_hex(totals["logical_hash"]),
             not_finite=totals["not_finite"],
             quarantined=tuple(Quarantined.from_dict(part) for part in values["quarantined"]),
+            artefacts=tuple(Artefact(**file) for file in values.get("artefacts", ())),
             extra=values["extra"],
         )
 
@@ -148,7 +159,8 @@ class Manifest:
         """
         found = {file.relative_to(path).as_posix(): file for file in _files(Path(path))}
         faults = []
-        for file in self.files:
+        published: list[PublishedFile | Artefact] = [*self.files, *self.artefacts]
+        for file in published:
             if file.path not in found:
                 faults.append(f"{file.path} is missing")
                 continue

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dask_augment.dataset import files
+from dask_augment.dataset.artefacts import learned_faults
 from dask_augment.dataset.hashing import LogicalHash, Words, logical_hash, row_words
 from dask_augment.dataset.job import digest_of
 from dask_augment.dataset.layout import QUARANTINE, hive_keys
@@ -57,7 +58,7 @@ class Report:
 def verify(path: Path | str, *, deep: bool = False) -> Report:
     """Compare a published folder with its manifest.
 
-    Always: the files are those of the manifest and have their sizes, footers have the rows and the schema, the digest and
+    Always: the files are those of the manifest and have their sizes, those of what was learned their sha256, footers have the rows and the schema, the digest and
     the ids of the parts are those of the plan, inputs and schema that the manifest says, and the accounts of the parts add
     up to the totals of each data set and of all, in rows and in sums of weights. ``deep``
     reads everything: sha256, page checksums, logical hash, NaN counts, sums of weights, and that no row has the ids and
@@ -83,6 +84,7 @@ def _verify(path: Path | str, report: Report) -> None:
     report.rows = sum(file.rows for file in manifest.files)
     report.weights = dict(manifest.account.weights_out)
     report.logical_hash = manifest.logical_hash.hex()
+    report.faults += learned_faults(Path(path), manifest)
     report.faults += _identity_faults(manifest, values)
     report.faults += _account_faults(manifest, values["parts"])
     names = {column[0] for column in manifest.schema} - set(manifest.partition_by)
@@ -143,11 +145,15 @@ def _account_faults(manifest: Manifest, parts: list[Mapping[str, Any]]) -> Itera
 
 
 def _total_faults(name: str, found: Account, stated: Account) -> Iterator[str]:
-    for count in ("rows_in", "rows_out", "dropped", "made", "doubted"):
+    for count in ("rows_in", "rows_out", "dropped", "made", "doubted", "cut"):
         if getattr(found, count) != getattr(stated, count):
             yield f"the accounts of the parts do not add up to the totals of {name}"
             break
-    for when, rows in (("weights_in", stated.rows_in), ("weights_out", stated.rows_out)):
+    for when, rows in (
+        ("weights_in", stated.rows_in),
+        ("weights_out", stated.rows_out),
+        ("weights_cut", stated.rows_in),
+    ):
         one, other = getattr(found, when), getattr(stated, when)
         for column in sorted(one.keys() | other.keys()):
             if column not in one or column not in other or not _same_sums(one[column], other[column], rows):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from dask_augment.contract import Learner
 from dask_augment.dataset.alive import SignOfLife
+from dask_augment.dataset.artefacts import read_learned
 from dask_augment.dataset.commit import each_receipt, open_staging, publish, published
 from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, RunFailed
 from dask_augment.dataset.manifest import Manifest
@@ -20,7 +20,6 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.dataset.staging import discard_staging
 from dask_augment.frames.steps import labelled
-from dask_augment.learned import Learned
 from dask_augment.places import NoLocalFolder, local_folder, refuse_mount_point
 from dask_augment.plan import Plan, PlanError, Target
 from dask_augment.runs.pools import Pool, opened
@@ -255,7 +254,6 @@ def _done(work: Work, way: Way, sink: Sink, replace: bool, show: Progress) -> Re
     show.start("publishing", None)
     extra = {
         "normalisation": {name: entry.to_dict() for name, entry in work.normalisation.items()},
-        "learned": learned_of(segment.steps),
         "resampled": reports_of(segment.steps),
         "changed_bits": work.stage.changed_bits,
         # Checked before anything was learned; the positions of events differ by themselves.
@@ -263,7 +261,8 @@ def _done(work: Work, way: Way, sink: Sink, replace: bool, show: Progress) -> Re
         "warnings": list(work.warnings),
         "doubts": {step.label: text for step in segment.steps if (text := step.augmenter.doubt())},
     }
-    manifest = publish(job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra)
+    learned = learned_of(segment.steps)
+    manifest = publish(job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra, learned=learned)
     clock.lap("publish")
     seconds = clock.laps | {f"step {label}": value for label, value in done.seconds.items()}
     return Result(job.path, manifest, seconds, already=not manifest.new, peak_bytes=done.peak_bytes)
@@ -286,15 +285,11 @@ def published_plan(path: str | Path, *, folder: str | Path = ".") -> Plan:
 
     Files of functions of your own are looked for in ``folder`` and must be as they were, with the local modules that they
     import: a data set carries no code, and none is run before its sha256 was compared. Errors: NotADataset for a folder
-    without a manifest; PlanError where what was learned was too large to keep, or such a file or the code of a step that
-    is not ours is missing or has changed.
+    without a manifest; PlanError where such a file or the code of a step that is not ours is missing or has changed. What
+    was learned is read when a step uses it, and raises then where it is gone or has changed.
     """
     manifest = Manifest.read(path)
-    kept = {
-        label: Learned.from_bytes(base64.b64decode(entry["npz"]))
-        for label, entry in manifest.extra.get("learned", {}).items()
-        if "npz" in entry
-    }
+    kept = read_learned(Path(path), manifest)
     plan = Plan.published(manifest.plan, folder=folder, learned={one.digest: one for one in kept.values()})
     steps = []
     for step in labelled(plan.steps):

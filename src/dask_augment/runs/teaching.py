@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace as changed
@@ -28,8 +27,6 @@ from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
 from dask_augment.runs.prepare import shape_of
 from dask_augment.runs.tasks import Finished, Segment, Way
-
-_IN_MANIFEST = 2**20
 
 
 def taught(segment: Segment, job: Job, way: Way) -> Segment:
@@ -126,11 +123,6 @@ def _learned_inside(label: str, step: Augmenter) -> Iterator[tuple[str, Learned]
         yield from _learned_inside(f"{label}.{name}", inner)
 
 
-def learned_of(steps: Iterable[Step]) -> dict[str, Any]:
-    """What the learners learned, by label, whole where it is small: for the manifest."""
-    described = {}
-    for label, learned in (pair for step in steps for pair in _learned_inside(step.label, step.augmenter)):
-        described[label] = {"digest": learned.digest, "bytes": learned.nbytes}
-        if learned.nbytes <= _IN_MANIFEST:
-            described[label]["npz"] = base64.b64encode(learned.to_bytes()).decode()
-    return described
+def learned_of(steps: Iterable[Step]) -> dict[str, Learned]:
+    """What the learners learned, by label: for the data set."""
+    return dict(pair for step in steps for pair in _learned_inside(step.label, step.augmenter))
