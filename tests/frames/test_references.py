@@ -365,3 +365,54 @@ def test_a_choice_of_columns_is_still_collision_data(tt: str) -> None:
     few = events[["run", "luminosityBlock", "event", "MET"]]
     with pytest.raises(ValueError, match="'tt' is collision data"):
         da.augment(few, da.Repeat(n=1), seed=7, split=None, weights="none")
+
+
+@pytest.mark.parametrize("mode", ["virtual", "eager"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_collections_that_were_assigned_before_a_step(tt: str, mode: str, masked: bool) -> None:
+    """Cut and sorted jets are not those that electrons refer to; jets with another pt are."""
+    cut, in_order, scaled = events_of(tt, mode), events_of(tt, mode), events_of(tt, mode)
+    cut["Jet"] = cut.Jet[cut.Jet.pt > 40]
+    in_order["Jet"] = in_order.Jet[ak.argsort(in_order.Jet.eta, axis=1)]
+    scaled["Jet"] = ak.with_field(scaled.Jet, scaled.Jet.pt * 2, "pt")
+    for events in (cut, in_order):
+        chosen = events[ak.num(events.Jet) > 2] if masked else events
+        turned = da.augment(chosen, ROTATE, **SETTING)
+        before, after = (e.Jet.delta_r(e.Jet.matched_gen) for e in (chosen, turned))
+        assert ak.almost_equal(before, after, atol=1e-3, check_parameters=False)
+        with pytest.raises(StaleReference, match="objects of Jet were left out or put in another order"):
+            turned.Electron.matched_jet.pt
+    chosen = scaled[ak.num(scaled.Jet) > 2] if masked else scaled
+    turned = da.augment(chosen, ROTATE, **SETTING)
+    assert same(turned.Electron.matched_jet.pt, chosen.Electron.matched_jet.pt)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_collections_that_are_assigned_after_a_step(tt: str, again: bool) -> None:
+    turned = da.augment(events_of(tt), ROTATE, **SETTING)
+    turned["Jet"] = turned.Jet[ak.argsort(turned.Jet.eta, axis=1)]
+    result = da.augment(turned, ("again", ROTATE), **SETTING) if again else turned
+    with pytest.raises(StaleReference, match="objects of Jet were left out or put in another order"):
+        result.Electron.matched_jet.pt
+
+
+@pytest.mark.parametrize("mode", ["virtual", "eager"])
+def test_records_within_objects_follow_them(tt: str, mode: str) -> None:
+    """Jet corrections put whole varied jets into each jet."""
+    events = events_of(tt, mode)
+    up = ak.with_field(events.Jet, events.Jet.pt * 2, "pt")
+    jets = ak.with_field(events.Jet, ak.zip({"up": up}, depth_limit=2), "JES")
+    events["Jet"] = ak.with_field(jets, ak.zip({"phi": events.Jet.phi / 2}), "other")
+    more = da.augment(events, da.Repeat(n=1), ROTATE, **SETTING)
+    assert more.Jet.JES.up.phi.to_list() == more.Jet.phi.to_list()
+    assert more.Jet.JES.up.pt.to_list() == (more.Jet.pt * 2).to_list()
+    with pytest.raises(StaleVariation, match=r"'Jet.other.phi' is another one from before the step"):
+        more.Jet.other.phi.to_list()
+
+
+def test_partitions_that_were_concatenated(tt: str) -> None:
+    dak = pytest.importorskip("dask_awkward", exc_type=ImportError)
+    events = events_of(tt, "dask")
+    both = dak.concatenate([da.augment(events, ROTATE, **SETTING), events])
+    with pytest.raises(StaleReference, match="take what is referred to before you concatenate"):
+        both.Electron.matched_gen

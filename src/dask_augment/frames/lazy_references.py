@@ -54,6 +54,12 @@ class LazyTarget:
         return getattr(self._collection, name)
 
     def _apply_global_index(self, index: dak.Array) -> dak.Array:
+        if index.npartitions != self._collection.npartitions:
+            raise StaleReference(
+                f"what refers to {self._name} cannot be followed: it is asked for by {index.npartitions} partitions, and "
+                f"{self._name} lies in {self._collection.npartitions}; take what is referred to before you concatenate, "
+                "choose partitions or repartition"
+            )
         take = partial(_taken, name=self._name)
         return self._collection.map_partitions(take, index, label="apply_global_index")
 

@@ -7,12 +7,13 @@ are told anew: from the row in which an object lay, which its place says, to tha
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable
 from typing import Any
 
 import awkward as ak
-from awkward.contents import Content, RecordArray
+from awkward.contents import Content, ListOffsetArray, RecordArray
 
 from dask_augment.columns import dotted
 from dask_augment.frames.packed import Packed
@@ -28,6 +29,7 @@ from dask_augment.frames.places import (
     with_contents,
 )
 from dask_augment.frames.planning import Steps
+from dask_augment.frames.records import records_along
 from dask_augment.frames.systematics import varied_along
 
 ORIGINAL = "@original_array"
@@ -57,6 +59,14 @@ class References:
         return events
 
     @property
+    def told(self) -> ak.Array:
+        """The events that places were told for, without what was assigned to them since."""
+        events = self._events()
+        if events is not None and events.layout is self._layout:
+            return events
+        return ak.Array(self._layout, behavior=self._behavior, attrs={**self._attrs, ORIGINAL: self})
+
+    @property
     def fields(self) -> list[str]:
         """Names of what can be referred to."""
         return [] if self.refusal else list(self._layout.fields)
@@ -77,6 +87,8 @@ class References:
         if ak.backend(events) == "typetracer" or not is_collection(layout) or not refers(events):
             return events[name]
         packed = Packed(layout)
+        if name in self._layout.fields and layout is not self._layout.content(name):
+            refuse_others(name, Packed(self._layout[name]), packed)
         if self._base is not None and name in self._base.fields and layout is not self._base.layout.content(name):
             refuse_others(name, Packed(self._base.layout[name]), packed)
         return ak.Array(packed.rebuilt({}), behavior=events.behavior, attrs=events.attrs)
@@ -93,6 +105,7 @@ def referring(events: ak.Array, result: ak.Array, steps: Steps) -> ak.Array:
     base = _base_of(events)
     tracing = ak.backend(result) == "typetracer"
     result = varied_along(result, steps, raises=base is not None and not tracing)
+    result = records_along(events, result, steps)
     if base is None:
         return result
     if isinstance(base, str) or steps.interpolates:
@@ -167,11 +180,21 @@ def _base_of(events: ak.Array) -> Any:
     """The events that places are told for; a sentence where they are told for none, None where there are no places."""
     found = events.attrs.get(ORIGINAL)
     if isinstance(found, References):
-        return found.refusal or found.events
+        return found.refusal or found.told
     if found is not None:
         return found if isinstance(found, ak.Array) else None
     factory = events.attrs.get("@events_factory")
-    return None if factory is None else factory.events()
+    return None if factory is None else _as_read(factory)
+
+
+def _as_read(factory: Any) -> ak.Array:
+    """The events of a factory as they are in the file: coffea gives those that collections were assigned to."""
+    events = factory.events()
+    lists = [events.layout[name] for name in sorted(targets_in(events)) if is_collection(events.layout[name])]
+    as_read = [isinstance(one, ListOffsetArray) and one.content.is_record for one in lists]
+    if all(as_read) and len({type(one.offsets.data) for one in lists}) < 2:
+        return events
+    return copy.copy(factory).events()
 
 
 def _aligned(events: ak.Array, base: ak.Array) -> bool:
@@ -179,7 +202,7 @@ def _aligned(events: ak.Array, base: ak.Array) -> bool:
     if events is base:
         return True
     mine, theirs = events.layout, base.layout
-    if not (mine.is_record and theirs.is_record) or mine.length != theirs.length:
+    if not (mine.is_record and theirs.is_record) or not mine.backend.nplike.known_data or mine.length != theirs.length:
         return False
     there = {id(content) for content in theirs.contents}
     return any(id(content) in there for content in mine.contents)
