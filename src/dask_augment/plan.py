@@ -157,7 +157,9 @@ class Plan:
 
         ``learned`` are arrays by their digests, for steps inside steps that have learned.
         """
-        said = {key: value for key, value in values.items() if key not in ("code", "normalisation", "versions")}
+        said = {
+            key: value for key, value in values.items() if key not in ("code", "learned", "normalisation", "versions")
+        }
         plan = cls._read(said, Steps(Path(folder), learned or {}, published=True))
         then, now = dict(values.get("code") or {}), plan.code()
         for module in sorted(then.keys() | now.keys()):

@@ -261,3 +261,16 @@ def test_small_ones_travel_whole(out: Path) -> None:
 def test_published_by_hand(tmp_path: Path) -> None:
     finish(job(tmp_path / "out", [toy_part(0)]))
     assert "learned" not in json.loads((tmp_path / "out" / "_manifest.json").read_text())["extra"]
+
+
+@pytest.mark.usefixtures("toys")
+def test_plans_of_steps_that_learned_before_are_told_by_what_they_learned(source: str, tmp_path: Path) -> None:
+    taught = [da.learn(events()[:rows], Centre(), seed=7, dataset="toy", split=None) for rows in (30, 10)]
+    first = da.run(asked(source, taught[0]), tmp_path / "out", quiet=True)
+    assert verify(first.path, deep=True).ok
+    with pytest.raises(OtherPlan, match="holds the plan"):
+        da.run(asked(source, taught[1]), tmp_path / "out", quiet=True)
+    assert da.run(asked(source, taught[0]), tmp_path / "out", quiet=True).already
+    again = da.published_plan(first.path)
+    assert dict(again.steps) == {"centre": taught[0]}  # type: ignore[arg-type]
+    assert "learned" not in document(da.run(asked(source, Centre()), tmp_path / "free", quiet=True).path)["plan"]

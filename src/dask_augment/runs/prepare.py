@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 import dask_augment
+from dask_augment import registry
 from dask_augment.addresses import untold
 from dask_augment.columns import dotted, flat
 from dask_augment.dataset.job import Job, RunFailed
@@ -309,9 +310,12 @@ def _identity(plan: Plan, normalisation: Mapping[str, Normalisation]) -> dict[st
     values = plan.to_dict()
     values["output"].pop("path", None)
     code = plan.code()
+    steps = registry.with_labels(plan.steps)
+    learned = {label: one.digest for label, step in steps if (one := getattr(step, "learned", None)) is not None}
     return {
         **values,
         **({"code": code} if code else {}),
+        **({"learned": learned} if learned else {}),  # of steps that are given with it; others learn from the inputs
         "normalisation": {name: entry.to_dict() for name, entry in normalisation.items()},
         "versions": {
             "dask_augment": dask_augment.__version__,
