@@ -148,3 +148,19 @@ def test_a_field_of_lists_with_missing_numbers_keeps_them(frame: pd.DataFrame) -
     out = augment(frame, ROTATE, split=None)
     assert out.Jet_phi.dtype == LISTS
     assert all(values[1] is None and values[0] is not None for values in out.Jet_phi)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.array(["a", 1] * 20, dtype=object), r"column 'kind' has values of several types, .*astype\(str\)"),
+        (
+            pd.array([1] * 40, dtype=pd.ArrowDtype(pa.decimal128(25, 1))),
+            r"column 'kind' has type decimal128.*astype\(float\)",
+        ),
+        (np.array(["a", None] * 20, dtype=object), "'kind' has 20 missing values, .*fillna of a frame, with a text"),
+    ],
+)
+def test_columns_that_no_step_reads_are_told_by_name(frame: pd.DataFrame, values: Any, words: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=words):
+        da.learn(frame.assign(kind=values), da.Undersample(strata=["kind"], weights=()), dataset="toy", **toys.SETTING)

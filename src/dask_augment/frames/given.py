@@ -60,9 +60,17 @@ def refuse_missing_values(events: ak.Array, columns: Iterable[str]) -> None:
             remedy = (
                 f"leave out the objects that are missing, ak.drop_none(events.{head}, axis=1), or fill them, ak.fill_none"
                 if dot
+                else "fill them before, ak.fill_none, or fillna of a frame, with a text of their own"
+                if _has_texts(cols.column(events, name))
                 else f"fill them before, define: {{{name}: where(isnan({name}), 0, {name})}}, with what should stand there"
             )
             raise ValueError(f"column {shown!r} has {number} missing values, and a step needs them all: {remedy}")
+
+
+def _has_texts(content: Content) -> bool:
+    while content.is_option or content.is_indexed:
+        content = content.content
+    return bool(content.parameter("__array__") == "string")
 
 
 def _missing(content: Content) -> int:

@@ -40,7 +40,21 @@ def augment_pandas(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
     written = [field for field in result.fields if field not in carried]
     if not stage.keeps_rows:
         frame = frame.take(np.asarray(ak.Array(result[_ROW])))
-    return _narrowed(frame, stage).assign(**{name: _series(result[name], name, frame) for name in sorted(written)})
+    series = {name: _series(result[name], name, frame) for name in sorted(written)}
+    for name in series.keys() & _categories(stage):
+        old = frame.dtypes.get(name)
+        if isinstance(old, pd.CategoricalDtype) and old != series[name].dtype:
+            series[name] = series[name].astype(old)  # a made row has a category that another row has
+    return _narrowed(frame, stage).assign(**series)
+
+
+def _categories(stage: Stage) -> set[str]:
+    """Columns whose values the last step that writes them takes from other rows."""
+    found: set[str] = set()
+    for step in stage.steps:
+        own = set(getattr(step.augmenter, "categorical", ()))
+        found = found - set(step.augmenter.produces()) | own
+    return {form for name in found for form in (name, flat(name))}
 
 
 def _narrowed(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
@@ -123,7 +137,15 @@ def _content(series: pd.Series[Any], name: str) -> Content:
             f"column {name!r} holds Python objects, so without rows its type is unknown: read with "
             f"dtype_backend='pyarrow', or .astype({{{name!r}: pd.ArrowDtype(pa.list_(pa.float32()))}}) with its type"
         )
-    array = pa.array(series, type=pa.string() if dtype == object and len(series) == 0 else None, from_pandas=True)
+    try:
+        array = pa.array(series, type=pa.string() if dtype == object and len(series) == 0 else None, from_pandas=True)
+    except pa.ArrowException as error:
+        raise TypeError(
+            f"column {name!r} has values of several types, or of one that no column of Arrow has, as a step reads it: convert "
+            f"it first, for instance .astype(str) ({error})"
+        ) from error
+    if pa.types.is_decimal(array.type):
+        raise TypeError(f"column {name!r} has type {array.type}, which no step reads: convert it first, .astype(float)")
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
     if pa.types.is_dictionary(array.type):
