@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import Any
 
 import awkward as ak
 import pyarrow as pa
@@ -27,7 +28,7 @@ class At:
     """Where the column is in what was read."""
 
 
-class Opened(Protocol):
+class Opened(ABC):
     """An open file, whatever its kind."""
 
     uuid: str
@@ -37,15 +38,19 @@ class Opened(Protocol):
 
     def at(self, name: str) -> At | None:
         """Where the column of this flat name is."""
+        return one(self.columns.get(name, ()))
 
     def leaves(self, name: str) -> list[str]:
-        """The flat names of the numbers that a column holds: its own, or those of the fields of a record."""
+        """The flat names of the numbers that a column holds: its own, or those of the fields of an object."""
+        return [name]
 
+    @abstractmethod
     def empty(self, names: Sequence[str]) -> ak.Array:
         """No events of these columns, of the types that the file has; raises for one that cannot be read."""
 
-    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, ak.Array]:
-        """The columns of some entries."""
+    @abstractmethod
+    def read(self, names: Sequence[str], start: int, stop: int, schema: pa.Schema | None = None) -> dict[str, ak.Array]:
+        """The columns of some entries; without missing values where the schema says so, if writers allow for some anyway."""
 
 
 @dataclass(frozen=True)

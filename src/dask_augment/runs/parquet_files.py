@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dask_augment.columns import flat
-from dask_augment.runs.columns_of_files import At, one, table_of
+from dask_augment.runs.columns_of_files import At, Opened, table_of
 from dask_augment.runs.paths import is_url, opened, path_of
 from dask_augment.runs.sums import UNSELECTED, summed
 
@@ -22,13 +22,8 @@ PRESELECTED = b"sum_genw_presel"
 """Where skims of HiggsDNA keep the sum of generator weights of all events that they were made of."""
 
 
-def open_parquet(location: str) -> ParquetFile:
+class ParquetFile(Opened):
     """A Parquet file, by path or by URL."""
-    return ParquetFile(location)
-
-
-class ParquetFile:
-    """A Parquet file."""
 
     def __init__(self, location: str) -> None:
         location = path_of(location)
@@ -56,14 +51,6 @@ class ParquetFile:
         with suppress(KeyError, ValueError):
             return float((self._file.schema_arrow.metadata or {})[PRESELECTED])
         return None
-
-    def at(self, name: str) -> At | None:
-        """Where the column of this flat name is."""
-        return one(self.columns.get(name, ()))
-
-    def leaves(self, name: str) -> list[str]:
-        """The name itself: fields of records have names of their own."""
-        return [name]
 
     def empty(self, names: Sequence[str]) -> ak.Array:
         """No events, where columns without a missing value are not nullable: most writers say that all may have some."""

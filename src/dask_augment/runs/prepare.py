@@ -20,7 +20,6 @@ from dask_augment import registry
 from dask_augment.addresses import untold
 from dask_augment.columns import dotted, flat
 from dask_augment.dataset.job import Job, RunFailed
-from dask_augment.dataset.layout import refuse_changed
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of
@@ -32,7 +31,8 @@ from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import POSITION
 from dask_augment.plan import Inputs, Plan, PlanError, Target
 from dask_augment.runs.columns_of_files import Wanted, is_pattern
-from dask_augment.runs.common import Common, check_fill, check_ids, check_keep, common
+from dask_augment.runs.common import Common, common
+from dask_augment.runs.fills import check_fill
 from dask_augment.runs.losses import bad_files, losses, quarantined_of
 from dask_augment.runs.normalisation import (
     Normalisation,
@@ -45,6 +45,7 @@ from dask_augment.runs.normalisation import (
 from dask_augment.runs.overlap import refuse_own_output, shared_files
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.reader import Reader
+from dask_augment.runs.refusals import check_folders, check_ids, check_keep, check_names
 from dask_augment.runs.remarks import remarks_on, settled
 from dask_augment.runs.sources import (
     BadInput,
@@ -58,7 +59,6 @@ from dask_augment.runs.sources import (
 )
 from dask_augment.runs.vouching import held_to_manifests
 from dask_augment.runs.yields import apart
-from dask_augment.words import counted
 
 OURS = ("split", "train_weight", *PROVENANCE, CHANGED)
 """Columns that earlier runs of this package wrote; they are read where a file has them."""
@@ -116,10 +116,10 @@ def prepare(
     """
     inputs, target = _sections(plan)
     stage = _stage(plan, inputs)
-    # Workers may be elsewhere: what is relative counts from one folder of this session.
+    # Workers may be elsewhere: what is relative counts from one folder, as the client sees it.
     base = os.path.abspath(plan.folder)
     sources, metadata = find(inputs, limit_files, base)
-    _check_folders(target, metadata)
+    check_folders(target, metadata)
     refuse_own_output(inputs, sources, path, target.partition_by, base)
     warnings = held_to_manifests(sources, inputs.folder, base)
     _check_collision_data(stage, metadata)
@@ -139,7 +139,7 @@ def prepare(
     stage, matches = settled(_weighted(stage, inputs, reader), reader.columns)
     columns, schema = _result(stage, reader, target, shared.kept)
     warnings = [*warnings, *shared.warnings, *matches, *remarks_on(stage, columns)]
-    _check_names(target, columns, {source.dataset for source in sources})
+    check_names(target, columns, {source.dataset for source in sources})
     narrowing = [s.label for s in stage.steps if s.augmenter.carries() is not None]
     check_keep(target.keep or (), columns, filled(found), narrowing, shared.kept)
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
@@ -216,29 +216,6 @@ def _products(produces: Iterable[str]) -> set[str]:
     """Columns that there are after a step, by their dotted names, with the counters of its collections."""
     names = {dotted(name) for name in produces}
     return names | {f"n{name.partition('.')[0]}" for name in names if "." in name}
-
-
-def _check_folders(target: Target, datasets: Collection[str]) -> None:
-    """Refuse data sets that would come back under another name, being names of folders."""
-    for name in sorted(datasets) if "dataset" in target.partition_by else ():
-        try:
-            refuse_changed("dataset", name)
-        except ValueError as error:
-            raise PlanError(str(error)) from None
-
-
-def _check_names(target: Target, columns: Sequence[str], datasets: Collection[str]) -> None:
-    """Refuse data sets that nobody could tell apart in what is published, or that it would name in two ways."""
-    if "dataset" in target.partition_by and "dataset" in columns:
-        raise PlanError(
-            "the files have a column 'dataset', which would be written beside the names of the data sets, and readers find "
-            "one or the other: leave it out by '!dataset' in output: keep, or name another partition_by"
-        )
-    if len(datasets) > 1 and "dataset" not in {*target.partition_by, *columns}:
-        raise PlanError(
-            f"output: partition_by is {list(target.partition_by)}, so the rows of {counted(len(datasets), 'data set')} "
-            f"({', '.join(sorted(datasets)[:4])}) could not be told apart: put dataset into it"
-        )
 
 
 def _inspected(

@@ -20,8 +20,9 @@ from dask_augment.columns import flat
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import collection
 from dask_augment.frames.made import made_columns
-from dask_augment.runs.common import siblings
-from dask_augment.runs.parquet_files import ParquetFile, open_parquet
+from dask_augment.runs.columns_of_files import Opened
+from dask_augment.runs.fills import siblings
+from dask_augment.runs.parquet_files import ParquetFile
 from dask_augment.runs.paths import located
 from dask_augment.runs.root_files import open_root
 from dask_augment.runs.sources import BadInput, reading
@@ -70,15 +71,14 @@ class Reader:
         path, span = where["file"], (where["start"], where["stop"])
         with reading(path, rows):
             location, tree = located(self.addresses.get(path, path), self.base), where["tree"]
-            file: Any = _opened(location, tree, where["uuid"]) if tree else open_parquet(location)
+            file: Opened = _opened(location, tree, where["uuid"]) if tree else ParquetFile(location)
             if file.uuid != where["uuid"]:
                 text = f"input file {path!r} has changed since the plan was made: its uuid is {file.uuid}, it was {where['uuid']}"
                 raise BadInput(text, path, None)
             lacking = [name for name in names if name in self.fill and file.at(name) is None]
             others = {name: siblings(name, self.schema, file.columns)[:1] for name in lacking}
             asked = sorted({*names, *(other for found in others.values() for other in found)} - {*lacking})
-            schema = {"schema": self.schema} if isinstance(file, ParquetFile) else {}
-            events: dict[str, ak.Array] = file.read(asked, *span, **schema) if asked else {}
+            events = file.read(asked, *span, self.schema) if asked else {}
         for name, found in others.items():
             like = events[found[0]] if found else None
             events[name] = filled_with(self.fill[name], self.schema.field(name), rows, like)

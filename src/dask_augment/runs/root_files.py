@@ -8,12 +8,13 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+import pyarrow as pa
 import uproot
 from awkward.contents import Content, ListOffsetArray
 from awkward.index import Index64
 
 from dask_augment.columns import flat
-from dask_augment.runs.columns_of_files import At, fields_of, one, table_of
+from dask_augment.runs.columns_of_files import At, Opened, fields_of, one, table_of
 from dask_augment.runs.paths import is_url
 from dask_augment.runs.sums import UNSELECTED, summed
 
@@ -41,7 +42,7 @@ def open_root(location: str, tree: str) -> Tree | Ntuple:
     raise NoTree(f"has no tree {tree!r}; it has {trees or 'no trees'}{what}")
 
 
-class Tree:
+class Tree(Opened):
     """A TTree. Branches in branches are columns of their own, and so are the leaves of a branch."""
 
     def __init__(self, file: Any, tree: Any, *, afar: bool) -> None:
@@ -90,7 +91,7 @@ class Tree:
         contents = [ak.to_layout(column) for column in columns.values()]
         return ak.Array(ak.contents.RecordArray(contents, list(columns), length=0))
 
-    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, ak.Array]:
+    def read(self, names: Sequence[str], start: int, stop: int, schema: pa.Schema | None = None) -> dict[str, ak.Array]:  # noqa: ARG002  nothing is missing
         """The columns of some entries; each list with the offsets of its collection."""
         places = self._places(names)
         columns: dict[str, ak.Array] = {}
@@ -107,7 +108,7 @@ class Tree:
         return columns
 
 
-class Ntuple:
+class Ntuple(Opened):
     """An RNTuple. Fields of records, and of lists of them, are columns of their own."""
 
     def __init__(self, file: Any, ntuple: Any) -> None:
@@ -125,14 +126,6 @@ class Ntuple:
     def _form(self, key: str) -> Any:
         return self._ntuple.to_akform(filter_name=[key])[0]
 
-    def at(self, name: str) -> At | None:
-        """Where the column of this flat name is."""
-        return one(self.columns.get(name, ()))
-
-    def leaves(self, name: str) -> list[str]:
-        """The name itself: fields of records have names of their own."""
-        return [name]
-
     def empty(self, names: Sequence[str]) -> ak.Array:
         """No events, of the forms."""
         columns = {}
@@ -143,7 +136,7 @@ class Ntuple:
         contents = [ak.to_layout(column) for column in columns.values()]
         return ak.Array(ak.contents.RecordArray(contents, list(columns), length=0))
 
-    def read(self, names: Sequence[str], start: int, stop: int) -> dict[str, ak.Array]:
+    def read(self, names: Sequence[str], start: int, stop: int, schema: pa.Schema | None = None) -> dict[str, ak.Array]:  # noqa: ARG002  nothing is missing
         """The columns of some entries."""
         places = {name: place for name in names if (place := self.at(name)) is not None}
         events = self._ntuple.arrays(sorted({p.key for p in places.values()}), entry_start=start, entry_stop=stop)

@@ -26,7 +26,7 @@ from dask_augment.names import shown
 from dask_augment.plan import Inputs, PlanError
 from dask_augment.runs import parquet_files, root_files
 from dask_augment.runs.columns_of_files import Opened, Wanted, types_of
-from dask_augment.runs.parquet_files import open_parquet
+from dask_augment.runs.parquet_files import ParquetFile
 from dask_augment.runs.paths import PARQUET, below, is_url, located, matching, with_tree
 from dask_augment.runs.root_files import NoTree, open_root
 
@@ -89,6 +89,13 @@ class Content:
     def called(self, name: str) -> str:
         """The name that the file has for a column, or for the one of this flat name."""
         return self.own.get(name, name)
+
+    def has(self, name: str) -> bool:
+        """Whether it has a column of this flat name that can be read."""
+        return name in self.columns and name not in self.faults
+
+
+Files = Mapping[Source, Content]
 
 
 def find(
@@ -185,7 +192,7 @@ def open_source(source: Source, base: str) -> Opened:
     location = located(source.location, base)
     with reading(source.path, None):
         try:
-            return open_root(location, source.tree) if source.tree else open_parquet(location)
+            return open_root(location, source.tree) if source.tree else ParquetFile(location)
         except NoTree as error:
             raise BadInput(f"input file {source.path!r} {error}", source.path, None, no_tree=True) from None
 
