@@ -181,13 +181,19 @@ def assemble(
     is_flat = not any(content.fields for content in contents.values())
     for name in sorted(columns):
         _place(contents, name, columns[name], like, is_flat)
-    parameters = _record_parameters(events.layout)
+    return with_contents(taken, contents)
+
+
+def with_contents(events: ak.Array, contents: Mapping[str, Content]) -> ak.Array:
+    """The events with these columns in place of theirs, all as long as the events."""
+    layout = events.layout
     # awkward is slow to compare the lengths of many columns with one that it is given; here they are all the same.
     length = None if contents and layout.backend.nplike.known_data else layout.length
+    parameters = _record_parameters(layout)
     record = RecordArray(
         list(contents.values()), list(contents), length=length, parameters=parameters, backend=layout.backend
     )
-    return ak.Array(record, behavior=taken.behavior, attrs=taken.attrs)
+    return ak.Array(record, behavior=events.behavior, attrs=events.attrs)
 
 
 def narrowed(events: ak.Array, left: Callable[[str], bool]) -> ak.Array:
@@ -201,11 +207,7 @@ def narrowed(events: ak.Array, left: Callable[[str], bool]) -> ak.Array:
             contents[field] = content
         elif kept:
             contents[field] = content[kept]
-    parameters = _record_parameters(layout)
-    record = RecordArray(
-        list(contents.values()), list(contents), length=layout.length, parameters=parameters, backend=layout.backend
-    )
-    return ak.Array(record, behavior=events.behavior, attrs=events.attrs)
+    return with_contents(events, contents)
 
 
 def _contents(layout: Content) -> dict[str, Content]:

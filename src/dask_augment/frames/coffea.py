@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-from uuid import UUID
 
 import awkward as ak
 import pyarrow as pa
@@ -23,7 +22,7 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import empty_table, to_table
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.frames import columns_of, data, put_question, run_stage, total
-from dask_augment.frames.made import made_columns
+from dask_augment.frames.chunks import Made, only_traced, part_of, said_of
 from dask_augment.frames.planning import settled
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled, refuse_unlearned
@@ -36,30 +35,6 @@ class SinkError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Made:
-    """Columns made from where a chunk comes from: ``weight`` from the generator weight, ids from file and entry."""
-
-    metadata: Mapping[str, Any]
-    weight: str | None
-    factor: float
-    position: bool
-
-    def __call__(self, events: ak.Array) -> ak.Array:
-        types = {"weight": "float64"} if self.weight is not None else {}
-        types |= dict.fromkeys(POSITION, "uint64") if self.position else {}
-        if ak.backend(events) == "typetracer":
-            forms.touch(events, [name for name in [self.weight] if name is not None and cols.has(events, name)])
-            return forms.shape_only(events, {n: ak.types.NumpyType(kind) for n, kind in types.items()}, keeps_rows=True)
-        weights: dict[str, Any] = {}
-        if self.weight is not None:
-            known = cols.has(events, self.weight)
-            weights["weight"] = cols.plain(cols.column(events, self.weight)).data if known else None
-        position = (self.metadata["fileuuid"], self.metadata["entrystart"]) if self.position else None
-        made = made_columns(len(events), weights, self.factor, position, self.weight)
-        return cols.assemble(events, {name: cols.as_content(values) for name, values in made.items()})
-
-
-@dataclass(frozen=True)
 class _Work:
     """A stage for any chunk, and how its data set, weight and ids come from coffea's metadata."""
 
@@ -67,7 +42,7 @@ class _Work:
     weight: str | None = None
     factors: Mapping[str, float] = field(default_factory=dict)
 
-    def at(self, metadata: Mapping[str, Any], columns: Iterable[str]) -> tuple[Stage, _Made]:
+    def at(self, metadata: Mapping[str, Any], columns: Iterable[str]) -> tuple[Stage, Made]:
         """The stage with the chunk's data set and the names that wildcards match, and what makes the columns it adds."""
         setting = self.stage.setting
         position = setting.ids == POSITION
@@ -78,41 +53,13 @@ class _Work:
                 "none): name the columns that identify an event"
             )
         dataset = setting.dataset if setting.dataset is not None else str(metadata["dataset"])
-        made = _Made(dict(metadata), self.weight, float(self.factors.get(dataset, 1.0)), position)
+        made = Made(dict(metadata), self.weight, float(self.factors.get(dataset, 1.0)), position)
         steps = settled(self.stage.steps, columns)
         return Stage(steps, replace(setting, dataset=dataset)), made
 
     def refuse_on_data(self, events: ak.Array, metadata: Mapping[str, Any], others: Iterable[str] = ()) -> None:
         """ValueError where collision data would be trained on, or are said to have generator columns."""
         data.refuse(self.stage, events, metadata, others)
-
-
-def _metadata(events: Any) -> dict[str, Any]:
-    return data.metadata_of(events if isinstance(events, ak.Array) else events._meta)
-
-
-def _only_traced(events: ak.Array, metadata: Mapping[str, Any]) -> bool:
-    """Whether coffea only wants to know which columns are read: then nothing is computed or written."""
-    return ak.backend(events) == "typetracer" or "entrystart" not in metadata
-
-
-def _part(metadata: Mapping[str, Any], base: str = "") -> Part:
-    """The part that a chunk is; its file is named from ``base`` on, as the plan names it that the chunk is of."""
-    metadata = {**metadata, "filename": str(metadata["filename"]).removeprefix(f"{base}/" if base else "")}
-    names = {"file": "filename", "uuid": "fileuuid", "tree": "treename", "start": "entrystart", "stop": "entrystop"}
-    return Part.of(str(metadata["dataset"]), {name: metadata[theirs] for name, theirs in names.items()})
-
-
-def _said(item: Any) -> dict[str, Any]:
-    """What the metadata of its events will say of a chunk."""
-    return {
-        "dataset": item.dataset,
-        "filename": item.filename,
-        "fileuuid": str(UUID(bytes=item.fileuuid)) if item.fileuuid else "",
-        "treename": item.treename,
-        "entrystart": item.entrystart,
-        "entrystop": item.entrystop,
-    }
 
 
 class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
@@ -171,18 +118,18 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
 
     def process(self, events: Any) -> Any:
         """Augment one chunk; see the class for what is returned."""
-        metadata = _metadata(events)
+        metadata = data.metadata_of(events)
         if not isinstance(events, ak.Array):
             return self._lazy(events, metadata)
         names = self._sink.schema.names if self._sink else []
         stage, made = self._work.at(metadata, columns_of(events))
         self._work.refuse_on_data(events, metadata, names)
-        if _only_traced(events, metadata):
+        if only_traced(events, metadata):
             if ak.backend(events) == "typetracer":
                 result = stage.shape_only(made(events))
                 forms.touch(result, [name for name in names if cols.has(result, name)])
             return {}
-        part = _part(metadata, self._base)
+        part = part_of(metadata, self._base)
         if self._sink is not None:
             return {part.dataset: {part.id: self._written(self._sink, part, stage, made, events)}}
         account = Account()
@@ -205,7 +152,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
             events = events.map_partitions(made, label="weight", output_divisions=1)
         return run_stage(events, stage)
 
-    def _written(self, sink: Sink, part: Part, stage: Stage, made: _Made, events: ak.Array) -> dict[str, Any]:
+    def _written(self, sink: Sink, part: Part, stage: Stage, made: Made, events: ak.Array) -> dict[str, Any]:
         account = Account()
         tables = _Tables(sink.schema, stage, made, events, self._rows, account)
         try:
@@ -227,7 +174,7 @@ class _Tables:
 
     schema: pa.Schema
     stage: Stage
-    made: _Made
+    made: Made
     events: ak.Array
     rows: int
     account: Account
@@ -272,10 +219,10 @@ class MeasureProcessor(ProcessorABC):  # type: ignore[misc]
 
     def process(self, events: ak.Array) -> Total:
         """The answer of one chunk."""
-        metadata = _metadata(events)
+        metadata = data.metadata_of(events)
         stage, made = self._work.at(metadata, columns_of(events))
         self._work.refuse_on_data(events, metadata, self._measure.uses())
-        if _only_traced(events, metadata):
+        if only_traced(events, metadata):
             if ak.backend(events) == "typetracer":
                 stage.touch(made(events), self._measure, self._label)
             return Total(None)
@@ -307,7 +254,7 @@ class Chunks:
     @property
     def parts(self) -> list[tuple[Part, Any]]:
         """The parts that the chunks are, as the processor will see them, each with its chunk."""
-        return [(_part(_said(item), self.base), item) for item in self.items]
+        return [(part_of(said_of(item), self.base), item) for item in self.items]
 
     def ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
         """The total over all chunks."""

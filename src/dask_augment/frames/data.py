@@ -11,8 +11,9 @@ from dask_augment.frames.planning import Steps
 from dask_augment.simulation import is_generator, is_named_data, refuse_on_data
 
 
-def metadata_of(events: ak.Array) -> dict[str, Any]:
-    """coffea's metadata, which NanoEvents carry; a choice of their columns has those of the events it was chosen from."""
+def metadata_of(events: Any) -> dict[str, Any]:
+    """coffea's metadata, which NanoEvents carry, lazy ones too; a choice of their columns has those of all of them."""
+    events = events if isinstance(events, ak.Array) else events._meta
     return dict(
         events.layout.purelist_parameter("metadata") or _form(events).get("parameters", {}).get("metadata") or {}
     )

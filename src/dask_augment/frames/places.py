@@ -13,10 +13,10 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
-from awkward.contents import Content, ListOffsetArray, NumpyArray, RecordArray
+from awkward.contents import Content, ListOffsetArray, NumpyArray
 from numpy.typing import NDArray
 
-from dask_augment.columns import plain
+from dask_augment.columns import plain, with_contents
 from dask_augment.frames.packed import Packed
 from dask_augment.layouts import bare, record_of
 
@@ -224,15 +224,3 @@ def others(name: str) -> str:
         f"what refers to {name} cannot be followed: objects of {name} were left out or put in another order before the "
         f"step, or all their values changed. Augment the events first, or give the chosen {name} a name of their own"
     )
-
-
-def with_contents(events: ak.Array, contents: Mapping[str, Content]) -> ak.Array:
-    """The events with these columns."""
-    layout = events.layout
-    while layout.is_indexed:
-        layout = layout.content
-    record = RecordArray(
-        list(contents.values()), list(contents), length=events.layout.length, parameters=layout.parameters,
-        backend=events.layout.backend,
-    )  # fmt: skip
-    return ak.Array(record, behavior=events.behavior, attrs=events.attrs)

@@ -15,7 +15,7 @@ from typing import Any
 import awkward as ak
 from awkward.contents import Content, ListOffsetArray, RecordArray
 
-from dask_augment.columns import dotted
+from dask_augment.columns import dotted, with_contents
 from dask_augment.frames.packed import Packed
 from dask_augment.frames.places import (
     PLACE,
@@ -26,7 +26,6 @@ from dask_augment.frames.places import (
     refuse_others,
     retold,
     targets_in,
-    with_contents,
 )
 from dask_augment.frames.planning import Steps
 from dask_augment.frames.records import records_along

@@ -17,7 +17,7 @@ import numpy as np
 from awkward.contents import Content, RecordArray
 from numpy.typing import NDArray
 
-from dask_augment.columns import dotted, plain
+from dask_augment.columns import dotted, plain, with_contents
 from dask_augment.frames.given import zero_where, zeroed
 from dask_augment.frames.packed import later
 from dask_augment.frames.planning import Steps
@@ -45,14 +45,10 @@ def varied_along(result: ak.Array, steps: Steps, *, raises: bool) -> ak.Array:
     contents = {name: layout[name] for name in layout.fields}
     for name in having:
         contents[name] = _descend(contents[name], _Follower(f"{name}.", steps, raises))
-    while layout.is_indexed:
-        layout = layout.content
-    record = RecordArray(
-        list(contents.values()), list(contents), length=result.layout.length, parameters=layout.parameters,
-        backend=result.layout.backend,
-    )  # fmt: skip
-    if FIELD in contents:
-        record = _Follower("", steps, raises)(record)
+    followed = with_contents(result, contents)
+    if FIELD not in contents:
+        return followed
+    record = _Follower("", steps, raises)(followed.layout)
     return ak.Array(record, behavior=result.behavior, attrs=result.attrs)
 
 

@@ -1,0 +1,65 @@
+"""A chunk of coffea: what its metadata say, the part that it is, and the columns made from where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import awkward as ak
+
+from dask_augment import columns as cols
+from dask_augment import forms
+from dask_augment.dataset.receipt import Part
+from dask_augment.frames.made import made_columns
+from dask_augment.identity import POSITION
+
+
+@dataclass(frozen=True)
+class Made:
+    """Columns made from where a chunk comes from: ``weight`` from the generator weight, ids from file and entry."""
+
+    metadata: Mapping[str, Any]
+    weight: str | None
+    factor: float
+    position: bool
+
+    def __call__(self, events: ak.Array) -> ak.Array:
+        """The events with these columns, or their form for typetracers."""
+        types = {"weight": "float64"} if self.weight is not None else {}
+        types |= dict.fromkeys(POSITION, "uint64") if self.position else {}
+        if ak.backend(events) == "typetracer":
+            forms.touch(events, [name for name in [self.weight] if name is not None and cols.has(events, name)])
+            return forms.shape_only(events, {n: ak.types.NumpyType(kind) for n, kind in types.items()}, keeps_rows=True)
+        weights: dict[str, Any] = {}
+        if self.weight is not None:
+            known = cols.has(events, self.weight)
+            weights["weight"] = cols.plain(cols.column(events, self.weight)).data if known else None
+        position = (self.metadata["fileuuid"], self.metadata["entrystart"]) if self.position else None
+        made = made_columns(len(events), weights, self.factor, position, self.weight)
+        return cols.assemble(events, {name: cols.as_content(values) for name, values in made.items()})
+
+
+def only_traced(events: ak.Array, metadata: Mapping[str, Any]) -> bool:
+    """Whether coffea only wants to know which columns are read: then nothing is computed or written."""
+    return ak.backend(events) == "typetracer" or "entrystart" not in metadata
+
+
+def part_of(metadata: Mapping[str, Any], base: str = "") -> Part:
+    """The part that a chunk is; its file is named from ``base`` on, as the plan names it that the chunk is of."""
+    metadata = {**metadata, "filename": str(metadata["filename"]).removeprefix(f"{base}/" if base else "")}
+    names = {"file": "filename", "uuid": "fileuuid", "tree": "treename", "start": "entrystart", "stop": "entrystop"}
+    return Part.of(str(metadata["dataset"]), {name: metadata[theirs] for name, theirs in names.items()})
+
+
+def said_of(item: Any) -> dict[str, Any]:
+    """What the metadata of its events will say of a chunk."""
+    return {
+        "dataset": item.dataset,
+        "filename": item.filename,
+        "fileuuid": str(UUID(bytes=item.fileuuid)) if item.fileuuid else "",
+        "treename": item.treename,
+        "entrystart": item.entrystart,
+        "entrystop": item.entrystop,
+    }
