@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 
 from dask_augment import Augmenter, Learned, Learner, Measure, Output
-from dask_augment.contract import Compound
+from dask_augment.compound import Compound
 from dask_augment.draw import Draw
 from run_toys import SCALE, Total
 

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Augmenter": "contract",
     "Learner": "contract",
-    "Compound": "contract",
+    "Compound": "compound",
     "Measure": "contract",
     "Output": "contract",
     "Learned": "learned",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -56,14 +57,11 @@ class Target:
                 local_folder(self.path, "output: path")
             except NoLocalFolder as error:
                 raise PlanError(str(error)) from None
+            object.__setattr__(self, "path", os.fspath(self.path))
         for name in ("partition_by", "keep"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, names(f"output: {name}", value))
-        if isinstance(self.path, Path):
-            object.__setattr__(self, "path", str(self.path))
-        if self.path is not None and not (isinstance(self.path, str) and self.path and "\0" not in self.path):
-            raise PlanError(f"output: path must be the path of a folder, got {self.path!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

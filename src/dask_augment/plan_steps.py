@@ -10,7 +10,8 @@ from typing import Any, Union, get_args, get_origin
 
 from dask_augment import registry
 from dask_augment.augmenters.function import Function
-from dask_augment.contract import Augmenter, Compound, plain
+from dask_augment.compound import Compound
+from dask_augment.contract import Augmenter, plain
 from dask_augment.inputs import PlanError
 from dask_augment.learned import Learned
 from dask_augment.models.files import SHIPPED

@@ -10,7 +10,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from dask_augment.augmenters import TABLE
-from dask_augment.contract import Augmenter, Compound, Learner
+from dask_augment.compound import Compound
+from dask_augment.contract import Augmenter, Learner
 from dask_augment.nesting import inner_steps
 from dask_augment.words import meant, one_line
 

@@ -14,7 +14,7 @@ from imblearn.under_sampling import EditedNearestNeighbours, TomekLinks
 
 import dask_augment as da
 from dask_augment import registry
-from dask_augment.contract import Compound
+from dask_augment.compound import Compound
 from dask_augment.identity import RepeatedIds
 from dask_augment.inputs import PlanError
 from interpolation_toys import FEATURES, classes, matrix, shuffled

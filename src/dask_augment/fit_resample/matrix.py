@@ -15,7 +15,8 @@ import numpy as np
 from awkward.contents import Content, IndexedArray, NumpyArray, RecordArray
 from numpy.typing import NDArray
 
-from dask_augment.contract import KINDS, Augmenter, Compound, Learner, Measure, Output
+from dask_augment.compound import Compound
+from dask_augment.contract import KINDS, Augmenter, Learner, Measure, Output
 from dask_augment.draw import composed
 from dask_augment.fit_resample.features import ROW
 from dask_augment.fit_resample.strategies import CLASS

@@ -8,7 +8,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from dask_augment import registry
-from dask_augment.contract import Augmenter, Compound, Learner
+from dask_augment.compound import Compound
+from dask_augment.contract import Augmenter, Learner
 from dask_augment.fit_resample.features import ROW, categorical_of, column_of, is_ours, nothing_between
 from dask_augment.fit_resample.matrix import Matrix
 from dask_augment.fit_resample.parameters import Parameters

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar
 from dask.utils import Dispatch
 
 from dask_augment.carrying import refuse_gone
-from dask_augment.contract import Augmenter, Compound, Learner, Measure, taught
+from dask_augment.compound import Compound
+from dask_augment.contract import Augmenter, Learner, Measure, taught
 from dask_augment.frames.planning import always_left, remarks, settled
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, Step, key_of, labelled, refuse_unlearned

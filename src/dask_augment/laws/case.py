@@ -12,7 +12,8 @@ import numpy as np
 
 from dask_augment import columns as cols
 from dask_augment import frames
-from dask_augment.contract import Augmenter, Compound, Learner, Measure, Output
+from dask_augment.compound import Compound
+from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.frames.given import draw_of, only
 from dask_augment.frames.planning import narrow

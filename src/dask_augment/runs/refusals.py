@@ -1,18 +1,36 @@
-"""What is refused of a plan as its data sets and columns are known: ids, names of data sets, and what its output keeps."""
+"""What is refused of a plan beside its files: where its output goes, what that keeps, names of data sets, and ids."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
 from dask_augment.columns import flat
 from dask_augment.dataset.layout import refuse_changed
-from dask_augment.plan import PlanError, Target
+from dask_augment.places import NoLocalFolder, local_folder, refuse_mount_point
+from dask_augment.plan import Plan, PlanError, Target
 from dask_augment.runs.columns_of_files import is_pattern
 from dask_augment.runs.columns_of_files import names as named
 from dask_augment.runs.sources import Files, nearest
 from dask_augment.words import counted
+
+
+def output_folder(plan: Plan, output: str | Path | None) -> Path:
+    """Where the data set goes: ``output``, or as the plan says. PlanError where that cannot be."""
+    assert isinstance(plan.output, Target)
+    path = output if output is not None else plan.output.path
+    if path is None:
+        raise PlanError("the plan does not say where its output goes; write output: {path: out/}")
+    try:
+        path = local_folder(path, "output")
+        if output is None:
+            path = Path(plan.folder) / path
+        refuse_mount_point(path)
+    except NoLocalFolder as error:
+        raise PlanError(str(error)) from None
+    return path
 
 
 def check_folders(target: Target, datasets: Collection[str]) -> None:

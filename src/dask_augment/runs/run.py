@@ -20,11 +20,11 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.dataset.staging import discard_staging
 from dask_augment.frames.steps import labelled
-from dask_augment.places import NoLocalFolder, local_folder, refuse_mount_point
-from dask_augment.plan import Plan, PlanError, Target
+from dask_augment.plan import Plan, PlanError
 from dask_augment.runs.pools import Pool, opened
 from dask_augment.runs.prepare import Work, prepare
 from dask_augment.runs.progress import Progress, for_a_person
+from dask_augment.runs.refusals import output_folder
 from dask_augment.runs.result import Result
 from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, Way, merged
@@ -83,7 +83,7 @@ def run(
     Errors: PlanError, RunFailed, and those of the steps. Nothing is visible in ``output`` unless all is well.
     """
     plan = plan if isinstance(plan, Plan) else Plan.read(plan)
-    path = _path(plan, output)
+    path = output_folder(plan, output)
     how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
     where: dict[str, Any] = {"client": client, "executor": executor, "scheduler": scheduler, "workers": workers}
     with for_a_person(progress, quiet=quiet) as show:
@@ -141,7 +141,7 @@ def dry_run(
 
     Nothing is written, but that a folder is made beside the output, and removed. Errors are those of :func:`run`, found now.
     """
-    path = _path(plan, output)
+    path = output_folder(plan, output)
     how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
     with (
         for_a_person(progress, quiet=quiet) as show,
@@ -173,21 +173,6 @@ def _whole(error: BadInput, parts: Sequence[Part]) -> BadInput:
     """The error of one part as that of its file, all of whose entries are lost."""
     mine = [part.input for part in parts if part.input["file"] == error.path]
     return BadInput(str(error), error.path, sum(where["stop"] - where["start"] for where in mine))
-
-
-def _path(plan: Plan, output: str | Path | None) -> Path:
-    assert isinstance(plan.output, Target)
-    path = output if output is not None else plan.output.path
-    if path is None:
-        raise PlanError("the plan does not say where its output goes; write output: {path: out/}")
-    try:
-        path = local_folder(path, "output")
-        if output is None:
-            path = Path(plan.folder) / path
-        refuse_mount_point(path)
-    except NoLocalFolder as error:
-        raise PlanError(str(error)) from None
-    return path
 
 
 def _carried_out(work: Work, way: Way, resume: bool, replace: bool, show: Progress) -> Result:

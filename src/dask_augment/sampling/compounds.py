@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from dask_augment.contract import Compound
+from dask_augment.compound import Compound
 from dask_augment.sampling.strategy import Strategy
 
 
