@@ -19,6 +19,7 @@ from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, In
 from dask_augment.sampling.moments import Moments, variation, variations
 from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
+from dask_augment.sampling.sharing import check_columns
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.sampling.strategy import (
     Strategy,
@@ -113,11 +114,7 @@ class Undersample(Resampling):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
-        if isinstance(self.weights, str):
-            raise TypeError(
-                f"weights must be a list of columns, got {self.weights!r}; write weights=[{self.weights!r}]"
-            )
-        object.__setattr__(self, "weights", tuple(self.weights))
+        check_columns(self, "weights")
         check_policy(self.train_weight)
         if self.keep not in _FORMS:
             raise ValueError(f"keep must be one of {list(_FORMS)}, got {self.keep!r}")

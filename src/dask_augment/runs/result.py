@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dask_augment.dataset.manifest import Manifest, account_dict
-from dask_augment.runs.tables import show_accounts, show_resampled
+from dask_augment.runs.tables import show_accounts, show_how_to_read, show_resampled
 from dask_augment.words import counted
 
 _MOST_STRATA = 20
@@ -73,8 +73,7 @@ class Result:
         elif self.seconds:
             phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items() if seconds >= 0.05)
             console.print(f"Time: {phases or 'less than 0.05 s'}.", highlight=False)
-        text = f"Read it:  pandas.read_parquet({str(self.path)!r})   logical hash {self.manifest.logical_hash.hex()}"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        show_how_to_read(console, self.path, self.manifest)
 
     def __repr__(self) -> str:
         text = io.StringIO()

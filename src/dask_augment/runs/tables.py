@@ -113,9 +113,12 @@ def show_dataset(out: Console, path: Path, manifest: Manifest) -> None:
     """What is in a published data set, and what it is worth."""
     show_accounts(out, path, manifest)
     show_resampled(out, manifest)
-    lines = [
-        f"Columns: {', '.join(str(column[0]) for column in manifest.schema)}",
-        f"Read it:  pandas.read_parquet({str(path)!r})   logical hash {manifest.logical_hash.hex()}",
-    ]
-    for line in lines:
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    columns = f"Columns: {', '.join(str(column[0]) for column in manifest.schema)}"
+    out.print(columns, markup=False, highlight=False, soft_wrap=True)
+    show_how_to_read(out, path, manifest)
+
+
+def show_how_to_read(out: Console, path: Path, manifest: Manifest) -> None:
+    """A line to copy, and the logical hash of what it reads."""
+    text = f"Read it:  pandas.read_parquet({str(path)!r})   logical hash {manifest.logical_hash.hex()}"
+    out.print(text, markup=False, highlight=False, soft_wrap=True)

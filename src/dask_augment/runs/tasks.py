@@ -242,8 +242,8 @@ def merged(job: Job, done: Finished, pool: Pool, show: Progress) -> list[Receipt
     for group, outcome in pool.map(_Merge(job.sink), groups):
         if isinstance(outcome, BaseException):
             raise RunFailed(
-                f"merging {counted(len(group.files), 'file')} of {group.folder!r} failed: {type(outcome).__name__}: {outcome}\n"
-                "Nothing was published; what is done is kept: run the plan again with resume (--resume)"
+                f"merging {counted(len(group.files), 'file')} of {group.folder!r} failed: {type(outcome).__name__}: "
+                f"{outcome}\n{KEPT}"
             ) from outcome
         receipts.append(outcome)
         show.advance(1)

@@ -21,7 +21,7 @@ from dask_augment.sampling.gathering import Table, check_scale, gathered, scales
 from dask_augment.sampling.moments import Moments, variations
 from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
-from dask_augment.sampling.sharing import by_outer
+from dask_augment.sampling.sharing import by_outer, check_columns
 from dask_augment.sampling.strategy import rows_of
 from dask_augment.sampling.together import beside
 from dask_augment.strata import Strata
@@ -77,11 +77,7 @@ class Cleaner(Resampling):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
-        for name in ("features", "weights"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                raise TypeError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")
-            object.__setattr__(self, name, tuple(value))
+        check_columns(self, "features", "weights")
         if not self.features or len(set(self.features)) < len(self.features):
             raise ValueError(f"features must name at least one column, and none twice, got {list(self.features)}")
         if not isinstance(self.label, str) or not self.label:

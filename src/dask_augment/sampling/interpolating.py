@@ -33,7 +33,7 @@ from dask_augment.sampling.narrowing import variance_ratios
 from dask_augment.sampling.partners import partners, refuse_few
 from dask_augment.sampling.quotas import Quotas, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, multiples, reported
-from dask_augment.sampling.sharing import by_outer, check_count
+from dask_augment.sampling.sharing import by_outer, check_columns, check_count
 from dask_augment.sampling.spread import standard_deviations
 from dask_augment.sampling.strategy import Strategy, check_strategy, rows_of, targets
 from dask_augment.strata import Strata
@@ -83,11 +83,7 @@ class Interpolator(Resampling):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
-        for name in ("features", "weights"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                raise TypeError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")
-            object.__setattr__(self, name, tuple(value))
+        check_columns(self, "features", "weights")
         if not self.features or len(set(self.features)) < len(self.features):
             raise ValueError(f"features must name at least one column, and none twice, got {list(self.features)}")
         if isinstance(self.scale, list):

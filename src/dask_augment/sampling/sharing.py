@@ -17,6 +17,15 @@ def check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
+def check_columns(step: Any, *names: str) -> None:
+    """Make lists of columns tuples in a step that is being made; TypeError for a text, which is a list of letters."""
+    for name in names:
+        value = getattr(step, name)
+        if isinstance(value, str):
+            raise TypeError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")
+        object.__setattr__(step, name, tuple(value))
+
+
 def by_outer(names: Sequence[str] | Mapping[str, int]) -> dict[str, list[str]]:
     """Strata with a label last, by what stands before it: those are the classes of one stratum."""
     outer: dict[str, list[str]] = {}
