@@ -36,7 +36,8 @@ def only(events: ak.Array, columns: frozenset[str], setting: Setting) -> ak.Arra
     for name in sorted(columns & set(setting.weights)):
         if not cols.has(events, name):
             raise cols.MissingColumn(
-                f"no weight column {name!r} among the events: name the weights that there are with weights=[...]"
+                f"no weight column {name!r} among the events: name the weights that there are with weights="
+                f"{known_weights(events) or '[...]'}, or say weights=() to the step"
             )
     names = given(columns, events, setting)
     if not names:
