@@ -238,3 +238,11 @@ def test_function_of_python_is_told_as_it_is_now(folder: Path) -> None:
     assert second != first
     sys.modules["steps"].later = lambda: 5  # type: ignore[attr-defined]
     assert digest() != second
+
+
+def test_folders_without_init_below_a_package_are_looked_into(folder: Path) -> None:
+    write(folder / "above" / "__init__.py", "")
+    write(folder / "above" / "c.py", "K = 1\n")
+    write(folder / "above" / "below" / "deep.py", "from ..c import K\n")
+    for text in ("from above.below.deep import K", "import above.below.deep"):
+        assert {*local_modules(text, [folder])} == {"above", "above.c", "above.below.deep"}

@@ -155,7 +155,11 @@ def _specs(name: str, folders: list[str]) -> list[ModuleSpec]:
 
 def _found(finders: Iterable[object], name: str, path: Sequence[str] | None) -> ModuleSpec | None:
     for finder in finders:
-        spec: ModuleSpec | None = getattr(finder, "find_spec", lambda *_: None)(name, path)
+        find = getattr(finder, "find_spec", lambda *_: None)
+        try:
+            spec: ModuleSpec | None = find(name, path)
+        except KeyError:  # a folder without __init__.py asks the package above it, which is not imported
+            spec = find(name.rpartition(".")[2], path)
         if spec is not None:
             return spec
     return None

@@ -566,3 +566,19 @@ def test_skims_of_which_only_some_keep_their_sum_are_refused(tmp_path: Path) -> 
     # What says that it is data says no sum.
     data = skim(tmp_path / "d.parquet", 0, "Data")
     assert run(plan(data, steps=SPLIT), tmp_path / "data").manifest.extra["normalisation"]["toy"]["sumw"] is None
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.binary(), pa.large_binary(), pa.binary(2), pa.list_(pa.binary())], ids=lambda kind: str(kind)
+)
+def test_bytes_of_parquet_come_back(tmp_path: Path, kind: pa.DataType) -> None:
+    one: Any = [b"\xff\x00"] if pa.types.is_list(kind) else b"\xff\x00"
+    path = in_parquet(tmp_path / "a.parquet", raw=pa.array([one] * 4, kind))
+    result = run(plan(str(path), steps=(), output={"keep": ["raw"]}), tmp_path / "out")
+    assert pq.read_table(result.path / result.manifest.files[0].path)["raw"].to_pylist() == [one] * 4
+
+
+def test_a_time_zone_is_not_lost(tmp_path: Path) -> None:
+    path = in_parquet(tmp_path / "a.parquet", at=pa.array([0] * 4, pa.timestamp("us", tz="Europe/Zurich")))
+    with pytest.raises(PlanError, match=r"'at'.*have the zone 'Europe/Zurich', which would be lost"):
+        run(plan(str(path), steps=(), output={"keep": ["at"]}), tmp_path / "out")

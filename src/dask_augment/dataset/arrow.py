@@ -78,7 +78,7 @@ def _text(layout: Any, field: pa.Field) -> pa.Array:
     layout = layout.to_ListOffsetArray64(True)
     offsets = _offsets(layout)
     data = np.ascontiguousarray(np.asarray(layout.content.data))
-    array = type(pa.array([], kind)).from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+    array = pa.Array.from_buffers(kind, len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
     return _cast(array, field)
 
 

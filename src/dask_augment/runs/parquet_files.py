@@ -92,6 +92,8 @@ class ParquetFile(Opened):
         assert place is not None
         if not place.key:
             raise TypeError(f"is {self._types[place.name].type}, which is not read")
+        if zone := _zone(self._types[place.name].type):
+            raise TypeError(f"times have the zone {zone!r}, which would be lost: write them as times without one")
         return place
 
     def _has_nulls(self, place: At, field: pa.Field) -> bool:
@@ -183,6 +185,8 @@ def _decoded(kind: pa.DataType) -> pa.DataType:
         return pa.list_(kind.value_field.with_type(_decoded(kind.value_type)))
     if pa.types.is_large_string(kind) or kind == pa.string_view():
         return pa.string()
+    if pa.types.is_fixed_size_binary(kind) or pa.types.is_large_binary(kind) or kind == pa.binary_view():
+        return pa.binary()
     return kind
 
 
@@ -199,6 +203,13 @@ def _leaf(array: Any, path: Sequence[str]) -> Any:
     offsets = pc.subtract(offsets, offsets[0]) if len(offsets) else offsets
     mask = array.is_null() if array.null_count else None
     return kind.from_arrays(offsets, _leaf(inner, path), mask=mask)
+
+
+def _zone(kind: pa.DataType) -> str | None:
+    """The time zone of times, in lists too."""
+    while _is_list(kind):
+        kind = kind.value_type
+    return kind.tz if pa.types.is_timestamp(kind) else None
 
 
 def _nulls(values: pa.Array) -> bool:
