@@ -71,6 +71,9 @@ def test_check_account() -> None:
     check_account(good, 7, "x")
     with pytest.raises(ValueError, match="of part 3 does not add up: 5 rows in, 1 dropped, 3 made, 7 out, 6 written"):
         check_account(good, 6, "part 3")
+    lost = Account(rows_in=5, rows_out=7, dropped={"cut": 1}, made={"copy": 2})
+    with pytest.raises(ValueError, match="of part 3 does not add up: 5 rows in, 1 dropped, 2 made, 7 out, 7 written"):
+        check_account(lost, 7, "part 3")
     good.weights_in["w"] = (math.inf, 2.0)
     with pytest.raises(ValueError, match="'w' of part 3"):
         check_account(good, 7, "part 3")
