@@ -111,7 +111,7 @@ def test_other_plan_needs_replace(planned: Path, program: Any) -> None:
     write_plan(planned.parent, seed=8)
     code, _, err = program("run", planned, *FAST)
     assert code == 1
-    assert "choose another path, or give it up with replace (--replace)" in err
+    assert "choose another path, or replace it (--replace)" in err
     assert program("run", planned, *FAST, "--replace")[0] == 0
     assert program("verify", planned.parent / "out")[0] == 0
 
@@ -203,14 +203,18 @@ def test_clean_removes_what_was_cut_off(
         patched.setattr(running, "publish", lambda *_, **__: sys.exit(9))
         assert program("run", planned, *FAST)[0] == 9
     (left,) = tmp_path.glob(".out.staging-*")
-    assert "0 unfinished runs removed; nothing else is older than 7 days." in program("clean", tmp_path)[1]
+    assert "0 unfinished runs removed; none that is left is older than 7 days." in program("clean", tmp_path)[1]
     assert left.exists()
     code, out, err = program("clean", tmp_path, "--older-than", 0)
     assert (code, err) == (0, "")
-    assert out == f"removing {left}\n1 unfinished run removed; nothing else is older than 0 days.\n"
+    assert out == f"removing {left}\n1 unfinished run removed; none that is left is older than 0 days.\n"
     assert not left.exists()
     assert json.loads(program("clean", tmp_path, "--json")[1]) == {"removed": [], "left": {}}
     assert program("verify", tmp_path / "whole", "--deep")[0] == 0
+    code, out, err = program("verify", planned)
+    assert (code, out.strip()) == (1, f"{planned}: 1 fault")
+    assert "it was not published by dask-augment" in err
+    assert f"is a file: dask-augment run {planned} --dry-run" in program("show", planned)[2]
     code, _, err = program("clean", tmp_path / "gone")
     assert code == 1
     assert "is not there" in err

@@ -72,7 +72,9 @@ def test_a_record_in_a_record_is_found() -> None:
 def test_missing(events: ak.Array) -> None:
     with pytest.raises(cols.MissingColumn, match=r"no column 'Jet.ptt' among the events; the nearest are Jet\.pt"):
         cols.column(events, "Jet.ptt")
-    with pytest.raises(cols.MissingColumn, match=r"; the columns are Electron.* and \d+ more"):
+    with pytest.raises(
+        cols.MissingColumn, match=r"; none of the \d+ columns has a name near it|the columns are Electron"
+    ):
         cols.column(events, "qqqqqqqq")
 
 

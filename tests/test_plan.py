@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dask_augment as da
+from dask_augment.augmenters.select import Select
 from dask_augment.plan import Inputs, Plan, PlanError, Target
 
 FUNCTION = """
@@ -261,8 +262,15 @@ def test_option_that_is_refused(case: str) -> None:
 
 
 def test_steps_of_python_are_augmenters() -> None:
-    with pytest.raises(PlanError, match="step 0 is 'split', not an augmenter"):
-        Plan(inputs={"a": ["a.root"]}, seed=1, steps=["split"])  # type: ignore[list-item]
+    for steps, says in (
+        (["split"], "step 0 is 'split', not an augmenter; a plan of dictionaries, .* Plan.from_dict"),
+        ([Select], r"not an augmenter; give its options, Select\(\.\.\.\)"),
+        ([lambda events: events], r"a function becomes one by @augmenter\(uses="),
+        ([[Select("x > 1")]], r"one after the other, \*steps"),
+        (Select("x > 1"), r"steps must be a list of augmenters, got Select\(.*; write \[\.\.\.\] around it"),
+    ):
+        with pytest.raises(PlanError, match=says):
+            Plan(inputs={"a": ["a.root"]}, seed=1, steps=steps)  # type: ignore[arg-type]
 
 
 def test_file_that_is_no_plan(tmp_path: Path) -> None:

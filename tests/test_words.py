@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import uproot
 
+import dask_augment
 from dask_augment.words import counted, meant, nearest, one_line, unknown
 
 
@@ -30,7 +31,18 @@ def test_names_that_come_near() -> None:
 def test_nearest_columns() -> None:
     assert nearest("Jet.ptt", ["MET.phi", "Jet.eta", "Jet.pt"]) == "the nearest are Jet.pt, Jet.eta"
     assert nearest("qqq", ["b", "a"]) == "the columns are a, b"
-    assert nearest("qqq", "abcdefghij") == "the columns are a, b, c, d, e, f, g, h and 2 more"
+    assert nearest("qqq", "abcdefghij") == "the columns are a, b, c, d, e, f, g, h, i, j"
+    assert nearest("qqq", map(str, range(2000))) == "none of the 2000 columns has a name near it"
+    assert nearest("Met.pt", ["Jet.pt", "MET.pt"]) == "the nearest are MET.pt, Jet.pt"
+    assert nearest("lumi", ["event", "luminosityBlock", "run"]) == "the nearest are luminosityBlock"
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("SMOTE", "Smote"), ("phi_rotate", "PhiRotate"), ("Oversmaple", "Oversample")]
+)
+def test_public_name_that_is_not_there(name: str, other: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no attribute {name!r}; did you mean {other!r}"):
+        getattr(dask_augment, name)
 
 
 def test_sentence_that_goes_over_lines() -> None:

@@ -64,7 +64,13 @@ __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'dask_augment' has no attribute {name!r}; there are {', '.join(sorted(_HOME))}")
+        from dask_augment.words import meant
+
+        alike = [known for known in _HOME if known.lower() == name.replace("_", "").lower()]
+        hint = f"did you mean {alike[0]!r}?" if alike else meant([name], _HOME)
+        raise AttributeError(
+            f"module 'dask_augment' has no attribute {name!r}; {hint or 'there are ' + ', '.join(sorted(_HOME))}"
+        )
     return getattr(import_module(f"dask_augment.{_HOME[name]}"), name)
 
 

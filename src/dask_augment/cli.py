@@ -150,6 +150,8 @@ def show(
     from dask_augment import registry
     from dask_augment.manual import print_page
 
+    if name not in registry.names() and Path(name).is_file():
+        raise ValueError(f"{name} is a file: dask-augment run {name} --dry-run says what a plan does")
     if name not in registry.names() and (Path(name).expanduser().is_dir() or "/" in name):
         from dask_augment.dataset.manifest import Manifest
 
@@ -182,8 +184,9 @@ def verify(
         for fault in report.faults:
             err.print(f"[red]fault[/red] {escape(fault)}", highlight=False, soft_wrap=True)
         state = "as published" if report.ok else counted(len(report.faults), "fault")
-        text = f"{folder}: {counted(report.rows, 'row')}, logical hash {report.logical_hash}: {state}"
-        out.print(text, markup=False, highlight=False, soft_wrap=True)
+        if report.logical_hash:
+            state = f"{counted(report.rows, 'row')}, logical hash {report.logical_hash}: {state}"
+        out.print(f"{folder}: {state}", markup=False, highlight=False, soft_wrap=True)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -218,7 +221,7 @@ def clean(
         _print_json({"removed": [str(path) for path in removed], "left": left})
     else:
         days = f"{older_than:g} day{'' if older_than == 1 else 's'}"
-        text = f"{counted(len(removed), 'unfinished run')} removed; nothing else is older than {days}."
+        text = f"{counted(len(removed), 'unfinished run')} removed; none that is left is older than {days}."
         out.print(text, highlight=False, soft_wrap=True)
 
 

@@ -80,23 +80,24 @@ class Plan:
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", self._section("inputs", Inputs))
         object.__setattr__(self, "output", self._section("output", Target))
+        if not isinstance(self.steps, (list, tuple)):
+            raise PlanError(f"steps must be a list of augmenters, got {self.steps!r}; write [...] around it")
         object.__setattr__(self, "steps", tuple(self.steps))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise PlanError(f"seed must be a whole number, got {self.seed!r}")
-        split: Any = self.split
-        if split is not None and not (isinstance(split, str) and split):
-            raise PlanError(f"split must name the column that is 0 on training rows, or be none, got {split!r}")
+        if self.split is not None and not (isinstance(self.split, str) and self.split):
+            raise PlanError(f"split must name the column that is 0 on training rows, or be none, got {self.split!r}")
         for position, step in enumerate(self.steps):
             augmenter = step[1] if isinstance(step, tuple) else step
             if not isinstance(augmenter, Augmenter):
-                raise PlanError(f"step {position} is {augmenter!r}, not an augmenter")
+                raise PlanError(f"step {position} is {augmenter!r}, not an augmenter; {registry.as_a_step(augmenter)}")
         assert isinstance(self.inputs, Inputs)
         ids = POSITION if self.inputs.ids == "position" else self.inputs.ids
         weights = ("weight", self.inputs.weight, *self.inputs.weights)
         try:
             steps = registry.with_labels(self.steps)
             registry.refuse_unlearned_inside(steps)
-            refuse_gone(steps, (*ids, *weights, *([split] if split else [])))
+            refuse_gone(steps, (*ids, *weights, *([self.split] if self.split else [])))
         except (ValueError, RuntimeError) as error:
             raise PlanError(str(error)) from None
 

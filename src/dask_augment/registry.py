@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -74,8 +75,11 @@ def with_labels(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> list
     steps: dict[str, Augmenter] = {}
     for position, entry in enumerate(augmenters):
         given, augmenter = entry if isinstance(entry, tuple) else (None, entry)
-        if not isinstance(augmenter, Augmenter):
-            raise TypeError(f"step {position} must be an augmenter, got {type(augmenter).__name__}: {augmenter!r}")
+        got: object = augmenter
+        if not isinstance(got, Augmenter):
+            raise TypeError(
+                f"step {position} must be an augmenter, got {type(got).__name__}: {got!r}; {as_a_step(got)}"
+            )
         name = given or name_of(augmenter)
         label = name
         for number in range(2, len(augmenters) + 2):
@@ -89,6 +93,19 @@ def with_labels(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> list
     if twice := sorted(label for label, times in Counter(label for label, _ in apart).items() if times > 1):
         raise _same_name(twice[0])
     return apart
+
+
+def as_a_step(entry: object) -> str:
+    """How to make a step of what is none, as the end of a sentence."""
+    if isinstance(entry, type) and issubclass(entry, Augmenter):
+        return f"give its options, {entry.__name__}(...)"
+    if isinstance(entry, (str, Mapping)):
+        return "a plan of dictionaries, as YAML has it, is read by Plan.from_dict"
+    if isinstance(entry, (list, tuple)):
+        return "give the steps one after the other, *steps"
+    if inspect.isroutine(entry):
+        return "a function becomes one by @augmenter(uses=[...], produces={...})"
+    return "augment takes the events first, then the steps"
 
 
 def taken_apart(label: str, augmenter: Augmenter) -> list[tuple[str, Augmenter]]:

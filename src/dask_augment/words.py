@@ -18,11 +18,14 @@ def counted(number: int, noun: str) -> str:
 def nearest(name: str, known: Iterable[str], what: str = "columns") -> str:
     """Those whose names come near to one that is not there, else the first of all; as the end of a sentence."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    alike = [other for other in names if other.lower() == name.lower()]
+    inside = [other for other in names if len(name) > 2 and name.lower() in other.lower()]
+    near = [*dict.fromkeys([*alike, *get_close_matches(name, names, n=3, cutoff=0.5), *inside])][:3]
     if near:
         return f"the nearest are {', '.join(near)}"
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"the {what} are {', '.join(names[:8])}{more}"
+    if len(names) > 12:
+        return f"none of the {len(names)} {what} has a name near it"
+    return f"the {what} are {', '.join(names)}"
 
 
 def meant(names: Iterable[str], known: Collection[str]) -> str:

@@ -146,6 +146,11 @@ def test_check_names_the_law() -> None:
         check(drops, without=["nonsense"])
 
 
+def test_check_takes_a_step() -> None:
+    with pytest.raises(TypeError, match=r"^check holds an augmenter to the laws, got .*; give its options, Repeat"):
+        check(Repeat)  # type: ignore[arg-type]
+
+
 def test_check_says_what_the_sample_lacks() -> None:
     with pytest.raises(
         columns.MissingColumn, match=r"'PuppiMET.pt'.*are tried on have .*MET.pt.*: give your own with events="

@@ -203,8 +203,8 @@ def test_column_that_only_some_files_have(two: tuple[str, str], tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [({"steps": [{"define": {"x": "sum(Jet.ptt)"}}]}, "no input file has a column 'Jet.ptt'; the nearest are Jet.pt"),
-     ({"inputs": {"ids": ["run", "evnt"]}, "steps": SPLIT}, "no input file has a column 'evnt'; the nearest are event"),
+    [({"steps": [{"define": {"x": "sum(Jet.ptt)"}}]}, "step 'define': no input file has a column 'Jet.ptt'; the nearest are Jet.pt"),
+     ({"inputs": {"ids": ["run", "evnt"]}, "steps": SPLIT}, "inputs: ids: no input file has a column 'evnt'; the nearest are event"),
      ({"inputs": {"weights": ["LHEWeight"]}}, "no input file has a column 'LHEWeight'"),
      ({"inputs": {"weight": "genWeigth"}}, "no input file has the weight 'genWeigth' .*; the nearest are genWeight"),
      ({"output": {"keep": ["Jets.*"]}}, r"output: keep names 'Jets.\*', which is no column; the nearest are Jet"),

@@ -94,9 +94,8 @@ class PhiRotate(Augmenter):
             found = _matching(columns, pattern) if _is_pattern(pattern) else [pattern]
             if not found:
                 angles = sorted(filter(is_azimuth, columns))
-                raise ValueError(
-                    f"phi_rotate: no column matches {pattern!r}; the angles are {', '.join(angles[:8]) or 'none'}"
-                )
+                there = f"the angles are {', '.join(angles[:8])}" if angles else "no column that is read is an angle"
+                raise ValueError(f"phi_rotate: no column matches {pattern!r}; {there}")
             named |= dict.fromkeys(found)
         return replace(self, columns=tuple(named))
 

@@ -142,7 +142,7 @@ def _standing(job: Job, replace: bool) -> Manifest | None:
         if replace:
             return None
         raise OtherPlan(f"{job.path} holds the plan {manifest.digest[:12]}, this one is {job.digest[:12]}; choose "
-                        "another path, or give it up with replace (--replace)")  # fmt: skip
+                        "another path, or replace it (--replace)")  # fmt: skip
     faults = manifest.faults(job.path)
     if faults and not replace:
         raise OtherPlan(f"{job.path} holds this plan but is damaged: {faults[0]} ({counted(len(faults), 'fault')}); write it "

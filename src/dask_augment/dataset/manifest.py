@@ -204,7 +204,7 @@ def document(path: Path | str) -> dict[str, Any]:
             raise NotADataset(f"{file} is damaged: its text is not that of its sha256; publish the data set again")
         if values["version"] != VERSION:
             raise NotADataset(f"{file} has the version {values['version']}, this release reads version {VERSION}")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NotADataset(f"{path} has no {MANIFEST}: it was not published by dask-augment") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, NotADataset):

@@ -83,7 +83,10 @@ class Builder(Operators):
             run = self.guarded(node, lambda read: picked(part.run(read), index, missing))
             return Node("bool" if part.kind == "bool" else "float64", run, 1 if part.kind == "bool" else None)
         if isinstance(node.slice, ast.Slice | ast.Tuple):
-            self.fail(node.slice, "slices cannot stand in an expression; x[0] and x[condition] can")
+            self.fail(
+                node.slice,
+                "slices cannot stand in an expression; x[0] and x[condition] can, and a function of your own takes slices",
+            )
         condition = self.build(node.slice)
         if not condition.may_hold:
             self.fail(node.slice, "an index is a whole number, Jet.pt[0], or a condition, Jet.pt[Jet.pt > 30]")
@@ -93,7 +96,7 @@ class Builder(Operators):
     def call(self, node: ast.Call) -> Node:
         """A function of the table."""
         if not isinstance(node.func, ast.Name):
-            self.fail(node, f"only functions by name can be called, sum(Jet.pt), not Jet.pt.sum(); {ALLOWED}")
+            self.fail(node, f"only functions by name can be called: {_by_name(node.func)}")
         name, count = node.func.id, len(node.args)
         if name not in NAMES:
             near = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)
@@ -151,6 +154,16 @@ class Builder(Operators):
         if name == "sum" and part.bound is not None:
             bound = part.bound * _MOST_OBJECTS
         return Node(numeric(bound), run, bound if numeric(bound) == "int64" else None)
+
+
+def _by_name(called: ast.expr) -> str:
+    """How to write a call of a module's function, or of a method."""
+    if isinstance(called, ast.Attribute) and called.attr in NAMES:
+        before = ast.unparse(called.value)
+        if before in ("np", "numpy", "ak", "math", "da"):
+            return f"write {called.attr}(...), without {before}."
+        return f"write {called.attr}({before}), not {before}.{called.attr}()"
+    return f"there are {', '.join(NAMES)}"
 
 
 _MAKERS: dict[type[ast.expr], Callable[[Builder, Any], Node]] = {

@@ -13,6 +13,17 @@ from dask_augment.expression.nodes import ExpressionError
 _OPERATORS = frozenset({"and", "or", "not", "if", "else", "True", "False"})
 _WORD = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
 _LOCK = threading.Lock()
+_ELSEWHERE = (
+    (re.compile("&&"), "write `and` for &&"),
+    (re.compile(r"\|\|"), "write `or` for ||"),
+    (re.compile("!(?!=)"), "write `not` for !"),
+    (
+        re.compile("(?<![=<>!])=(?!=)"),
+        "write == to compare",
+    ),
+    (re.compile(r"\?"), "write `a if condition else b` for condition ? a : b"),
+)
+"""What C++ and ROOT write, and how it is written here."""
 
 
 def tree_of(line: str, allowed: str) -> ast.expr:
@@ -24,8 +35,8 @@ def tree_of(line: str, allowed: str) -> ast.expr:
             return ast.parse(line, mode="eval").body
     except SyntaxError as error:
         place = error.offset - 1 if error.offset else len(line)
-        hint = word_of_python(line, place)
-        raise ExpressionError(f"{error.msg}: this is no expression; {hint or allowed}", line, place) from None
+        hint = _from_elsewhere(line, place) or word_of_python(line, place) or allowed
+        raise ExpressionError(f"{error.msg}: this is no expression; {hint}", line, place) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ExpressionError(f"this is no expression: {error}", line[:80], 0) from None
 
@@ -37,6 +48,11 @@ def word_of_python(line: str, place: int = -1) -> str:
         word for word, at in words if at == place and _is_operator(word)
     ]
     return f'{own[0]!r} is a word of Python: if it is a column, write col("{own[0]}")' if own else ""
+
+
+def _from_elsewhere(line: str, place: int) -> str:
+    """How to write what another language has where Python stopped reading, or one character before."""
+    return next((hint for mark, hint in _ELSEWHERE if any(abs(m.start() - place) < 2 for m in mark.finditer(line))), "")
 
 
 def _is_own(word: str) -> bool:

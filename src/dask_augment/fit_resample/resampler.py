@@ -103,7 +103,10 @@ class Resampler(Parameters):
 
     @property
     def _kind(self) -> type[Augmenter]:
-        return registry.get(self.method)
+        try:
+            return registry.get(self.method)
+        except KeyError as error:
+            raise ValueError(error.args[0]) from None
 
     @property
     def _sampling_type(self) -> str:

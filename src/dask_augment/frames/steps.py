@@ -37,6 +37,8 @@ class Setting:
         if self.weights == "none":
             object.__setattr__(self, "weights", ())
             object.__setattr__(self, "unweighted", True)
+        if self.split is not None and not (isinstance(self.split, str) and self.split):
+            raise ValueError(f"split must name the column that is 0 on training rows, or be None, got {self.split!r}")
         for name in ("ids", "weights"):
             value = getattr(self, name)
             if isinstance(value, str):

@@ -26,6 +26,7 @@ from dask_augment.laws import elsewhere, learning, promises, references, rows, s
 from dask_augment.laws.case import SETTING, Case, LawBroken, case_of
 from dask_augment.laws.compare import columns_of
 from dask_augment.laws.sample import flattened, sample_events
+from dask_augment.registry import as_a_step
 
 __all__ = ["LAWS", "Case", "Held", "Law", "LawBroken", "check", "flattened", "sample_events"]
 
@@ -100,6 +101,9 @@ def check(
     without
         Names of laws that the augmenter breaks on purpose, such as ``weight_is_not_lost``.
     """
+    given: object = augmenter
+    if not isinstance(given, Augmenter):
+        raise TypeError(f"check holds an augmenter to the laws, got {given!r}; {as_a_step(given)}")
     unknown = set(without) - {law.__name__ for law in LAWS}
     if unknown:
         raise ValueError(f"without names no laws: {sorted(unknown)}; there are {[law.__name__ for law in LAWS]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,19 +31,19 @@ class Common:
 
 
 def common(
-    files: Files, wanted: Wanted, asked: Iterable[str], optional: Collection[str], made: Collection[str],
+    files: Files, wanted: Wanted, asked: Mapping[str, str], optional: Collection[str], made: Collection[str],
     fill: Mapping[str, Any],
 ) -> Common:  # fmt: skip
     """The columns of all files, or PlanError for those that the plan says by name and that not all of them have.
 
-    ``asked`` are names that the plan says, ``optional`` those of them that are read only where all files have them,
+    ``asked`` are names that the plan says, with where it says them, ``optional`` those of them that are read only where all files have them,
     ``made`` columns that are made and not read. What only patterns name is left out where it is not in every file, and
     a warning says so.
     """
     derived = frozenset().union(*(counters(c.schema) for c in files.values() if c.schema is not None))
     filled = {flat(name): value for name, value in fill.items()}
     fill_names = {flat(name): name for name in fill}
-    asked = {flat(name): name for name in asked if flat(name) not in derived}
+    who, asked = asked, {flat(name): name for name in asked if flat(name) not in derived}
     names = {name for content in files.values() for name in _of(content, wanted)} - derived - {*made}
     names |= {name for name in filled if name in asked or wanted(name, fill_names[name])}
     refuse_unread(fill, names, {*asked}.union(*(content.columns for content in files.values())))
@@ -51,7 +51,7 @@ def common(
     lacking = {name: sources for name, sources in lacking.items() if sources and name not in filled}
     demanded = {name: sources for name, sources in lacking.items() if name in asked and name not in optional}
     if demanded:
-        raise PlanError("\n".join(_refusals(demanded, asked, files)))
+        raise PlanError("\n".join(_refusals(demanded, asked, who, files)))
     schema, clashes = _types(files, sorted(names - lacking.keys()), asked, filled)
     told = {name: f"not in {_some(sources, files)}" for name, sources in lacking.items() if name not in optional}
     told |= {name: why for content in files.values() for name, why in content.faults.items() if name in told}
@@ -87,7 +87,9 @@ def _some(sources: Sequence[Source], files: Files) -> str:
     return f"{sources[0].path!r} ({len(sources)} of {counted(len(files), 'file')})"
 
 
-def _refusals(demanded: Mapping[str, Sequence[Source]], asked: Mapping[str, str], files: Files) -> Iterator[str]:
+def _refusals(
+    demanded: Mapping[str, Sequence[Source]], asked: Mapping[str, str], who: Mapping[str, str], files: Files
+) -> Iterator[str]:
     """A sentence for each column that is asked for and that not all files have."""
     for name, sources in sorted(demanded.items()):
         said = asked[name]
@@ -95,7 +97,7 @@ def _refusals(demanded: Mapping[str, Sequence[Source]], asked: Mapping[str, str]
         if fault is not None:
             yield f"column {said!r} of input file {sources[0].path!r} cannot be read: {fault}; leave it out"
         elif len(sources) == len(files):
-            yield f"no input file has a column {said!r}; {nearest(said, files)}"
+            yield f"{who[said]}: no input file has a column {said!r}; {nearest(said, files)}"
         else:
             yield (
                 f"column {said!r} is not in every input file: {sources[0].path!r} has none ({len(sources)} of {len(files)} "

@@ -192,18 +192,20 @@ def _check_collision_data(stage: Stage, metadata: Mapping[str, Mapping[str, Any]
         )
 
 
-def _explicit(stage: Stage, inputs: Inputs) -> tuple[str, ...]:
-    """Columns that steps name and no earlier step makes, and the ids: every file must have them."""
+def _explicit(stage: Stage, inputs: Inputs) -> dict[str, str]:
+    """Columns that steps name and no earlier step makes, and the ids, with who names them: every file must have them."""
     made: set[str] = set()
-    needed: set[str] = set() if inputs.ids == "position" else set(inputs.ids)
+    needed = {} if inputs.ids == "position" else dict.fromkeys(inputs.ids, "inputs: ids")
     for step in stage.steps:
-        needed |= {name for name in step.augmenter.uses() if dotted(name) not in made}
+        for name in step.augmenter.uses():
+            if dotted(name) not in made:
+                needed.setdefault(name, f"step {step.label!r}")
         made |= _products(step.augmenter.produces())
     optional = {"dataset", "weight", *OURS, *inputs.weights}
-    return tuple(sorted(needed - optional))
+    return {name: who for name, who in sorted(needed.items()) if name not in optional}
 
 
-def _check_remedies(stage: Stage, explicit: Sequence[str], found: Mapping[Source, Content]) -> None:
+def _check_remedies(stage: Stage, explicit: Collection[str], found: Mapping[Source, Content]) -> None:
     """Refuse columns that no file has and of which their step knows a remedy; others are refused with all the rest."""
     there: frozenset[str] = frozenset().union(*(content.columns for content in filled(found).values()))
     for step in stage.steps:
@@ -235,7 +237,7 @@ def _inspected(
 
 def _reader(
     inputs: Inputs, found: Mapping[Source, Content], metadata: Mapping[str, Mapping[str, Any]],
-    explicit: Sequence[str], wanted: Wanted,
+    explicit: Mapping[str, str], wanted: Wanted,
 ) -> tuple[Reader, dict[str, Normalisation], Common]:  # fmt: skip
     """How parts are read, from the columns that the files have, and what these have in common."""
     check_contents(found)
@@ -248,7 +250,8 @@ def _reader(
     check_weights(("weight",) if final else (inputs.weight, *inputs.weights), files)
     there = {flat(name) for name in inputs.fill}.union(*(content.columns for content in files.values()))
     kept = {name for name in wanted.patterns if not is_pattern(name) and flat(name) in there}
-    shared = common(files, wanted, {*explicit, *inputs.weights, *kept}, {*OURS, "weight"}, made, inputs.fill)
+    asked = dict.fromkeys(kept, "output: keep") | dict.fromkeys(inputs.weights, "inputs: weights") | {**explicit}
+    shared = common(files, wanted, asked, {*OURS, "weight"}, made, inputs.fill)
     check_fill(files, shared.schema, shared.fill)
     check_ids(shared.schema, inputs.ids)
     normalisation = normalised(inputs, found, metadata, final, without)

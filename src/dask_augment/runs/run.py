@@ -28,7 +28,7 @@ from dask_augment.runs.refusals import output_folder
 from dask_augment.runs.result import Result
 from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, Way, merged
-from dask_augment.runs.teaching import learned_of, reports_of, taught
+from dask_augment.runs.teaching import learned_before, learned_of, reports_of, taught
 from dask_augment.runs.trial import place_tried, tried, what_stands
 from dask_augment.words import counted, one_line
 
@@ -82,6 +82,8 @@ def run(
 
     Errors: PlanError, RunFailed, and those of the steps. Nothing is visible in ``output`` unless all is well.
     """
+    if not isinstance(plan, (Plan, str, Path)):
+        raise PlanError(f"run takes a Plan or the path of its file, got {type(plan).__name__}: {plan!r}")
     plan = plan if isinstance(plan, Plan) else Plan.read(plan)
     path = output_folder(plan, output)
     how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
@@ -240,6 +242,7 @@ def _done(work: Work, way: Way, sink: Sink, replace: bool, show: Progress) -> Re
     extra = {
         "normalisation": {name: entry.to_dict() for name, entry in work.normalisation.items()},
         "resampled": reports_of(segment.steps),
+        "learned_before": learned_before(work.stage.steps),
         "changed_bits": work.stage.changed_bits,
         # Checked before anything was learned; the positions of events differ by themselves.
         "ids": {"columns": list(work.stage.setting.ids), "checked": True},

@@ -277,4 +277,6 @@ def filled(found: Mapping[Source, Content]) -> dict[Source, Content]:
 def nearest(name: str, found: Mapping[Source, Content]) -> str:
     """The columns of the files whose names come near, as the files call them, as the end of a sentence."""
     there = {shown(content.called(column), name) for content in found.values() for column in content.columns}
+    # Some files have a counter for each branch, nJet_pt; counters are never data.
+    there = {column for column in there if not (column[:1] == "n" and column[1:] in there)}
     return words.nearest(name, there - {name})

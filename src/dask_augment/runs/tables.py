@@ -26,7 +26,9 @@ def _shown(value: Any) -> str:
 
 def show_dry_run(out: Console, summary: dict[str, Any]) -> None:
     """What would be read and written."""
-    table = Table("data set", "files", "events", "parts", "sum of weights", "times", title="What would be read")
+    table = Table(
+        "data set", "files", "events", "parts", "sum of weights", "weight is genWeight x", title="What would be read"
+    )
     for name, entry in summary["datasets"].items():
         table.add_row(escape(name), *(_shown(entry[key]) for key in ("files", "entries", "parts", "sumw", "factor")))
     out.print(table)
@@ -76,6 +78,8 @@ def show_resampled(out: Console, manifest: Manifest, most: int | None = None) ->
     """What the strata of each step are worth that resampled, as a table; the first ``most`` of them."""
     for label, report in manifest.resampled.items():
         title = f"\n{label}: rows for training, and how many events they are worth"
+        if label in manifest.extra.get("learned_before", ()):
+            title += "; of the events that it was learned from before, not of these"
         out.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
         out.print(_resampled(report[:most]), width=max(out.width, _WIDE_ENOUGH), crop=False)
         if left := len(report[most:]) if most is not None else 0:

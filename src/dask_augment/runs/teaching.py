@@ -126,3 +126,8 @@ def _learned_inside(label: str, step: Augmenter) -> Iterator[tuple[str, Learned]
 def learned_of(steps: Iterable[Step]) -> dict[str, Learned]:
     """What the learners learned, by label: for the data set."""
     return dict(pair for step in steps for pair in _learned_inside(step.label, step.augmenter))
+
+
+def learned_before(steps: Iterable[Step]) -> list[str]:
+    """The labels of steps that came with what they had learned: their reports are of the events that they learned from."""
+    return [s.label for s in steps if isinstance(s.augmenter, Learner) and s.augmenter.learned is not None]
