@@ -265,7 +265,7 @@ class Coffea(Frame):
 
     @property
     def fileset(self) -> dict[str, Any]:
-        return {self.dataset: {"files": {str(self.path): "Events"}}}
+        return {self.dataset: {"files": {str(self.path): "Events"}, "metadata": {"is_mc": True}}}
 
     def augment(self, *steps: Any, schema: pa.Schema) -> pa.Table:
         from dask_augment.frames.coffea import AugmentProcessor
