@@ -69,6 +69,36 @@ def test_parquet_has_a_sum_of_weights_too(tmp_path: Path) -> None:
     assert rows.weight.tolist() == [1.5, 2.5]
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "metadata", "refused"),
+    [
+        ("mu", {"HLT_Mu": np.ones(9, bool)}, {}, True),
+        ("mu", {"Flag_good": np.ones(9, bool)}, {}, True),
+        ("data2018", {}, {}, True),
+        ("mu", {"HLT_Mu": np.ones(9, bool)}, {"is_mc": True}, False),
+        ("mu", {"HLT_Mu": np.ones(9, bool), "GenMET_pt": np.ones(9, "f4")}, {}, False),
+        ("mu", {}, {}, False),
+    ],
+    ids=str,
+)
+def test_what_looks_like_collision_data_is_not_trained_on(
+    name: str, more: dict[str, Any], metadata: dict[str, Any], refused: bool, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.root", rows=9, without=("genWeight",), more=more)
+    # Without a simulated weight every event weighs 1, which a data set that says is_mc has to say by its weight.
+    inputs = {"fileset": {name: {"files": [path], "metadata": metadata}}} | ({"weight": "MET_pt"} if metadata else {})
+    asked = plan(inputs=inputs, steps=[{"split": {"train": 0.5}}, {"repeat": {"n": 1}}])
+    if refused:
+        with pytest.raises(
+            PlanError, match=f"data set '{name}' looks like collision data .* 'repeat' is a training step"
+        ):
+            da.run(asked, tmp_path / "out")
+        for_analysis = plan(inputs=inputs, steps=[{"split": {"train": 0.5}}])
+        assert da.run(for_analysis, tmp_path / "out").rows == 9
+    else:
+        assert da.run(asked, tmp_path / "out").rows > 9
+
+
 def test_collision_data_have_weight_one(tmp_path: Path) -> None:
     data = write(tmp_path / "data.root", 0, 3, without=("genWeight",))
     simulated = write(tmp_path / "tt.root", 3, 3)

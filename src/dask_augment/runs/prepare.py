@@ -45,7 +45,14 @@ from dask_augment.runs.normalisation import (
 from dask_augment.runs.overlap import refuse_own_output, shared_files
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.reader import Reader
-from dask_augment.runs.refusals import check_folders, check_ids, check_keep, check_names
+from dask_augment.runs.refusals import (
+    check_collision_data,
+    check_folders,
+    check_ids,
+    check_keep,
+    check_names,
+    check_what_looks_like_data,
+)
 from dask_augment.runs.remarks import remarks_on, settled
 from dask_augment.runs.sources import (
     BadInput,
@@ -122,7 +129,7 @@ def prepare(
     check_folders(target, metadata)
     refuse_own_output(inputs, sources, path, target.partition_by, base)
     warnings = held_to_manifests(sources, inputs.folder, base)
-    _check_collision_data(stage, metadata)
+    check_collision_data(stage, metadata)
     explicit = _explicit(stage, inputs)
     split = {plan.split} if plan.split else set()
     wanted = Wanted.of({*explicit, "weight", *inputs.weights, *split, *OURS}, target.keep or ())
@@ -133,6 +140,7 @@ def prepare(
         raise RunFailed(bad_files(bad, max_bad_files))
     if not found:
         raise PlanError("there are no input files that can be read")
+    check_what_looks_like_data(stage, found, metadata)
     _check_remedies(stage, explicit, found)
     reader, normalisation, shared = _reader(inputs, found, metadata, explicit, wanted)
     reader = replace(reader, base=base, addresses={s.path: s.address for s in sources if s.address})
@@ -180,16 +188,6 @@ def _weighted(stage: Stage, inputs: Inputs, reader: Reader) -> Stage:
     """The stage that knows of the generator weight where that is kept beside the ``weight`` made from it."""
     generator = inputs.weight if inputs.weight in reader.columns else None
     return replace(stage, setting=replace(stage.setting, generator=generator))
-
-
-def _check_collision_data(stage: Stage, metadata: Mapping[str, Mapping[str, Any]]) -> None:
-    data = sorted(name for name, values in metadata.items() if values.get("is_mc", True) is False)
-    training = [step.label for step in stage.steps if step.augmenter.use == "training"]
-    if data and training:
-        raise PlanError(
-            f"data set {data[0]!r} is collision data (is_mc: false) and {training[0]!r} is a training step, which would "
-            "falsify it: give collision data a plan of its own, with the steps of plan.for_analysis()"
-        )
 
 
 def _explicit(stage: Stage, inputs: Inputs) -> dict[str, str]:
