@@ -30,7 +30,7 @@ SETTING: dict[str, Any] = {
     "seed": 7,
     "dataset": "sample",
     "ids": ("run", "luminosityBlock", "event", "label"),
-    "weights": (),
+    "weights": "none",
 }
 WAYS = {
     "raw": None,

@@ -55,7 +55,7 @@ def test_links_of_made_pages(made: dict[str, str]) -> None:
     for name, text in made.items():
         for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
             path = (DOCS / "made" / name).parent / target
-            assert path.resolve() in there or path.exists(), f"{name}: {target}"
+            assert path.resolve() in there or path.resolve().exists(), f"{name}: {target}"
 
 
 def test_every_step_has_a_page_and_a_picture(made: dict[str, str]) -> None:

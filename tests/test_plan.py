@@ -222,7 +222,7 @@ ERRORS: dict[str, tuple[Any, str]] = {
     "ids of one column": ({**SMALL, "inputs": {"fileset": {}, "ids": "event"}}, 'ids must be a list of columns or "position"'),
     "no ids": ({**SMALL, "inputs": {"fileset": {}, "ids": []}}, "ids must name one column at least"),
     "weights as text": ({**SMALL, "inputs": {"fileset": {}, "weights": "w"}}, "inputs: weights must be a list of names, got 'w'"),
-    "luminosity as text": ({**SMALL, "inputs": {"fileset": {}, "lumi": "1"}}, "inputs: lumi must be a number, got '1'"),
+    "luminosity as text": ({**SMALL, "inputs": {"fileset": {}, "lumi": "1"}}, "inputs: lumi must be a number, without quotes and unit, got '1'"),
     "metadata beside a fileset": (
         {**SMALL, "inputs": {"fileset": {"a": ["b"]}, "metadata": {"xsec": 1.0}}}, "says their metadata itself",
     ),
@@ -342,7 +342,7 @@ FILESET_ERRORS: dict[str, tuple[Any, str]] = {
     "some steps only": (preprocessed(((0, 50),)), "the fileset has only some steps of 'a.root'"),
     "a tree that is no name": ({"tt": {"a.root": 1}}, "'a.root' needs the name of its tree, got 1"),
     "is_mc as text": ({"tt": {"files": ["a"], "metadata": {"is_mc": "perhaps"}}}, "is_mc must be true or false, 1 or 0, got 'perhaps'"),
-    "xsec as text": ({"tt": {"files": ["a"], "metadata": {"xsec": "830"}}}, "data set 'tt': xsec must be a number, got '830'"),
+    "xsec as text": ({"tt": {"files": ["a"], "metadata": {"xsec": "830"}}}, "data set 'tt': xsec must be a number, without quotes and unit, got '830'"),
     "infinite": ({"tt": {"files": ["a"], "metadata": {"lumi": float("inf")}}}, "lumi must be a number, got inf"),
 }  # fmt: skip
 

@@ -12,8 +12,7 @@ import awkward as ak
 import uproot
 
 import dask_augment as da
-from dask_augment import registry
-from dask_augment.contract import Compound, Learner
+from dask_augment import Compound, Learner, registry
 from dask_augment.laws import sample_events
 
 BOTH = {"features": ["HT", "MET.pt"]}

@@ -65,7 +65,8 @@ def preview(
         )
     label, augmenter = step if isinstance(step, tuple) else (name_of(step), step)
     weights = [name for name in getattr(augmenter, "weights", ()) if cols.has(events, name)]
-    stage = Stage(labelled([step]), Setting(seed, dataset, tuple(ids), weights, split))
+    # A picture is no yield, so that rows may be made whatever the weights are.
+    stage = Stage(labelled([step]), Setting(seed, dataset, tuple(ids), weights or "none", split))
     account = Account()
     after = stage.run(events, account)
     names = _drawn(augmenter, column)

@@ -17,7 +17,13 @@ from dask_augment.models.files import located
 
 
 @pytest.fixture(scope="session")
-def truth(nano: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> real.Truth:
+def truth(real_events: real.Truth) -> real.Truth:
+    """The truth about real events, where a test does not choose between two."""
+    return real_events
+
+
+@pytest.fixture(scope="session")
+def real_events(nano: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> real.Truth:
     """See :class:`truth.Truth`."""
     files = {"dy": nano("nano_dy"), "tt": nano("nano_tt_v12")}
     return real.published(files, real.STEPS, tmp_path_factory.mktemp("truth"))

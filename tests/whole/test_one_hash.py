@@ -24,8 +24,8 @@ CHUNKS = (1000, 33, 17)
 
 
 @pytest.fixture(params=["real events", pytest.param("main job", marks=pytest.mark.slow)])
-def truth(truth: Truth, main_job: Truth, request: pytest.FixtureRequest) -> Truth:
-    return truth if request.param == "real events" else main_job
+def truth(request: pytest.FixtureRequest) -> Truth:
+    return request.getfixturevalue("real_events" if request.param == "real events" else "main_job")
 
 
 # A run, anywhere ------------------------------------------------------------------------------------------------------

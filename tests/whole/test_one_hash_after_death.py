@@ -17,8 +17,8 @@ from truth import Truth
 
 
 @pytest.fixture(params=["real events", pytest.param("main job", marks=pytest.mark.slow)])
-def truth(truth: Truth, main_job: Truth, request: pytest.FixtureRequest) -> Truth:
-    return truth if request.param == "real events" else main_job
+def truth(request: pytest.FixtureRequest) -> Truth:
+    return request.getfixturevalue("real_events" if request.param == "real events" else "main_job")
 
 
 def test_a_worker_is_killed(truth: Truth, tmp_path: Path) -> None:
