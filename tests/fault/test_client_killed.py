@@ -79,7 +79,9 @@ def resumed(plan: Path, out: Path, before: dict[str, str], quiet: Any, monkeypat
     assert verify(out, deep=True).ok
 
 
-@pytest.mark.parametrize(("executor", "receipts"), [("iterative", 32), ("dask", 20)])
+@pytest.mark.parametrize(
+    ("executor", "receipts"), [("iterative", 32), pytest.param("dask", 20, marks=pytest.mark.slow)]
+)
 def test_resume(
     plan: Path, quiet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: str, receipts: int
 ) -> None:

@@ -111,7 +111,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.parametrize("executor", ["iterative", "futures"])
+@pytest.mark.parametrize("executor", ["iterative", pytest.param("futures", marks=pytest.mark.slow)])
 def test_a_small_disk(inputs: dict[str, Any], quiet: Result, small_disk: Path, executor: str) -> None:
     """A real file system fills up; with more room the same call goes on."""
     with pytest.raises(RunFailed, match=r"\[Errno 28\] No space left on device"):

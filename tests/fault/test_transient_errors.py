@@ -37,7 +37,7 @@ def counts(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("executor", ["iterative", "futures", "dask"])
+@pytest.mark.parametrize("executor", ["iterative", pytest.param("futures", marks=pytest.mark.slow), "dask"])
 def test_every_row_comes(
     inputs: dict[str, Any], quiet: Result, counts: Path, tmp_path: Path, request: pytest.FixtureRequest, executor: str
 ) -> None:

@@ -68,7 +68,7 @@ def pids(client: Any) -> set[int]:
     return {info["pid"] for info in client.run(lambda: {"pid": os.getpid()}).values()}
 
 
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[] if how == "kill" else [pytest.mark.slow]) for how in HOW])
 def test_inside_a_task(tmp_path: Path, inputs: dict[str, Any], quiet: Result, own_client: Any, how: str) -> None:
     tokens = tmp_path / "tokens"
     tokens.mkdir()
@@ -94,6 +94,7 @@ def test_processes_of_the_futures_executor(tmp_path: Path, inputs: dict[str, Any
     same(result, quiet)
 
 
+@pytest.mark.slow
 def test_a_part_that_always_kills_its_worker(tmp_path: Path, inputs: dict[str, Any], own_client: Any) -> None:
     """The run ends with one clear error, nothing is visible, and what was done is kept."""
     tokens = tmp_path / "tokens"

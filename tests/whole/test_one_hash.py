@@ -49,7 +49,7 @@ WHERE: dict[str, dict[str, Any]] = {
     "dask-1": {"client": "one_worker"},
     "dask-2": {"client": "client"},
 }
-QUICK = {("iterative", 1000), ("iterative", 33), ("futures-2", 33), ("dask-2", 1000), ("dask-2", 33), ("dask-2", 17)}
+QUICK = {("iterative", 1000), ("iterative", 33), ("futures-2", 33), ("dask-2", 17)}
 
 
 @pytest.mark.parametrize(
