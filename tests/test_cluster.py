@@ -130,7 +130,7 @@ def test_a_cluster_is_as_good_as_a_client(client: Any) -> None:
 def test_clients_of_another_kind(client: Any) -> None:
     from distributed import Client, LocalCluster
 
-    with LocalCluster(processes=False, n_workers=1, dashboard_address=None) as here:
+    with LocalCluster(processes=False, n_workers=1, dashboard_address=":0") as here:
         closed = Client(here, set_as_default=False)
         closed.close()
         with (

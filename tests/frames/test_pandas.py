@@ -116,8 +116,8 @@ def test_an_unknown_column_is_named_with_its_neighbours(frame: pd.DataFrame) -> 
 def test_missing_numbers_are_the_same_in_every_frame() -> None:
     """Nullable types of pandas, Arrow's null, NaN and None of awkward: a missing number of an event is NaN."""
     import dask.dataframe as dd
-    import dask_awkward as dak
 
+    dak = pytest.importorskip("dask_awkward")
     numbers, lists = [1.5, None, 3.0, 4.0], [[1.0, None], [], [None], [2.0, 3.0]]
     steps = (
         da.Define(z="x * 2", n="count(y)", s="sum(y)", hard="x > 2", low="not x > 2"),
