@@ -248,7 +248,7 @@ def test_weights_that_made_rows_repeat_are_told(lazy: bool) -> None:
     resampler = da.Resampler("oversample")
     with pytest.warns(UserWarning, match=r"source's values in \['weight', 'genWeight'\], .* for yields use augment"):
         made, _ = dask.compute(*resampler.fit_resample(*given))
-        (at,) = dask.compute(resampler.sample_indices_)  # an array beside tables cannot be asked of the newest Dask
+    (at,) = dask.compute(resampler.sample_indices_)  # an array beside tables cannot be asked of the newest Dask
     again = pd.Series(at).duplicated().to_numpy()
     assert made.loc[~again, "weight"].sum() == frame["weight"].sum()
     assert np.array_equal(made["weight"], frame["weight"].to_numpy()[at])
