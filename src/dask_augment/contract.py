@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.options import NamedOptions
 
 T = TypeVar("T")
 A = TypeVar("A", bound="Augmenter")
@@ -101,7 +102,7 @@ def _classes(value: Any) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Augmenter(ABC):
+class Augmenter(NamedOptions, ABC):
     """One way to augment events. Its fields are its whole configuration.
 
     It holds no data, no random state and no open model, so it can be compared, tokenised, written to a footer and

@@ -1,12 +1,66 @@
-"""The options that a plan gives to a step, held against the types of its fields."""
+"""Options, in a plan or in Python: names that nobody knows, and values that are not of their type."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from dask_augment.words import unknown
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def refuse_unknown(what: str, given: Iterable[str], known: Collection[str]) -> None:
+    """TypeError for options that nobody reads; it says which were meant, and which there are."""
+    if strange := set(given) - set(known):
+        raise TypeError(f"{what}unknown options {unknown(strange, known)}")
+
+
+def _refuse_misspelt(name: str, call: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    parameters = signature(call).parameters.values()
+    if all(one.kind is not Parameter.VAR_KEYWORD for one in parameters):
+        refuse_unknown(f"{name}: ", options, [one.name for one in parameters if one.name != "self"])
+
+
+def named_options(function: F) -> F:
+    """The function; an option that it does not know is refused with the name that comes near."""
+
+    @wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        _refuse_misspelt(function.__name__, function, options)
+        return function(*args, **options)
+
+    return cast("F", called)
+
+
+class _OfInit:
+    """The signature of a class is that of its ``__init__``, whatever its ``__new__`` takes."""
+
+    def __get__(self, instance: object, owner: type) -> Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        own = signature(owner.__init__)  # type: ignore[misc]  # of the class that is asked about
+        return own.replace(parameters=[*own.parameters.values()][1:])
+
+
+class NamedOptions:
+    """What is made with options; one that it does not know is refused with the name that comes near.
+
+    So are those of every subclass: ``__new__`` sees the options before the ``__init__`` that a dataclass writes.
+    """
+
+    if not TYPE_CHECKING:  # the types of options are those of __init__
+
+        def __new__(cls, *args: Any, **options: Any) -> Any:  # noqa: ARG004, D102
+            _refuse_misspelt(cls.__name__, cls.__init__, options)
+            return super().__new__(cls)
+
+        __signature__ = _OfInit()
 
 
 def _is_number(value: Any) -> bool:

@@ -15,6 +15,7 @@ from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import IDS
 from dask_augment.meters import Account
+from dask_augment.options import named_options
 from dask_augment.registry import name_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _MOST_PANELS = 12
 
 
+@named_options
 def preview(
     events: ak.Array,
     step: Augmenter | tuple[str, Augmenter],

@@ -21,6 +21,7 @@ from dask_augment.inputs import DEFAULT_TREE, Inputs, PlanError, names, refuse_m
 from dask_augment.learned import Learned
 from dask_augment.local_modules import distributions, imported_names
 from dask_augment.nesting import whole
+from dask_augment.options import NamedOptions
 from dask_augment.places import NoLocalFolder, local_folder
 from dask_augment.plan_steps import Steps, step_to
 from dask_augment.user_code import code_of
@@ -65,7 +66,7 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(NamedOptions):
     """What to do: inputs, steps, seed, output. Python and YAML say the same thing in the same words."""
 
     inputs: Inputs | Mapping[str, Any]

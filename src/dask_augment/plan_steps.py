@@ -16,8 +16,7 @@ from dask_augment.inputs import PlanError
 from dask_augment.learned import Learned
 from dask_augment.models.files import SHIPPED
 from dask_augment.nesting import holds_steps, steps_in, types_of
-from dask_augment.options import check_options
-from dask_augment.words import unknown
+from dask_augment.options import check_options, refuse_unknown
 
 LEARNED = "learned"
 """Key of a step inside a step that has learned: the digest of what it learned."""
@@ -81,9 +80,7 @@ class Steps:
             options = {kind.shorthand: options}
         if not isinstance(options, Mapping):
             raise TypeError(f"options must be a dictionary, got {options!r}")
-        strange = set(options) - known
-        if strange:
-            raise ValueError(f"unknown options {unknown(strange, known)}")
+        refuse_unknown("", options, known)
         lacking = [f.name for f in fields(kind) if _needed(f) and f.name not in options]
         if lacking:
             raise ValueError(f"the options {lacking} are needed; there are {sorted(known)}")

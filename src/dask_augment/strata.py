@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dask_augment.columns import lookup, plain
 from dask_augment.kernels.grouping import distinct
+from dask_augment.options import NamedOptions
 
 MOST = 1000
 """Strata that there may be: more are as a rule a column of ids or counts taken for a category."""
@@ -25,7 +26,7 @@ class UnknownStratum(ValueError):
 
 
 @dataclass(frozen=True)
-class Bins:
+class Bins(NamedOptions):
     """A number in bins [edge, next edge): ``Bins("HT", [0, 500, 1000])``.
 
     Parameters

@@ -264,7 +264,7 @@ def test_bad_weights_and_kinds_that_do_not_go_together() -> None:
         ({"method": "phi_rotate"}, ValueError, "method must be a sampler"),
         ({"method": "select"}, ValueError, "method must be a sampler"),
         ({"method": "overample"}, ValueError, "no augmenter is named 'overample'"),
-        ({"method": "oversample", "k": 3}, ValueError, r"oversample has no options \['k'\]; there are"),
+        ({"method": "oversample", "k": 3}, TypeError, r"oversample: unknown options \['k'\]; there are"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], words: str) -> None:

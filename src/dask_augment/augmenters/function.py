@@ -17,6 +17,7 @@ import numpy as np
 from dask_augment.contract import KINDS, Augmenter, Output
 from dask_augment.draw import Draw
 from dask_augment.local_modules import check_loaded, local_modules
+from dask_augment.options import named_options
 from dask_augment.user_code import by_value, from_bytes, module_of, sha256_of
 
 
@@ -145,6 +146,7 @@ def _refuse_changed(what: str, found: str, pinned: str | None) -> None:
         )
 
 
+@named_options
 def augmenter(
     *,
     uses: Sequence[str],

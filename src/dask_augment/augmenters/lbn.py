@@ -21,6 +21,7 @@ from dask_augment.kernels import philox
 from dask_augment.kernels.lorentz import PAIRS, SINGLES, boosted_features
 from dask_augment.models.files import contents, tensors
 from dask_augment.objects import Objects
+from dask_augment.options import named_options
 from dask_augment.words import unknown
 
 BOOSTS = ("exact", "lbn")
@@ -179,6 +180,7 @@ class LBN(Augmenter):
         return Output(dict(zip(names, out, strict=True)))
 
 
+@named_options
 def save_lbn_weights(path: str | Path, particle_weights: Any, restframe_weights: Any) -> None:
     """Write the weights of a trained network as a file that :class:`LBN` reads.
 

@@ -23,6 +23,7 @@ from dask_augment.dataset.parquet import not_finite
 from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.schema import schema_list
 from dask_augment.meters import Account
+from dask_augment.options import named_options
 from dask_augment.places import local_folder
 from dask_augment.words import counted
 
@@ -55,6 +56,7 @@ class Report:
         return {"ok": self.ok, **self.__dict__}
 
 
+@named_options
 def verify(path: Path | str, *, deep: bool = False) -> Report:
     """Compare a published folder with its manifest.
 

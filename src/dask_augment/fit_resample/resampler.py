@@ -18,6 +18,7 @@ from dask_augment.fit_resample.tables import InMemory, is_lazy
 from dask_augment.fit_resample.targets import classes
 from dask_augment.frames import learn
 from dask_augment.frames.steps import Setting
+from dask_augment.options import refuse_unknown
 from dask_augment.sampling.census import TRAIN_WEIGHT
 from dask_augment.sampling.cleaning import Cleaner
 from dask_augment.simulation import is_known_weight
@@ -93,8 +94,7 @@ class Resampler(Parameters):
         known = {field.name for field in fields(kind)}
         if kind.keeps_rows or not {"strata", "sampling_strategy"} <= known:
             raise ValueError(f"method must be a sampler, which has strata and a sampling_strategy, got {method!r}")
-        if unknown := sorted(set(options) - known):
-            raise ValueError(f"{method} has no options {unknown}; there are {sorted(known - _NOT_HERE)}")
+        refuse_unknown(f"{method}: ", set(options) - _NOT_HERE, known - _NOT_HERE)
         if given := sorted(_NOT_HERE & set(options)):
             raise ValueError(
                 f"fit_resample has no option {given[0]!r}: y says the classes, rows are weighed by sample_weight alone, and "

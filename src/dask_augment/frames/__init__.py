@@ -14,11 +14,13 @@ from dask.utils import Dispatch
 from dask_augment.carrying import refuse_gone
 from dask_augment.compound import Compound
 from dask_augment.contract import Augmenter, Learner, Measure, taught
+from dask_augment.frames.doubts import levels
 from dask_augment.frames.planning import always_left, remarks, settled
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, Step, key_of, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION, refuse_repeated_ids
 from dask_augment.learned import Learned
+from dask_augment.options import named_options
 
 L = TypeVar("L", bound=Learner | Compound)
 
@@ -36,6 +38,7 @@ columns_of = Dispatch("columns_of")
 """``columns_of(events)``: the names of all columns; nothing is read."""
 
 
+@named_options
 def augment(
     events: Any,
     *augmenters: Augmenter | tuple[str, Augmenter],
@@ -74,7 +77,7 @@ def augment(
     for step in stage.steps:
         refuse_unlearned(step)
     for text in remarks(stage.steps, columns):
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn(text, UserWarning, stacklevel=levels())
     return run_stage(events, stage)
 
 
@@ -87,6 +90,7 @@ def is_made(events: Any) -> Any:
     return made_rows(events)
 
 
+@named_options
 def learn(
     events: Any,
     learner: L | tuple[str, L],

@@ -12,6 +12,7 @@ from dask.dataframe.extensions import register_dataframe_accessor
 
 from dask_augment.contract import Measure
 from dask_augment.frames import augment, total
+from dask_augment.frames.doubts import levels
 from dask_augment.frames.pandas import ask_pandas, asked, augment_pandas
 from dask_augment.frames.stage import TREE_WIDTH, Run, Stage, question_token
 
@@ -26,7 +27,7 @@ def augment_dataframe(frame: dd.DataFrame, stage: Stage) -> dd.DataFrame:
             f"the steps ask for {resources}, which dask.dataframe cannot ask for by itself: compute the result by "
             f"client.compute(result, resources={resources})",
             UserWarning,
-            stacklevel=4,
+            stacklevel=levels(),
         )
     return frame.map_partitions(Run(augment_pandas, stage), meta=augment_pandas(frame._meta, stage))
 

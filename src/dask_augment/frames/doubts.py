@@ -62,9 +62,9 @@ def _warn(text: str) -> None:
     # Who runs on a worker, or has a client, has imported it.
     distributed: Any = sys.modules.get("distributed")
     if distributed is None or _has_client(distributed):
-        warnings.warn(text, UserWarning, stacklevel=_levels())
+        warnings.warn(text, UserWarning, stacklevel=levels())
     else:
-        distributed.warn(text, UserWarning, stacklevel=_levels())
+        distributed.warn(text, UserWarning, stacklevel=levels())
 
 
 def _has_client(distributed: Any) -> bool:
@@ -76,7 +76,7 @@ def _has_client(distributed: Any) -> bool:
     return True
 
 
-def _levels() -> int:
+def levels() -> int:
     """How many calls up the code lies that is neither of this package nor of dask."""
     frame, levels = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in (

@@ -12,6 +12,7 @@ from dask_augment.dataset.job import RunFailed
 from dask_augment.generator import pythia
 from dask_augment.generator.detector import Detector
 from dask_augment.generator.jobs import Job, Made
+from dask_augment.options import named_options
 from dask_augment.places import local_folder
 from dask_augment.runs.pools import opened
 from dask_augment.runs.progress import Progress, for_a_person
@@ -33,6 +34,7 @@ class _Make:
         return job.write(self.folder)
 
 
+@named_options
 def generate(
     processes: str | Sequence[str],
     output: str | Path,

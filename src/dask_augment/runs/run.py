@@ -20,6 +20,7 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.dataset.staging import discard_staging
 from dask_augment.frames.steps import labelled
+from dask_augment.options import named_options
 from dask_augment.plan import Plan, PlanError
 from dask_augment.runs.pools import Pool, opened
 from dask_augment.runs.prepare import Work, prepare
@@ -33,6 +34,7 @@ from dask_augment.runs.trial import place_tried, tried, what_stands
 from dask_augment.words import counted, one_line
 
 
+@named_options
 def run(
     plan: Plan | str | Path,
     output: str | Path | None = None,
@@ -268,6 +270,7 @@ class _Clock:
         self.laps[name], self._last = now - self._last, now
 
 
+@named_options
 def published_plan(path: str | Path, *, folder: str | Path = ".") -> Plan:
     """The plan of a published data set, its learners with what they learned: ready for ``augment`` or ``for_analysis``.
 

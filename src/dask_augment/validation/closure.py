@@ -16,6 +16,7 @@ from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import IDS
 from dask_augment.models.sample import Sample
+from dask_augment.options import named_options
 from dask_augment.validation.response import UNIT, Counts, Response, by_name, quantiles
 
 BINS = (10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 120.0, 200.0, 400.0, 800.0)
@@ -115,6 +116,7 @@ def _line(entry: Bin) -> str:
     )
 
 
+@named_options
 def closure(
     events: Any,
     step: FastSim,
