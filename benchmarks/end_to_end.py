@@ -112,7 +112,7 @@ def _measured(way: str, folder: Path) -> tuple[float, float]:
 
 def plain_coffea() -> Iterator[Figure]:
     """Processor time and peak memory of both, in turns."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(prefix="dask-augment-end-to-end-") as name:
         folder = Path(name)
         write_root(folder / "warm.root", 10_000_000, 10_005_000)
         for number in range(FILES):

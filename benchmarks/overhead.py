@@ -187,7 +187,7 @@ def _optimised(collection: Any) -> bytes:
 def figures() -> Iterator[Figure]:
     """All of them, in turn."""
     yield framework_no_io()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory(prefix="dask-augment-overhead-") as folder:
         yield commit_protocol(Path(folder))
     yield from graph_10000()
 

@@ -11,6 +11,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+pytest_plugins = ("budget",)
+
 SAMPLES = Path(os.environ.get("DASK_AUGMENT_DATA") or Path(__file__).parents[1] / ".cache" / "samples")
 
 # On a busy machine one example takes long now and then, which says nothing about the code. A check in CI gives the

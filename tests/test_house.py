@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ MOST_LINES_IN_A_FUNCTION = 60
 # Texts stand on their own: no machine's paths, no tracker's numbers, no promises to finish later.
 UNWANTED = re.compile(r"/work/|/tmp/|/home/\w|/root/|\bissues? #|\bDESIGN\.md|\bTODO\b|\bFIXME\b|\bXXX\b|\bAI\b")
 TEXTS = {".cfg", ".ini", ".json", ".md", ".py", ".rst", ".sh", ".toml", ".txt", ".yaml", ".yml"}
-FOLDERS = ["benchmarks", "constraints", "deploy", "docs", "examples", "src", "tests", "tools"]
+FOLDERS = ["benchmarks", "constraints", "docs", "examples", "src", "tests", "tools"]
+MOST_BYTES_IN_A_FILE = 3_000_000
 
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -66,6 +68,21 @@ def unwanted(text: str) -> list[str]:
     return [f"{number}: {line.strip()}" for number, line in enumerate(text.splitlines(), 1) if UNWANTED.search(line)]
 
 
+def tracked() -> dict[str, int]:
+    """The files that git has, by their paths below the root, and their bytes."""
+    command = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "ls-files", "-z"]
+    names = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\0")
+    return {name: (ROOT / name).lstat().st_size for name in names if (ROOT / name).is_file()}
+
+
+def strays(files: Mapping[str, int]) -> list[str]:
+    """Files that are too large for a repository, or in a folder at its root that is not the project's."""
+    known = {*FOLDERS, ".ci", ".github"}
+    found = [f"{name} has {size:,} bytes" for name, size in files.items() if size > MOST_BYTES_IN_A_FILE]
+    heads = {name.partition("/")[0] for name in files if "/" in name}
+    return found + [f"{head}/ is no folder of the project" for head in sorted(heads - known)]
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_source_file(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
@@ -78,6 +95,13 @@ def test_source_file(path: Path) -> None:
 def test_words() -> None:
     found = {str(path.relative_to(ROOT)): unwanted(path.read_text(encoding="utf-8")) for path in texts()}
     assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a copy of the files, without their history")
+def test_nothing_strays_into_the_repository() -> None:
+    files = tracked()
+    assert "pyproject.toml" in files
+    assert strays(files) == []
 
 
 def test_public_names() -> None:
@@ -97,6 +121,9 @@ def test_rules_refuse() -> None:
     assert class_hooks("class A:\n    def __init_subclass__(cls): ...") == ["__init_subclass__"]
     assert class_hooks("class A(ABC): ...") == []
     assert unwanted("fine\nsee issue #7") == ["2: see issue #7"]
+    assert strays({"README.md": 9, "src/a.py": MOST_BYTES_IN_A_FILE}) == []
+    assert strays({"src/a.root": 3_000_001}) == ["src/a.root has 3,000,001 bytes"]
+    assert strays({"tmp1a/out/.ours-2.staging-1/b": 1}) == ["tmp1a/ is no folder of the project"]
 
 
 if __name__ == "__main__":
