@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -61,7 +61,7 @@ class Sums(Measure[np.ndarray[Any, Any]]):
 class Standardise(Learner):
     """The column less its mean, by its standard deviation; ``ballast`` random numbers are learned with them."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     column: str = "MET.pt"
     ballast: int = 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -77,7 +77,7 @@ SCALE = 2**10
 class Total(Measure[int]):
     """The sum of missing momenta in fixed point."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
 
     def uses(self) -> frozenset[str]:
         return frozenset({"MET.pt"})
@@ -109,7 +109,7 @@ class Excess(Learner):
 class Shift(Augmenter):
     """A random number for each row."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
 
     def uses(self) -> frozenset[str]:
         return frozenset()

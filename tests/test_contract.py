@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -50,7 +50,7 @@ class Total(Measure[int]):
 class Rounds(Learner):
     """Asks until it knows: each question rests on the answer to the one before."""
 
-    makes: ClassVar[str] = ""
+    makes = ""
     rounds: int = 2
 
     def uses(self) -> frozenset[str]:

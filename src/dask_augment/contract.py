@@ -101,29 +101,36 @@ def _classes(value: Any) -> list[str]:
     return [own, *(name for field in fields(value) for name in _classes(getattr(value, field.name)))]
 
 
+class Promises:
+    """What a step says of itself: class attributes, or fields of those whose options decide."""
+
+    keeps_rows: bool = True
+    """False: rows may be dropped, copied or made."""
+    makes: str = ""
+    """What rows with nth > 0 are: "copies", "interpolated" or "generated"; they are made for training only."""
+    keyed: bool = False
+    """True: event ids are read and ``draw`` is given."""
+    use: str = "always"
+    """Or "training": acts on training rows only, and runs neither in an analysis pass nor on collision data."""
+    originals: bool = True
+    """False: of a step for training that keeps rows, original ones are left as they are where there are others."""
+    sums: str = "exactly"
+    """How a training step that drops rows keeps sums of physics weights: "exactly", or "on average"."""
+    spectra: str = "on average"
+    """How a training step that drops rows or changes physics weights keeps histograms inside a stratum: "on average", but
+    for the ``weight_bias`` that its ``report()`` tells; or "not", where who is dropped has to do with what is filled."""
+    takes_missing: bool = False
+    """True: ``apply`` also gets missing values (option types). Else they are refused, with the column named."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Augmenter(NamedOptions, ABC):
+class Augmenter(Promises, NamedOptions, ABC):
     """One way to augment events. Its fields are its whole configuration.
 
     It holds no data, no random state and no open model, so it can be compared, tokenised, written to a footer and
     shipped. Two augmenters are equal when their class, configuration and learned arrays are.
     """
 
-    keeps_rows: ClassVar[bool] = True
-    """False: rows may be dropped, copied or made."""
-    makes: ClassVar[str] = ""
-    """What rows with nth > 0 are: "copies", "interpolated" or "generated"; they are made for training only."""
-    keyed: ClassVar[bool] = False
-    """True: event ids are read and ``draw`` is given."""
-    use: ClassVar[str] = "always"
-    """Or "training": acts on training rows only, and runs neither in an analysis pass nor on collision data."""
-    sums: ClassVar[str] = "exactly"
-    """How a training step that drops rows keeps sums of physics weights: "exactly", or "on average"."""
-    spectra: ClassVar[str] = "on average"
-    """How a training step that drops rows or changes physics weights keeps histograms inside a stratum: "on average", but
-    for the ``weight_bias`` that its ``report()`` tells; or "not", where who is dropped has to do with what is filled."""
-    takes_missing: ClassVar[bool] = False
-    """True: ``apply`` also gets missing values (option types). Else they are refused, with the column named."""
     shorthand: ClassVar[str] = ""
     """The field that a plan may give alone: ``select: nJet >= 4``."""
     files: ClassVar[tuple[str, ...]] = ()

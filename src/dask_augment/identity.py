@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -160,7 +160,7 @@ def _refuse_repeats(rows: NDArray[np.uint64], key: tuple[Any, ...], names: Seque
 class IdSpans(Measure[Spans]):
     """Refuses ids that stand twice in one slice, and says which span of ids each slice has."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
 
     def uses(self) -> frozenset[str]:
         """Nothing but the ids, which every keyed measure has."""
@@ -200,7 +200,7 @@ class IdTable:
 class IdsOf(Measure[IdTable]):
     """The ids themselves, where spans of two slices overlap."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     keys: frozenset[tuple[Any, ...]]
 
     def uses(self) -> frozenset[str]:

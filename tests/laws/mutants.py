@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -19,11 +19,11 @@ from laws.toys import Centre, Feature, Generate, JetField, Mean, Smear, Sums, Th
 
 
 class Misspelled(Smear):
-    use: ClassVar[str] = "train"
+    use = "train"
 
 
 class KeepsAndMakes(Feature):
-    makes: ClassVar[str] = "copies"
+    makes = "copies"
 
 
 class WritesProvenance(Feature):
@@ -190,7 +190,7 @@ class DropsWeight(Thin):
 class KeepsAFewAsTheyAre(Thin):
     """Says that sums of weights stay on average, and does not hand on the weight of the rows that go."""
 
-    sums: ClassVar[str] = "on average"
+    sums = "on average"
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         return Output({}, np.flatnonzero(np.arange(len(events)) % 8 == 0))
@@ -199,7 +199,7 @@ class KeepsAFewAsTheyAre(Thin):
 class EqualWeights(Thin):
     """Takes half of the rows, whatever they weigh, and gives all the same weight: the sum stays, the spectrum does not."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
 
     def produces(self) -> Mapping[str, str | None]:
         return {"weight": None}
@@ -213,7 +213,7 @@ class EqualWeights(Thin):
 class ForgetsHowProbable(EqualWeights):
     """Takes rows in proportion to their weight, and leaves the weights as they are."""
 
-    sums: ClassVar[str] = "on average"
+    sums = "on average"
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         source = np.flatnonzero(draw.uniform(0) * 40 < np.abs(np.asarray(events.weight)))
@@ -221,11 +221,11 @@ class ForgetsHowProbable(EqualWeights):
 
 
 class KeepsSumsRoughly(Thin):
-    sums: ClassVar[str] = "roughly"
+    sums = "roughly"
 
 
 class KeepsSpectraRoughly(Thin):
-    spectra: ClassVar[str] = "roughly"
+    spectra = "roughly"
 
 
 class MovesOriginals(Generate):
@@ -235,7 +235,7 @@ class MovesOriginals(Generate):
 
 
 class CopiesTestEvents(Repeat):
-    use: ClassVar[str] = "always"
+    use = "always"
 
 
 class CopiesIntoTraining(Repeat):

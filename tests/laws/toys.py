@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -56,8 +56,8 @@ class JetField(Augmenter):
 class Smear(Augmenter):
     """Another missing momentum for each training row."""
 
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
+    keyed = True
+    use = "training"
 
     def uses(self) -> frozenset[str]:
         return frozenset({"MET.pt"})
@@ -78,10 +78,10 @@ class Smear(Augmenter):
 class Generate(Augmenter):
     """Two rows from each training row, with a missing momentum of their own."""
 
-    keeps_rows: ClassVar[bool] = False
-    makes: ClassVar[str] = "generated"
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
+    keeps_rows = False
+    makes = "generated"
+    keyed = True
+    use = "training"
 
     def uses(self) -> frozenset[str]:
         return frozenset({"MET.pt"})
@@ -105,8 +105,8 @@ class Generate(Augmenter):
 class Thin(Augmenter):
     """Drop training rows of weight 0, with which no weight is lost."""
 
-    keeps_rows: ClassVar[bool] = False
-    use: ClassVar[str] = "training"
+    keeps_rows = False
+    use = "training"
 
     def uses(self) -> frozenset[str]:
         return frozenset({"weight"})
@@ -150,7 +150,7 @@ class Mean(Measure[Sums]):
 class Centre(Learner):
     """Missing momentum less its mean."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
 
     def uses(self) -> frozenset[str]:
         return frozenset({"MET.pt"})

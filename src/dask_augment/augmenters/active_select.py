@@ -59,8 +59,8 @@ class ActiveSelect(Learner):
         - active_select: {score: margin, size: 1000, strata: [label]}
     """
 
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
+    keyed = True
+    use = "training"
 
     score: str
     size: int | Mapping[str, int]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -58,8 +58,8 @@ class BalancedEnsemble(Learner):
         - balanced_ensemble: {strata: [signal], draws: 10}
     """
 
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
+    keyed = True
+    use = "training"
 
     strata: Any = ()
     sampling_strategy: Strategy = "auto"

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 
@@ -60,8 +60,8 @@ class ClassWeights(Learner):
         - class_weights: {strata: [signal]}
     """
 
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
+    keyed = True
+    use = "training"
 
     strata: Any = ()
     class_weight: str | Mapping[str, Any] = "balanced"

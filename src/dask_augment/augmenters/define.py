@@ -42,7 +42,7 @@ class Define(Augmenter):
     """
 
     shorthand: ClassVar[str] = "columns"
-    takes_missing: ClassVar[bool] = True
+    takes_missing = True
 
     columns: Mapping[str, str]
 

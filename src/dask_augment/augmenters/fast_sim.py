@@ -82,8 +82,8 @@ class FastSim(Augmenter):
         - fast_sim: {model: bundles/jets, source: GenJet, target: FastJet}
     """
 
-    keyed: ClassVar[bool] = True
-    takes_missing: ClassVar[bool] = True
+    keyed = True
+    takes_missing = True
     files: ClassVar[tuple[str, ...]] = ("model",)
 
     model: str = ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import FunctionType
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -34,17 +34,17 @@ class Function(Augmenter):
     to. It need not be importable on the workers.
     """
 
-    takes_missing: ClassVar[bool] = True
+    takes_missing = True
 
     name: str
     reads: tuple[str, ...]
     writes: Mapping[str, str | None]
     sha256: str
     """Of the code."""
-    keeps_rows: bool = True  # type: ignore[misc]
-    makes: str = ""  # type: ignore[misc]
-    keyed: bool = False  # type: ignore[misc]
-    use: str = "always"  # type: ignore[misc]
+    keeps_rows: bool = True
+    makes: str = ""
+    keyed: bool = False
+    use: str = "always"
     imports: Mapping[str, str] = field(default_factory=dict)
     """sha256 of each local module that its file imports, and of those that they import."""
     function: Callable[..., Any] = field(repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -122,7 +122,7 @@ class JetZoom(Augmenter):
         - jet_zoom: {jets: FatJet, reference: fixed, mass: 80.37}
     """
 
-    takes_missing: ClassVar[bool] = True
+    takes_missing = True
 
     jets: str = "FatJet"
     constituents: Any = "nano_v15"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -63,7 +63,7 @@ class Oversample(Resampling):
         - oversample: {strata: [dataset, {column: HT, edges: [0, 400, 800]}]}
     """
 
-    makes: ClassVar[str] = "copies"
+    makes = "copies"
 
     strata: Any = ()
     sampling_strategy: Strategy = "auto"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -60,9 +60,9 @@ class PhiRotate(Augmenter):
         - phi_rotate: {columns: [Jet.phi, Muon.phi, MET.phi]}
     """
 
-    use: ClassVar[str] = "training"
-    keyed: ClassVar[bool] = True
-    takes_missing: ClassVar[bool] = True
+    use = "training"
+    keyed = True
+    takes_missing = True
 
     columns: Sequence[str] = ("Jet.phi", "Electron.phi", "Muon.phi", "MET.phi")
     originals: bool = False

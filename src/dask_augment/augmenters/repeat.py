@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import awkward as ak
 import numpy as np
@@ -38,9 +37,9 @@ class Repeat(Augmenter):
         - repeat: {n: 2}
     """
 
-    keeps_rows: ClassVar[bool] = False
-    makes: ClassVar[str] = "copies"
-    use: ClassVar[str] = "training"
+    keeps_rows = False
+    makes = "copies"
+    use = "training"
 
     n: int
     keep_original: bool = True

@@ -35,9 +35,9 @@ class Select(Augmenter):
         - select: nJet >= 4 and MET.pt > 30
     """
 
-    keeps_rows: ClassVar[bool] = False
+    keeps_rows = False
     shorthand: ClassVar[str] = "condition"
-    takes_missing: ClassVar[bool] = True
+    takes_missing = True
 
     condition: str = field(kw_only=False)
 

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -59,8 +59,8 @@ class Smooth(Learner):
         - smooth: {features: [HT, MET.pt], strata: [dataset]}
     """
 
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
+    keyed = True
+    use = "training"
 
     features: Sequence[str]
     strata: Any = ()

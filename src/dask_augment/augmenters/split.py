@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import awkward as ak
 import numpy as np
@@ -36,7 +35,7 @@ class Split(Augmenter):
         - split: {train: 0.8, validation: 0.1}
     """
 
-    keyed: ClassVar[bool] = True
+    keyed = True
 
     train: float
     validation: float = 0.0

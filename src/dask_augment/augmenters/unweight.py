@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, isfinite
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -61,10 +61,10 @@ class Unweight(Learner):
         - unweight: {strata: [dataset], quantile: 0.99}
     """
 
-    keeps_rows: ClassVar[bool] = False
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
-    sums: ClassVar[str] = "on average"
+    keeps_rows = False
+    keyed = True
+    use = "training"
+    sums = "on average"
 
     strata: Any = ()
     quantile: float = 1.0

@@ -33,7 +33,7 @@ TRAIN = 0
 
 def spares_originals(step: Step) -> bool:
     """Whether a step varies copies only."""
-    return step.augmenter.keeps_rows and not getattr(step.augmenter, "originals", True)
+    return step.augmenter.keeps_rows and not step.augmenter.originals
 
 
 def alters(step: Step, events: ak.Array) -> bool:

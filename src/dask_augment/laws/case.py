@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -157,7 +157,7 @@ def case_of(augmenter: Augmenter, events: ak.Array, setting: Setting) -> Case:
 class Probe(Augmenter):
     """Write one random number for each row, as a later step would draw it."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
 
     def uses(self) -> frozenset[str]:
         """No column but the ids."""

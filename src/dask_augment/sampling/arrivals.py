@@ -15,7 +15,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from math import isqrt
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -125,7 +125,7 @@ class Early:
 class Arrived(Measure[ByGroup[Early]]):
     """The arrivals in a window of time [low, high) of each stratum, and how many there are before it."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     strata: Strata
     windows: Mapping[str, tuple[int, int]]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import awkward as ak
 import numpy as np
@@ -172,7 +172,7 @@ class Count:
 class Census(Measure[ByGroup[Count]]):
     """Which groups there are, how many rows they have, and the scale of their weights."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     groups: Groups
 
     def uses(self) -> frozenset[str]:
@@ -226,7 +226,7 @@ class Slice:
 class Window(Measure[ByGroup[Slice]]):
     """The rows whose keys lie in a window [low, high] of their group, and sums of those below."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     groups: Groups
     windows: Mapping[Key, tuple[int, int]]
     exponents: Mapping[str, tuple[int, ...]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -43,7 +43,7 @@ class Kept(Quotas):
 class Sums(Measure[ByGroup[Ints]]):
     """The sums of weights of each group, of all rows and then of those that stay, in units."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     quotas: Kept
 
     def uses(self) -> frozenset[str]:
@@ -65,7 +65,7 @@ class Sums(Measure[ByGroup[Ints]]):
 class Cleaner(Resampling):
     """Base of samplers that drop events of some classes because of their neighbours in the same stratum."""
 
-    spectra: ClassVar[str] = "not"
+    spectra = "not"
 
     strata: Any = ()
     label: str = "label"

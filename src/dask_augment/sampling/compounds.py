@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from dask_augment.compound import Compound
 from dask_augment.sampling.strategy import Strategy
@@ -14,10 +14,10 @@ from dask_augment.sampling.strategy import Strategy
 class AfterSmote(Compound):
     """Base of compounds whose first step is SMOTE; options that its steps share stand here."""
 
-    keeps_rows: ClassVar[bool] = False
-    makes: ClassVar[str] = "interpolated"
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
+    keeps_rows = False
+    makes = "interpolated"
+    keyed = True
+    use = "training"
 
     strata: Any = ()
     label: str = "label"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -71,7 +71,7 @@ class Rows:
 class Gather(Measure[ByGroup[Rows]]):
     """The rows of some strata: what tells them apart, a random key, features and categories."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     groups: Groups
     strata: tuple[str, ...]
     features: tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -68,7 +68,7 @@ class Interpolator(Resampling):
     A subclass says how many are made of each event, :meth:`children`.
     """
 
-    makes: ClassVar[str] = "interpolated"
+    makes = "interpolated"
 
     strata: Any = ()
     label: str | None = None

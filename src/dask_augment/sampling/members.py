@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -36,7 +36,7 @@ class Near:
 class KeysNear(Measure[ByGroup[Near]]):
     """The keys of each draw that lie in a window [low, high] of their stratum, and how many lie below."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     strata: Strata
     draws: int
     windows: Mapping[str, tuple[int, int]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import sqrt
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -57,7 +57,7 @@ def variation(rows: int, size: int, squares: int) -> float:
 class Moments(Measure[ByGroup[Ints]]):
     """For each group, of each weight in turn: the sum of \\|w\\| in units of 2**exponent, and of w**2 in its squares."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     groups: Groups
     exponents: Mapping[str, tuple[int, ...]]
     """Of each stratum, the power of two that each weight is counted in: as ``carried.exponents_of`` gives it."""

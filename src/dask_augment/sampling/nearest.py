@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -60,7 +60,7 @@ class Nearest(Measure[Ranked]):
     area (m,), by which ``areas`` says in which strata each one's neighbours are sought.
     """
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     strata: Strata
     features: tuple[str, ...]
     k: int

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -226,7 +226,7 @@ class Quotas:
 class Rescaled(Measure[ByGroup[Ints]]):
     """The sum of rescaled weights of the rows taken, rounded down."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     quotas: Quotas
     drops: bool
     """Whether rows beyond the quota are dropped."""

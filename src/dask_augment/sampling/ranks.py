@@ -63,7 +63,7 @@ class Tally:
 class Digits(Measure[ByGroup[Tally]]):
     """The digits at one place of the keys that begin with a prefix, which each stratum has its own of."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     order: Order
     prefixes: Mapping[str, int]
     place: int

@@ -17,7 +17,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import isfinite, ldexp
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -61,9 +61,9 @@ class Worth(NamedTuple):
 class Resampling(Learner):
     """Base of learners that decide how many rows there are of each one, and how these share its weight."""
 
-    keeps_rows: ClassVar[bool] = False
-    keyed: ClassVar[bool] = True
-    use: ClassVar[str] = "training"
+    keeps_rows = False
+    keyed = True
+    use = "training"
 
     @abstractmethod
     def quotas_from(self, learned: Mapping[str, NDArray[Any]]) -> Quotas:
@@ -106,7 +106,7 @@ class Likeness:
 class Alike(Measure[Likeness]):
     """Whether rows differ in what they weigh in training."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     groups: Groups
 
     def uses(self) -> frozenset[str]:
@@ -151,7 +151,7 @@ class Sums:
 class After(Measure[ByGroup[Sums]]):
     """What is in each stratum after the step; ``made``: there are rows that a step before it has made."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     step: Resampling
     learned: Learned
     made: bool

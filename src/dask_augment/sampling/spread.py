@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ldexp, sqrt
-from typing import ClassVar
 
 import awkward as ak
 import numpy as np
@@ -41,7 +40,7 @@ class Spread(Measure[ByGroup[Ints]]):
 class SpreadOfOriginals(Measure[ByGroup[ByGroup[Ints]]]):
     """For each variable what :class:`Spread` says, without the rows that steps have made."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     strata: Strata
     variables: tuple[str, ...]
 

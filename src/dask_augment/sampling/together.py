@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import awkward as ak
 
@@ -31,7 +31,7 @@ class Pair:
 class Both(Measure[Pair]):
     """Two questions at once."""
 
-    keyed: ClassVar[bool] = True
+    keyed = True
     first: Measure[Any]
     second: Measure[Any]
     learned: Learned | None = None
