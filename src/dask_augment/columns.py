@@ -251,3 +251,14 @@ def _sibling(contents: Mapping[str, Content], head: str, like: Collection[str]) 
     siblings = [field for field in contents if field.startswith((f"{head}_", f"{head}.")) and _is_list(contents[field])]
     # One that was read anyway comes first: reading another only to count its entries is a whole branch more.
     return min(siblings, key=lambda field: dotted(field) not in like, default=None)
+
+
+def names(events: ak.Array) -> list[str]:
+    """The names of columns and of fields of collections; nothing is read."""
+    layout = events.layout
+    while not layout.is_record and hasattr(layout, "content"):
+        layout = layout.content
+    if not layout.is_record:
+        return []
+    names = zip(layout.fields, layout.contents, strict=True)
+    return [name for field, inner in names for name in ([f"{field}.{name}" for name in inner.fields] or [field])]

@@ -12,6 +12,7 @@ _GENERATOR = re.compile(r"n?(Gen|gen|LHE|PSWeight)|.*\.(gen|hadronFlavour|parton
 _WEIGHT = re.compile(
     r"gen[wW]eight([._A-Z\d].*)?|Generator\.weight|LHEWeight\.originalXWGTUP|weight([._A-Z].*)?|(event|mc|mcEvent|final)[._]?[wW]eight"
 )
+_RECORDED = re.compile(r"(HLT|Flag)[._]")
 _SIMULATED = {"ismc", "issim", "issimulation", "issimulated"}
 _DATA = {"isdata", "isrealdata", "iscollisiondata", "realdata"}
 _BARE = {"mc": True, "simulation": True, "montecarlo": True, "data": False, "collisiondata": False}
@@ -93,29 +94,37 @@ def _read(dataset: object, key: str, value: Any, *, simulation: bool) -> bool:
 
 
 def refuse_on_data(
-    dataset: object, metadata: Mapping[str, Any], training: Iterable[str], columns: Iterable[str], *, there: Iterable[str],
-    looks_like_data: bool = False,
+    dataset: object, metadata: Mapping[str, Any], training: Iterable[str], there: Mapping[str, str], *,
+    asked: Iterable[str] = (), nano: bool = False, weight: str | None = None,
 ) -> None:  # fmt: skip
-    """ValueError where collision data would be trained on, or have or are asked for generator columns.
+    """What collision data may hold: ValueError where they have or are asked for generator columns, or are trained on.
 
-    ``training`` are labels of training steps, ``columns`` those that are named, ``there`` those that the events have;
-    ``looks_like_data``: what the events have decides where the metadata say nothing.
+    Where metadata say nothing and there is no generator column, what is named as data is collision data, and NanoAOD (so
+    says its schema, ``nano``, or a trigger or filter) without a ``weight``.
+
+    ``training``: labels of training steps. ``there``: the columns of the events, with the file that has each where it is
+    known. ``asked``: those that are read. ``weight``: the one that weights are made from, a generator column too.
     """
     known = simulated(dataset, metadata)
-    if known or (known is None and not looks_like_data):
+    own = [name for name in sorted(there) if is_generator(name) or name == weight != "weight"]
+    recorded = "weight" not in there and (nano or any(map(_RECORDED.match, there)))
+    if known or (known is None and (own or not (recorded or is_named_data(dataset)))):
         return
+    generator = next((name for name in (*own, *sorted(asked)) if name in own or is_generator(name)), None)
     step = next(iter(training), None)
-    column = next((name for name in (*sorted(columns), *sorted(there)) if is_generator(name)), None)
-    if step is None and column is None:
+    if step is None and generator is None:
         return
-    what = f"{step!r} is a training step" if step is not None else f"{column!r} is a generator column"
+    file = there.get(generator, "") if generator is not None else ""
+    where = f" of {file!r}" if file else ""
+    what = f"{step!r} is a training step" if step is not None else f"{generator!r}{where} is a generator column"
     if known is None:
         raise ValueError(
             f"data set {dataset!r} looks like collision data (it has no generator column, and its metadata do not "
-            f"say is_mc), but {what}; say is_mc: True in its metadata if it is simulation"
+            f"say is_mc), but {what}; say is_mc: True in its metadata if it is simulation (inputs: {{fileset: ...}} of a "
+            "plan has a place for them)"
         )
     raise ValueError(
-        f"data set {dataset!r} is collision data (so say its metadata), but {what}; use the steps for analysis alone on "
-        'data (purpose="analysis"), without generator columns, or mend its metadata if it is simulation: a Runner keeps '
-        "those that it read, so give it metadata_cache={} then"
+        f"data set {dataset!r} is collision data (so say its metadata), but {what}; give data a plan of their own with the "
+        'steps of plan.for_analysis(), or purpose="analysis", without generator columns, or mend the metadata if it is '
+        "simulation: a Runner keeps those that it read, so give it metadata_cache={} then"
     )

@@ -114,11 +114,11 @@ def _refused(case: str, folder: Path) -> tuple[Any, str]:
     cases: dict[str, tuple[Any, str]] = {
         "generator weight in data": (
             {"fileset": {"data": {"files": [simulated], **DATA}}},
-            "'data' is said to be collision data .* has the generator column genWeight",
+            r"'data' is collision data .*, but 'genWeight' of '.*tt.root' is a generator column",
         ),
         "training step on data": (
             {"fileset": {"data": {"files": [bare], **DATA}}},
-            r"'data' is collision data \(is_mc: false\) and 'repeat' is a training step",
+            r"'data' is collision data .* 'repeat' is a training step.*for_analysis",
         ),
         "simulated without weight": (
             {"fileset": {"tt": {"files": [bare], "metadata": {"is_mc": True}}}},

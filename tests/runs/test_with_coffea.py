@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 import pytest
+import uproot
 
 import dask_augment as da
 from dask_augment.dataset.manifest import account_dict
@@ -130,3 +132,55 @@ def test_a_part_of_the_chunks_is_refused(asked: Plan, tmp_path: Path) -> None:
     with pytest.raises(PlanError, match="the Runner has maxchunks=1, which reads a part of the events only"):
         run(asked, tmp_path / "out", runner=runner(maxchunks=1))
     assert not (tmp_path / "out").exists()
+
+
+def _collision_data(case: str, path: Path) -> tuple[Any, Any]:
+    """A file of collision data, and the steps of a plan on it."""
+    more = {"Jet_hadronFlavour": np.zeros(9, "i4")} if case == "a generator column is there" else {}
+    file = write(path, rows=9, without=("genWeight",), more=more)
+    made = {"define": {"Jet.hadronFlavour": "Jet.pt * 0"}}
+    steps = {
+        "a generator column is there": [],
+        "a step makes one": [made, {"define": {"n": "sum(Jet.hadronFlavour)"}}],
+        "a step reads one": [{"define": {"x": "GenMET.pt"}}, made],
+        "trained on": [{"repeat": {"n": 1}}],
+    }
+    return file, [{"split": {"train": 0.5}}, *steps[case]]
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        ("a generator column is there", "'Jet_hadronFlavour' of '.*' is a generator column"),
+        ("a step makes one", None),
+        ("a step reads one", "'GenMET.pt' is a generator column"),
+        ("trained on", "'repeat' is a training step"),
+    ],
+)
+def test_collision_data_are_judged_alike(case: str, said: str | None, tmp_path: Path) -> None:
+    file, steps = _collision_data(case, tmp_path / "a.root")
+    inputs = {"fileset": {"mu": {"files": [file], "metadata": {"is_mc": False}}}}
+    asked = plan(inputs=inputs, steps=steps)
+    ways: tuple[dict[str, Any], ...] = ({}, {"runner": runner()})
+    events = rows_of(file)
+    if said is None:
+        ours, theirs = (run(asked, tmp_path / str(number), **way) for number, way in enumerate(ways))
+        assert ours.manifest.logical_hash == theirs.manifest.logical_hash
+        da.augment(events, *asked.steps, seed=1, split=None)
+        return
+    sentences = []
+    for way in ways:
+        with pytest.raises(PlanError, match=f"'mu' is collision data .*{said}") as refused:
+            run(asked, tmp_path / "out", **way)
+        sentences.append(str(refused.value))
+    with pytest.raises(ValueError, match="'mu' is collision data") as refused_in_a_frame:
+        da.augment(events, *asked.steps, seed=1, split=None)
+    # A frame does not know the file.
+    assert [str(refused_in_a_frame.value)] * 2 == [sentence.replace(f" of {file!r}", "") for sentence in sentences]
+
+
+def rows_of(file: str) -> Any:
+    """The events of a file with what coffea would say of them."""
+    with uproot.open(file) as opened:
+        events = opened["Events"].arrays()
+    return ak.Array(ak.with_parameter(events, "metadata", {"dataset": "mu", "is_mc": False}).layout)

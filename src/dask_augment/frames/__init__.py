@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from dask.utils import Dispatch
 
 from dask_augment.carrying import refuse_gone
+from dask_augment.columns import names
 from dask_augment.compound import Compound
 from dask_augment.contract import Augmenter, Learner, Measure, taught
 from dask_augment.frames.doubts import levels
@@ -222,28 +223,28 @@ def _register_awkward() -> None:
     import awkward as ak
 
     from dask_augment.frames import data
-    from dask_augment.frames.eager import augment_eager, columns_of_eager, dataset_of_eager, made_eager
+    from dask_augment.frames.eager import augment_eager, dataset_of_eager, made_eager
 
     run_stage.register(ak.Array, augment_eager)
     refuse_data.register(ak.Array, lambda events, stage: data.refuse(stage, events, data.metadata_of(events)))
     made_rows.register(ak.Array, made_eager)
     put_question.register(ak.Array, lambda events, stage, measure, label: stage.measure(events, measure, label))
     dataset_of.register(ak.Array, dataset_of_eager)
-    columns_of.register(ak.Array, columns_of_eager)
+    columns_of.register(ak.Array, names)
 
 
 def _register_dask_awkward() -> None:
     import dask_awkward as dak
 
     from dask_augment.frames.dask_awkward import ask_lazy, augment_lazy, dataset_of_lazy
-    from dask_augment.frames.eager import columns_of_eager, made_eager
+    from dask_augment.frames.eager import made_eager
 
     run_stage.register(dak.Array, augment_lazy)
     refuse_data.register(dak.Array, lambda events, stage: refuse_data(events._meta, stage))
     made_rows.register(dak.Array, lambda events: events.map_partitions(made_eager, label="is-made"))
     put_question.register(dak.Array, ask_lazy)
     dataset_of.register(dak.Array, dataset_of_lazy)
-    columns_of.register(dak.Array, lambda events: columns_of_eager(events._meta))
+    columns_of.register(dak.Array, lambda events: names(events._meta))
 
 
 def _register_pandas() -> None:

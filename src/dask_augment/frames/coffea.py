@@ -59,7 +59,7 @@ class _Work:
 
     def refuse_on_data(self, events: ak.Array, metadata: Mapping[str, Any], others: Iterable[str] = ()) -> None:
         """ValueError where collision data would be trained on, or are said to have generator columns."""
-        data.refuse(self.stage, events, metadata, others)
+        data.refuse(self.stage, events, metadata, others, self.weight)
 
 
 class AugmentProcessor(ProcessorABC):  # type: ignore[misc]

@@ -7,8 +7,9 @@ from typing import Any
 
 import awkward as ak
 
+from dask_augment import columns as cols
 from dask_augment.frames.planning import Steps
-from dask_augment.simulation import is_generator, is_named_data, refuse_on_data
+from dask_augment.simulation import refuse_on_data
 
 
 def metadata_of(events: Any) -> dict[str, Any]:
@@ -25,15 +26,33 @@ def _form(events: ak.Array) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def refuse(steps: Steps, events: ak.Array, metadata: Mapping[str, Any], others: Iterable[str] = ()) -> None:
+def asked(steps: Steps) -> dict[str, str]:
+    """Columns that steps use and no earlier step makes, each with the label of the first that does."""
+    made: set[str] = set()
+    found: dict[str, str] = {}
+    for step in steps.steps:
+        for name in step.augmenter.uses():
+            if cols.dotted(name) not in made:
+                found.setdefault(name, step.label)
+        products = {cols.dotted(name) for name in step.augmenter.produces()}
+        made |= products | {f"n{name.partition('.')[0]}" for name in products if "." in name}
+    return found
+
+
+def refuse(
+    steps: Steps, events: ak.Array, metadata: Mapping[str, Any], others: Iterable[str] = (), weight: str | None = None
+) -> None:
     """ValueError where steps would train on collision data, or these have or are asked for generator columns.
 
-    NanoAOD, or a data set by the name of data, without any generator column is collision data where nothing is said.
+    ``others`` are read after the steps; ``weight``: see :func:`dask_augment.simulation.refuse_on_data`.
     """
-    training = [step.label for step in steps.steps if step.augmenter.use == "training"]
-    named = {name for step in steps.steps for name in step.augmenter.uses()} | {*others}
-    columns = {*events.fields, *_form(events).get("fields", ())}
-    is_nano = events.layout.purelist_parameter("__record__") == "NanoEvents" or bool(_form(events))
-    dataset = metadata.get("dataset", steps.setting.dataset)
-    looks_like_data = (is_nano or is_named_data(dataset)) and not any(map(is_generator, columns))
-    refuse_on_data(dataset, metadata, training, named, there=events.fields, looks_like_data=looks_like_data)
+    made = {cols.dotted(name) for step in steps.steps for name in step.augmenter.produces()}
+    refuse_on_data(
+        metadata.get("dataset", steps.setting.dataset),
+        metadata,
+        [step.label for step in steps.steps if step.augmenter.use == "training"],
+        dict.fromkeys([*cols.names(events), *_form(events).get("fields", ())], ""),
+        asked=[*asked(steps), *(name for name in others if cols.dotted(name) not in made)],
+        nano=events.layout.purelist_parameter("__record__") == "NanoEvents" or bool(_form(events)),
+        weight=weight,
+    )

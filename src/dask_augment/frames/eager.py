@@ -28,17 +28,6 @@ def made_eager(events: ak.Array) -> ak.Array:
     return ak.num(first, axis=1) < 0 if first.ndim > 1 else ak.zeros_like(first, dtype=bool)
 
 
-def columns_of_eager(events: ak.Array) -> list[str]:
-    """The names of columns and of fields of collections; nothing is read."""
-    layout = events.layout
-    while not layout.is_record and hasattr(layout, "content"):
-        layout = layout.content
-    if not layout.is_record:
-        return []
-    names = zip(layout.fields, layout.contents, strict=True)
-    return [name for field, inner in names for name in ([f"{field}.{name}" for name in inner.fields] or [field])]
-
-
 def dataset_of_eager(events: ak.Array) -> str | None:
     """The data set that coffea's metadata names."""
     name = metadata_of(events).get("dataset")

@@ -10,7 +10,7 @@ from typing import Any
 from dask_augment.plan import Inputs, PlanError
 from dask_augment.runs.parquet_files import PRESELECTED
 from dask_augment.runs.sources import Content, Source, is_weight, nearest
-from dask_augment.simulation import is_generator
+from dask_augment.simulation import simulated
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def weightless(
                 f"{other.path!r} does not; take one of them out"
             )
     for name in sorted(names):
-        if metadata.get(name, {}).get("is_mc") is True and not any("weight" in c.columns for c in found.values()):
+        if simulated(name, metadata.get(name, {})) and not any("weight" in c.columns for c in found.values()):
             raise PlanError(
                 f"data set {name!r} is simulated (is_mc: true), but has no column {weight!r}; name its generator weight "
                 "with inputs: {weight: ...}, or take is_mc away to give every event weight 1"
@@ -83,20 +83,6 @@ def check_weights(weights: Iterable[str], found: Mapping[Source, Content]) -> No
                     f"weight {name!r} must be one number for each event, but in {source.path!r} it is {column.type}"
                     f"{missing}; name another column with inputs: {{weight: ..., weights: [...]}}, or mend the file"
                 )
-
-
-def check_generator_columns(
-    found: Mapping[Source, Content], metadata: Mapping[str, Mapping[str, Any]], weight: str
-) -> None:
-    """Refuse generator weights in what is said to be collision data."""
-    for source, content in found.items():
-        is_data = metadata.get(source.dataset, {}).get("is_mc", True) is False
-        generator = sorted(name for name in content.columns if is_generator(name) or name == weight != "weight")
-        if is_data and generator:
-            raise PlanError(
-                f"data set {source.dataset!r} is said to be collision data (is_mc: false), but {source.path!r} has the "
-                f"generator column {generator[0]}; take is_mc: false away, or the file"
-            )
 
 
 def normalised(
@@ -173,10 +159,10 @@ def _check_sums(found: Mapping[Source, Content]) -> None:
 
 def _check_lumi(inputs: Inputs, metadata: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse a luminosity that nothing would be multiplied with; that of collision data only says how many there are."""
-    simulated = {name: said for name, said in metadata.items() if said.get("is_mc", True)}
-    lacking = [name for name, said in sorted(simulated.items()) if said.get("xsec") is None]
-    own = [name for name in lacking if simulated[name].get("lumi") is not None]
-    if own or (inputs.lumi is not None and len(lacking) == len(simulated)):
+    scaled = {name: said for name, said in metadata.items() if simulated(name, said) is not False}
+    lacking = [name for name, said in sorted(scaled.items()) if said.get("xsec") is None]
+    own = [name for name in lacking if scaled[name].get("lumi") is not None]
+    if own or (inputs.lumi is not None and len(lacking) == len(scaled)):
         where = f"data set {own[0]!r} has a lumi" if own else "inputs: lumi is given"
         raise PlanError(
             f"{where}, but no xsec [pb] that it would be multiplied with: write it into the metadata of the data set, or "

@@ -6,7 +6,7 @@ Nothing is written here, and no event is augmented: what is wrong with a plan or
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,13 +18,14 @@ import pyarrow as pa
 import dask_augment
 from dask_augment import registry
 from dask_augment.addresses import untold
-from dask_augment.columns import dotted, flat
+from dask_augment.columns import flat
 from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of
 from dask_augment.dataset.split import check_keys
 from dask_augment.forms import typetracer
+from dask_augment.frames.data import asked
 from dask_augment.frames.rows import CHANGED, PROVENANCE
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
@@ -36,7 +37,6 @@ from dask_augment.runs.fills import check_fill
 from dask_augment.runs.losses import bad_files, losses, quarantined_of
 from dask_augment.runs.normalisation import (
     Normalisation,
-    check_generator_columns,
     check_weights,
     has_weight,
     normalised,
@@ -51,7 +51,6 @@ from dask_augment.runs.refusals import (
     check_ids,
     check_keep,
     check_names,
-    check_what_looks_like_data,
 )
 from dask_augment.runs.remarks import remarks_on, settled
 from dask_augment.runs.sources import (
@@ -129,7 +128,6 @@ def prepare(
     check_folders(target, metadata)
     refuse_own_output(inputs, sources, path, target.partition_by, base)
     warnings = held_to_manifests(sources, inputs.folder, base)
-    check_collision_data(stage, metadata)
     explicit = _explicit(stage, inputs)
     split = {plan.split} if plan.split else set()
     wanted = Wanted.of({*explicit, "weight", *inputs.weights, *split, *OURS}, target.keep or ())
@@ -140,7 +138,7 @@ def prepare(
         raise RunFailed(bad_files(bad, max_bad_files))
     if not found:
         raise PlanError("there are no input files that can be read")
-    check_what_looks_like_data(stage, found, metadata)
+    check_collision_data(stage, metadata, found, inputs.weight)
     _check_remedies(stage, explicit, found)
     reader, normalisation, shared = _reader(inputs, found, metadata, explicit, wanted)
     reader = replace(reader, base=base, addresses={s.path: s.address for s in sources if s.address})
@@ -192,13 +190,8 @@ def _weighted(stage: Stage, inputs: Inputs, reader: Reader) -> Stage:
 
 def _explicit(stage: Stage, inputs: Inputs) -> dict[str, str]:
     """Columns that steps name and no earlier step makes, and the ids, with who names them: every file must have them."""
-    made: set[str] = set()
     needed = {} if inputs.ids == "position" else dict.fromkeys(inputs.ids, "inputs: ids")
-    for step in stage.steps:
-        for name in step.augmenter.uses():
-            if dotted(name) not in made:
-                needed.setdefault(name, f"step {step.label!r}")
-        made |= _products(step.augmenter.produces())
+    needed = {name: f"step {label!r}" for name, label in asked(stage).items()} | needed
     optional = {"dataset", "weight", *OURS, *inputs.weights}
     return {name: who for name, who in sorted(needed.items()) if name not in optional}
 
@@ -210,12 +203,6 @@ def _check_remedies(stage: Stage, explicit: Collection[str], found: Mapping[Sour
         for name in sorted(step.augmenter.uses() & {*explicit}):
             if flat(name) not in there and (remedy := step.augmenter.remedy(name)):
                 raise PlanError(f"step {step.label!r} finds no column {name!r} in any input file; {remedy}")
-
-
-def _products(produces: Iterable[str]) -> set[str]:
-    """Columns that there are after a step, by their dotted names, with the counters of its collections."""
-    names = {dotted(name) for name in produces}
-    return names | {f"n{name.partition('.')[0]}" for name in names if "." in name}
 
 
 def _inspected(
@@ -241,7 +228,6 @@ def _reader(
     check_contents(found)
     files = filled(found)
     inputs = replace(inputs, weight=flat(inputs.weight), weights=tuple(map(flat, inputs.weights)))
-    check_generator_columns(files, metadata, inputs.weight)
     final = has_weight(inputs.weight, files)
     made = set() if final else {"weight", *inputs.weights}
     without = weightless(inputs.weight, files, metadata)

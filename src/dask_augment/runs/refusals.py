@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from dask_augment.columns import flat
 from dask_augment.dataset.layout import refuse_changed
+from dask_augment.frames.data import asked
 from dask_augment.frames.stage import Stage
 from dask_augment.places import NoLocalFolder, local_folder, refuse_mount_point
 from dask_augment.plan import Plan, PlanError, Target
 from dask_augment.runs.columns_of_files import is_pattern
 from dask_augment.runs.columns_of_files import names as named
 from dask_augment.runs.sources import Content, Files, Source, nearest
-from dask_augment.simulation import is_generator, is_named_data, refuse_on_data
+from dask_augment.simulation import refuse_on_data
 from dask_augment.words import counted
 
 
@@ -99,29 +100,16 @@ def check_ids(schema: pa.Schema, ids: Sequence[str] | str) -> None:
             )
 
 
-def check_collision_data(stage: Stage, metadata: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse to train on what is said to be collision data; nothing need be opened for it."""
-    data = sorted(name for name, values in metadata.items() if values.get("is_mc", True) is False)
-    training = [step.label for step in stage.steps if step.augmenter.use == "training"]
-    if data and training:
-        raise PlanError(
-            f"data set {data[0]!r} is collision data (is_mc: false) and {training[0]!r} is a training step, which would "
-            "falsify it: give collision data a plan of its own, with the steps of plan.for_analysis()"
-        )
-
-
-def check_what_looks_like_data(
-    stage: Stage, found: Mapping[Source, Content], metadata: Mapping[str, Mapping[str, Any]]
+def check_collision_data(
+    stage: Stage, metadata: Mapping[str, Mapping[str, Any]], found: Mapping[Source, Content], weight: str
 ) -> None:
-    """Refuse to train on what is NanoAOD by its triggers and filters, or data by its name, and has nothing of a generator."""
+    """Refuse what collision data may not hold, and to train on them."""
     training = [step.label for step in stage.steps if step.augmenter.use == "training"]
-    columns: dict[str, set[str]] = {}
+    there: dict[str, dict[str, str]] = {}
     for source, content in found.items():
-        columns.setdefault(source.dataset, set()).update(content.columns)
-    for name, there in sorted(columns.items()):
-        recorded = is_named_data(name) or any(column.startswith(("HLT_", "Flag_")) for column in there)
-        looks_like_data = recorded and "weight" not in there and not any(map(is_generator, there))
+        there.setdefault(source.dataset, {}).update(dict.fromkeys(content.columns, source.path))
+    for name, columns in sorted(there.items()):
         try:
-            refuse_on_data(name, metadata.get(name, {}), training, (), there=(), looks_like_data=looks_like_data)
+            refuse_on_data(name, metadata.get(name, {}), training, columns, asked=asked(stage), weight=weight)
         except ValueError as error:
-            raise PlanError(f"{error} (inputs: {{fileset: ...}} has a place for metadata)") from None
+            raise PlanError(str(error)) from None
