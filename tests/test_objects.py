@@ -168,3 +168,41 @@ def test_remedy_for_a_mass() -> None:
     assert objects.remedy("Photon.pt") == objects.remedy("MET.pt") == ""
     with pytest.raises(MissingColumn, match=r"no column 'Photon\.eta'"):
         vectors("Photon[:2]")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("pt", -999.0, "'Jet.pt' holds -999, and a transverse momentum is 0 or more"),
+        ("phi", 90.0, r"'Jet.phi' holds 90, .* degrees, .*delta_phi\(Jet.phi \* 3.14"),
+        ("mass", -999.0, r"Jet\[0\] has a negative mass, 'Jet.mass', that leaves no energy, and the momentum"),
+        ("mass", -np.inf, r"Jet\[0\] has a negative mass, 'Jet.mass', that leaves no energy"),
+    ],
+)
+def test_what_no_object_has_is_refused(column: str, value: float, says: str) -> None:
+    first = ak.local_index(EVENTS.Jet.pt) == 0
+    events = ak.with_field(EVENTS, ak.where(first, value, EVENTS.Jet[column]), ["Jet", column])
+    with pytest.raises(ValueError, match=says):
+        vectors("Jet[:2]", events=events)
+
+
+def test_less_energy_than_momentum_is_refused() -> None:
+    """Beyond the 1 % by which numbers with 10 bits may differ."""
+    entry = {"pt": "MET.pt", "eta": 0, "phi": "MET.phi", "E": "energy"}
+    for share in (1.0, 0.995):
+        vectors(entry, events=ak.with_field(EVENTS, EVENTS.MET.pt * share, "energy"))
+    for share in (0.5, 0.001, -1.0):
+        with pytest.raises(
+            ValueError, match=r"^MET.pt, \.\.\. has the energy .* no object has less energy than momentum"
+        ):
+            vectors(entry, events=ak.with_field(EVENTS, EVENTS.MET.pt * share, "energy"))
+
+
+def test_padding_and_angles_of_a_full_turn_are_taken() -> None:
+    """pt 0 is nothing, whatever stands for its mass; an angle in [0, 2 pi] is the same one."""
+    turned = ak.with_field(EVENTS, np.asarray(EVENTS.MET.phi) % (2 * np.pi), ["MET", "phi"])
+    np.testing.assert_allclose(vectors("MET", events=turned), vectors("MET"), atol=1e-3)
+    nothing = ak.with_field(
+        ak.with_field(EVENTS, EVENTS.Jet.pt * 0, ["Jet", "pt"]), EVENTS.Jet.pt * 0 - 1, ["Jet", "mass"]
+    )
+    assert np.all(vectors("Jet[:2]", events=nothing) == 0)

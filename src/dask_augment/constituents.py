@@ -12,6 +12,7 @@ from awkward.contents import Content, ListOffsetArray
 from numpy.typing import NDArray
 
 from dask_augment.columns import column, plain
+from dask_augment.domains import refuse_no_angle
 from dask_augment.kernels.constituents import linked, momenta
 from dask_augment.words import nearest, unknown
 
@@ -121,6 +122,7 @@ class Constituents:
         """The particles of all jets; ``jets`` is any column of them, which is read for their number."""
         jet_offsets = _lists(column(events, jets), jets).offsets.data
         values = {name: numbers(events, f"{self.candidates}.{name}") for name in KINEMATICS}
+        refuse_no_angle(values["phi"], f"{self.candidates}.phi")
         offsets = _lists(column(events, f"{self.candidates}.pt"), self.candidates).offsets.data
         weights = numbers(events, f"{self.candidates}.{self.weight}") if self.weight else np.empty(0)
         of_link = f"{self.links or self.candidates}.{self.jet}"

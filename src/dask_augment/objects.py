@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.columns import column, dotted, plain
-from dask_augment.kernels.four_vectors import add_four_vectors
+from dask_augment.domains import refuse_below, refuse_no_angle
+from dask_augment.kernels.four_vectors import add_four_vectors, first_spacelike
 
 _POLAR, _CARTESIAN = ("pt", "eta", "phi"), ("px", "py", "pz")
 _LAST = ("mass", "E")
@@ -98,7 +99,9 @@ class Objects:
         """(E, px, py, pz) [GeV] of all places: float64 (n, N, 4).
 
         Energies are sqrt(p**2 + m |m|): a negative mass stands for a negative square. TypeError for a column that does
-        not have one number for each object, or each event. NaN in a column that is read makes its vector NaN.
+        not have one number for each object, or each event. NaN in a column that is read makes its vector NaN. ValueError
+        for a negative pt, for angles beyond a full turn, as degrees are, and where p is beyond the energy by more than 1 %,
+        or beyond a negative mass.
         """
         out = np.empty((len(events), len(self), 4))
         every = np.arange(len(events) + 1)
@@ -107,6 +110,7 @@ class Objects:
             offsets, values = _read(events, entry, every)
             for index in range(entry.first, entry.stop):
                 add_four_vectors(offsets, index, *values, entry.polar, entry.energy, slot, out)
+                _refuse_spacelike(entry, index, out, slot)
                 slot += 1
         return out
 
@@ -178,6 +182,12 @@ def _read(events: ak.Array, entry: _Entry, every: NDArray[np.int64]) -> tuple[ND
                 f"{content.form.type}; the first objects of a collection are 'Jet[:4]', and ak.fill_none mends options"
             )
         found[name] = content.data
+    if entry.polar:
+        pt, phi = entry.sources[0], entry.sources[2]
+        if isinstance(pt, str):
+            refuse_below(found[pt], 0.0, pt, "a transverse momentum is 0 or more")
+        if isinstance(phi, str):
+            refuse_no_angle(found[phi], phi)
     kinds = {values.dtype for values in found.values()}
     dtype = kinds.pop() if kinds in ({np.dtype("f4")}, {np.dtype("f8")}) else np.dtype("f8")
     length = len(next(iter(found.values())))
@@ -186,3 +196,18 @@ def _read(events: ak.Array, entry: _Entry, every: NDArray[np.int64]) -> tuple[ND
         for source in entry.sources
     ]
     return offsets, values
+
+
+def _refuse_spacelike(entry: _Entry, index: int, vectors: NDArray[np.float64], slot: int) -> None:
+    """ValueError where a vector has less energy than momentum; of a mass, where its negative square leaves no energy."""
+    if (bad := first_spacelike(vectors, slot, 0.99 if entry.energy else 1e-6)) < 0:
+        return
+    of = f"{entry.collection}[{index}]" if entry.collection else entry.names[0]
+    energy, *momentum = vectors[bad, slot].tolist()
+    has = (
+        f"the energy {energy:.7g}" if entry.energy else f"a negative mass, {entry.sources[3]!r}, that leaves no energy,"
+    )
+    raise ValueError(
+        f"{of} has {has} and the momentum {math.hypot(*momentum):.7g} in event {bad} of these, and no object has less energy "
+        "than momentum: give both in GeV and of one calibration, and leave out what stands for missing objects"
+    )

@@ -202,6 +202,35 @@ def test_numbers_that_are_none(wide: str) -> None:
     assert simulated(wide, EVENTS[clean]).FastJet.to_list() == out.FastJet[clean].to_list()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("phi", 57.3, r"'GenJet.phi' holds 57.3, and azimuthal angles in radians .* degrees"),
+        ("phi", -999.0, "'GenJet.phi' holds -999, .* stands for what is missing"),
+        ("pt", -1.0, "'GenJet.pt' holds -1, and a transverse momentum is 0 or more"),
+        ("mass", -999.0, "'GenJet.mass' holds -999, and a mass is 0 or more, but for rounding"),
+    ],
+)
+def test_what_no_generated_object_has_is_refused(wide: str, name: str, value: float, says: str) -> None:
+    place = np.arange(len(flat(EVENTS.GenJet.pt))) == 3
+    values = np.where(place, value, flat(EVENTS.GenJet[name]))
+    events = ak.with_field(EVENTS, ak.unflatten(values, ak.num(EVENTS.GenJet)), ["GenJet", name])
+    with pytest.raises(ValueError, match=says):
+        simulated(wide if name != "mass" else SHIPPED, events)
+
+
+def test_what_is_odd_and_may_be_right_is_taken(wide: str) -> None:
+    """Angles in [0, 2 pi] are the same angles, and a mass may be a little below 0."""
+    phi = ak.where(EVENTS.GenJet.phi < 0, EVENTS.GenJet.phi + 2 * np.pi, EVENTS.GenJet.phi)
+    before, after = (simulated(wide, e).FastJet for e in (EVENTS, ak.with_field(EVENTS, phi, ["GenJet", "phi"])))
+    np.testing.assert_array_equal(flat(before.pt), flat(after.pt))
+    whole = np.isfinite(flat(before.pt))
+    turned = flat(after.phi)[whole]
+    np.testing.assert_allclose(np.cos(turned - flat(before.phi)[whole]), 1, atol=1e-5)
+    assert np.all(np.abs(turned) <= np.pi)
+    simulated(SHIPPED, ak.with_field(EVENTS, EVENTS.GenJet.pt * 0 - 0.1, ["GenJet", "mass"]))
+
+
 def test_masked_objects_are_left_out(wide: str) -> None:
     """Missing ones make nothing; the others are what they would have been, with the numbers that they have."""
     keep = EVENTS.GenJet.eta > -1

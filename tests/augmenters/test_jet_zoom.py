@@ -288,7 +288,7 @@ def test_no_mass_in_the_column(mass: float) -> None:
     assert len(found) == 3
 
 
-@pytest.mark.parametrize(("name", "bad"), [("pt", np.nan), ("eta", np.inf), ("phi", np.nan), ("mass", -np.inf), ("pt", -1.0), ("eta", 400.0), ("phi", 1e9)])  # fmt: skip
+@pytest.mark.parametrize(("name", "bad"), [("pt", np.nan), ("eta", np.inf), ("phi", np.nan), ("mass", -np.inf), ("mass", -999.0), ("pt", -1.0), ("eta", 400.0), ("phi", np.inf)])  # fmt: skip
 def test_not_finite(name: str, bad: float) -> None:
     """A jet with such a particle is left alone, its neighbours are not."""
     events = jets_of(THREE, THREE, THREE)
@@ -301,6 +301,15 @@ def test_not_finite(name: str, bad: float) -> None:
     assert out.FatJet.n_subjets.to_list() == [[3], [0], [3]]
     assert ak.num(out.FatJetZoomed).to_list() == [3, 0, 3]
     assert not ak.any(np.isnan(out.FatJetZoomed.x))
+
+
+def test_degrees_are_no_angles() -> None:
+    events = jets_of(THREE)
+    events["PFCand", "phi"] = events.PFCand.phi % (2 * np.pi)
+    zoomed(events)  # [0, 2 pi] is another range, and right
+    events["PFCand", "phi"] = events.PFCand.phi + 45
+    with pytest.raises(ValueError, match=r"'PFCand.phi' holds .* degrees, .*delta_phi\(PFCand.phi \* 3.14"):
+        zoomed(events)
 
 
 def test_nothing_to_turn_by() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -127,6 +128,7 @@ def test_one_column_is_a_list_of_one():
         ("MET.phi", 3.2, r"'MET.phi' holds 3.2,"),
         ("MET.phi", -3.142, r"'MET.phi' holds -3.142,"),
         ("MET.phi", 6.1, r"delta_phi\(MET.phi, 0\)"),
+        ("MET.phi", 180.0, r"degrees, .* delta_phi\(MET.phi \* 3.141592653589793 / 180, 0\)"),
         ("MET.phi", np.inf, r"'MET.phi' holds inf,"),
         ("MET.phi", -999.0, r"'MET.phi' holds -999,"),
     ],
@@ -143,9 +145,14 @@ def test_what_is_no_angle_is_refused(column: str, value: float, shown: str) -> N
             rotated(frame, columns=columns)
 
 
-def test_angles_of_another_range_are_brought_there() -> None:
-    events = ak.with_field(EVENTS, np.array(EVENTS.MET.phi) % (2 * np.pi), ["MET", "phi"])
-    there = da.Define({"MET.phi": "delta_phi(MET.phi, 0)"})
+@pytest.mark.parametrize("full", [2 * np.pi, 360.0])
+def test_angles_of_another_range_are_brought_there(full: float) -> None:
+    """By what the message says."""
+    phi = np.array(EVENTS.MET.phi, np.float64) * full / (2 * np.pi) % full
+    events = ak.with_field(EVENTS, phi.astype(np.float32), ["MET", "phi"])
+    with pytest.raises(ValueError, match="delta_phi") as refused:
+        rotated(events, columns=["MET.phi"])
+    there = da.Define({"MET.phi": re.findall(r"delta_phi\(.*\)", str(refused.value))[0]})
     np.testing.assert_allclose(turned(rotated(events, there).MET.phi, rotated().MET.phi), 1, atol=1e-6)
 
 

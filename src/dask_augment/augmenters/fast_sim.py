@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dask_augment.columns import column
 from dask_augment.contract import Augmenter, Output
+from dask_augment.domains import refuse_below, refuse_no_angle
 from dask_augment.draw import Draw
 from dask_augment.kernels.ordering import descending
 from dask_augment.models import bundle
@@ -22,6 +23,8 @@ from dask_augment.models.inference import network, refuse_batch, sample
 DEVICES = ("cpu", "cuda")
 SHIPPED = "shipped:bundles/jets"
 """The model that is taken where none is named."""
+_LEAST = {"pt": (0.0, "a transverse momentum is 0 or more"), "mass": (-5.0, "a mass is 0 or more, but for rounding")}
+"""By the names of quantities. E**2 - p**2 of a jet of 7 TeV, from float32, is below 0 by as much as (2 GeV)**2."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,6 +77,11 @@ class FastSim(Augmenter):
     luminosity block), so that with other ids (``ids: position``) none is known. Whether a model holds for a sample with
     both kinds of objects, :func:`dask_augment.closure` measures. Objects with a number that is not finite are kept, not in range, with NaN in
     all outputs, after all others; those that are missing (masked) are left out.
+
+    Raises
+    ------
+    ValueError
+        For angles beyond a full turn (degrees, or -999 for what is missing), a negative pt, or a mass below -5 GeV.
 
     Example
     -------
@@ -202,7 +210,16 @@ class FastSim(Augmenter):
             found[name], there = numbers
             present.append(there)
             offsets = np.asarray(lists.offsets.data)
+        self._refuse_what_cannot_be(found)
         return found, np.logical_and.reduce(present), offsets
+
+    def _refuse_what_cannot_be(self, generated: Mapping[str, NDArray[np.float64]]) -> None:
+        """ValueError for a quantity that no generated object has: it is of another unit, or stands for a missing one."""
+        for name in {output.of for output in self.about.outputs if output.transform == "wrapped_difference"}:
+            refuse_no_angle(generated[name], f"{self.source}.{name}")
+        for name, (least, what) in _LEAST.items():
+            if name in generated:
+                refuse_below(generated[name], least, f"{self.source}.{name}", what)
 
     def _reconstructed(
         self, generated: Mapping[str, NDArray[np.float64]], draw: Draw, counts: NDArray[np.int64]

@@ -31,7 +31,7 @@ class ZoomStatus(IntFlag):
     NO_CONSTITUENTS = zooming.NO_CONSTITUENTS
     """No particle is stored for it: zoom 1, zeros, no zoomed constituents."""
     NOT_FINITE = zooming.NOT_FINITE
-    """A particle has NaN, infinity, or a negative pT: as without constituents."""
+    """A particle has NaN, infinity, a negative pT, or a negative mass beyond its momentum: as without constituents."""
     ONE_SUBJET = zooming.ONE_SUBJET
     """Trimming leaves one subjet: dr12 is 0, and the principal axis is turned down."""
     NO_MASS = zooming.NO_MASS
@@ -113,7 +113,8 @@ class JetZoom(Augmenter):
     Raises
     ------
     ValueError
-        For an index beyond the jets or candidates of its event.
+        For an index beyond the jets or candidates of its event, and for angles of candidates beyond a full turn, as
+        degrees are.
 
     Example
     -------

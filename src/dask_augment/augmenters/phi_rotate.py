@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from dask_augment.columns import column, dotted, flat, plain
 from dask_augment.contract import Augmenter, Output
+from dask_augment.domains import refuse_no_rotation
 from dask_augment.draw import Draw
-from dask_augment.kernels.angles import first_outside, rotated
+from dask_augment.kernels.angles import rotated
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NO_ANGLE = frozenset(
@@ -26,8 +27,6 @@ _NO_ANGLE = frozenset(
 """Words beside phi in the names of differences, uncertainties and the like, which do not turn."""
 _NO_AZIMUTH = frozenset({"eta", "theta", "pt", "mass", "energy", "rapidity", "px", "py", "pz", "dphi", "deltaphi"})
 """Words in the names of what is no azimuthal angle, though its values may lie in [-pi, pi]."""
-_LIMIT = float(np.pi) + 1e-4
-"""Of what is still an angle in [-pi, pi]: 3.1416016, pi with 12 bits, lies 9e-6 beyond."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,11 +165,6 @@ def _rotated(phi: Any, alpha: NDArray[np.float64], name: str) -> Any:
 def _turned(phi: Any, offsets: NDArray[np.int64], alpha: NDArray[np.float64], name: str) -> NDArray[Any]:
     if not phi.is_numpy or phi.data.ndim != 1 or phi.data.dtype.kind != "f":
         raise TypeError(f"{name!r} has the type {phi.form.type}, and phi_rotate turns angles, floating numbers [rad]")
-    if (bad := first_outside(phi.data, _LIMIT)) >= 0:
-        raise ValueError(
-            f"column {name!r} holds {phi.data[bad]:.7g}, and phi_rotate turns azimuthal angles in [-pi, pi] [rad]: leave "
-            f"{name!r} out of columns, or, if it is an angle of another range, bring it there with a define step "
-            f"before, delta_phi({name}, 0)"
-        )
+    refuse_no_rotation(phi.data, name)
     turned: NDArray[Any] = rotated(phi.data, offsets, alpha)
     return turned

@@ -29,9 +29,9 @@ def rotated(phi: NDArray[Any], offsets: NDArray[np.int64], alpha: NDArray[np.flo
 
 
 @njit(nogil=True, cache=True)
-def first_outside(values: NDArray[Any], limit: float) -> int:
-    """The first entry beyond [-limit, limit], -1 if there is none; NaN is not beyond."""
+def first_outside(values: NDArray[Any], limit: float, most: float) -> int:
+    """The first entry beyond [-limit, limit] but not beyond [-most, most], -1 if there is none; NaN is not beyond."""
     for i in range(len(values)):
-        if values[i] < -limit or values[i] > limit:
+        if limit < abs(values[i]) <= most:
             return i
     return -1

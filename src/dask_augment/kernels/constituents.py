@@ -56,8 +56,8 @@ def momenta(
 ) -> NDArray[np.float64]:  # fmt: skip
     """Four-momenta [px, py, pz, E] (n, 4) of the particles at these places, times their weights where there are any.
 
-    E**2 = p**2 + m |m|, at least 0. All four are NaN for a particle with a number that is not finite, or with a negative
-    transverse momentum or weight.
+    E**2 = p**2 + m |m|, 0 where rounding leaves less. All four are NaN for a particle with a number that is not finite,
+    with a negative transverse momentum or weight, or with a negative mass beyond its momentum.
     """
     out = np.empty((len(places), 4))
     for k in range(len(places)):
@@ -69,7 +69,7 @@ def momenta(
         px, py, pz = scaled * cosine, scaled * sine, scaled * (0.5 * (stretch - 1.0 / stretch))
         e2 = px * px + py * py + pz * pz + m * abs(m)
         # A sum of all that must be finite; eta beyond the range of exp has none of its digits left.
-        good = np.isfinite(px + py + pz + e2) and scaled >= 0.0 and abs(eta[i]) < 300.0
+        good = np.isfinite(px + py + pz + e2) and scaled >= 0.0 and abs(eta[i]) < 300.0 and e2 > -1e-4
         out[k, 0] = px if good else np.nan
         out[k, 1] = py if good else np.nan
         out[k, 2] = pz if good else np.nan

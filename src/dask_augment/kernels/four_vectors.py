@@ -52,3 +52,14 @@ def add_four_vectors(
             out[start + k, slot, 1] = s[0, k]
             out[start + k, slot, 2] = s[1, k]
             out[start + k, slot, 3] = s[2, k]
+
+
+@njit(nogil=True, cache=True)
+def first_spacelike(vectors: NDArray[np.float64], slot: int, least: float) -> int:
+    """The first event of which ``vectors[:, slot]`` has E < least * p, with p above 10 MeV; -1 if there is none."""
+    for i in range(len(vectors)):
+        energy, px, py, pz = vectors[i, slot]
+        square = px * px + py * py + pz * pz
+        if square > 1e-4 and (energy < 0.0 or energy * energy < least * least * square):
+            return i
+    return -1
