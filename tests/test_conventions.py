@@ -9,11 +9,10 @@ import pytest
 
 import dask_augment as da
 from dask_augment.columns import dotted, flat, has
-from dask_augment.contract import KINDS
 from dask_augment.dataset.layout import encode
 from dask_augment.dataset.schema import schema_of, to_table
-from dask_augment.frames.rows import PROVENANCE, TRAIN
 from dask_augment.identity import IDS
+from dask_augment.own_columns import KINDS, PROVENANCE, TRAIN
 
 
 @pytest.fixture

@@ -130,3 +130,10 @@ if __name__ == "__main__":
     import dask_augment
 
     PUBLIC_NAMES.write_text(json.dumps(sorted(dask_augment.__all__), indent=2) + "\n")
+
+
+def test_our_columns_have_one_home() -> None:
+    """Names of columns that steps write about rows stand in own_columns.py alone, and everyone imports them."""
+    named = re.compile(r"[\"'](augment_(kind|copy|changed|base|other|share)\w*|train_weight)[\"']")
+    found = {path.name for path in SOURCES if named.search(path.read_text(encoding="utf-8"))}
+    assert found == {"own_columns.py"}

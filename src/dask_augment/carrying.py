@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 from dask_augment.columns import dotted
 from dask_augment.contract import Augmenter
+from dask_augment.own_columns import DATASET, TRAIN_WEIGHT, is_provenance
 
 
 def left_by(augmenter: Augmenter, always: Iterable[str]) -> frozenset[str] | None:
@@ -13,12 +14,12 @@ def left_by(augmenter: Augmenter, always: Iterable[str]) -> frozenset[str] | Non
     carried = augmenter.carries()
     if carried is None:
         return None
-    return frozenset(map(dotted, {*carried, *augmenter.produces(), *always, "dataset"}))
+    return frozenset(map(dotted, {*carried, *augmenter.produces(), *always, DATASET}))
 
 
 def is_left(name: str, left: Collection[str]) -> bool:
     """Whether a column is among those that are left, tells of training and provenance, or is a frame's own."""
-    return dotted(name) in left or name == "train_weight" or name.startswith(("augment_", "augment.", "\x00"))
+    return dotted(name) in left or name == TRAIN_WEIGHT or is_provenance(name) or name.startswith("\x00")
 
 
 def refuse_gone(steps: Iterable[tuple[str, Augmenter]], always: Collection[str]) -> None:

@@ -26,9 +26,6 @@ T = TypeVar("T")
 A = TypeVar("A", bound="Augmenter")
 L = TypeVar("L", bound="Learner")
 
-KINDS = {"": 0, "copies": 1, "interpolated": 2, "generated": 3}
-"""What ``augment_kind`` says of a row made by a step that ``makes`` this; 0 is an original row."""
-
 
 class Other(NamedTuple):
     """The second parents of rows that were interpolated: what tells m rows apart, and which of them is whose."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dask_augment.columns import MissingColumn, has, lookup, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
+from dask_augment.own_columns import COPY, KIND
 
 IDS = ("run", "luminosityBlock", "event")
 """The ids of an event, unless ``ids=`` names others."""
@@ -80,9 +81,9 @@ def whole_numbers(events: ak.Array, name: str) -> NDArray[np.int64]:
 
 def copy_numbers(events: ak.Array) -> NDArray[np.int64]:
     """The copy number of each row; 0 for all where no step made rows."""
-    if has(events, "augment_copy"):
-        return whole_numbers(events, "augment_copy")
-    if has(events, "augment_kind"):
+    if has(events, COPY):
+        return whole_numbers(events, COPY)
+    if has(events, KIND):
         raise MissingColumn(
             "the events have augment_kind but no augment_copy: copies of one event could not be told apart and would "
             "get the same random numbers; keep both columns"

@@ -22,6 +22,7 @@ from dask_augment.learned import Learned
 from dask_augment.local_modules import distributions, imported_names
 from dask_augment.nesting import whole
 from dask_augment.options import NamedOptions
+from dask_augment.own_columns import SPLIT, WEIGHT
 from dask_augment.places import NoLocalFolder, local_folder
 from dask_augment.plan_steps import Steps, step_to
 from dask_augment.user_code import code_of
@@ -73,7 +74,7 @@ class Plan(NamedOptions):
     steps: Sequence[Augmenter | tuple[str, Augmenter]]
     seed: int
     output: Target | Mapping[str, Any] = field(default_factory=Target)
-    split: str | None = "split"
+    split: str | None = SPLIT
     """Column that is 0 on training rows; None for a plan without test events (``split: none`` in YAML)."""
     folder: str | Path = field(default=".", compare=False, repr=False)
     """Folder that relative paths count from: that of the plan's file, else the working directory; not in the digest."""
@@ -94,7 +95,7 @@ class Plan(NamedOptions):
                 raise PlanError(f"step {position} is {augmenter!r}, not an augmenter; {registry.as_a_step(augmenter)}")
         assert isinstance(self.inputs, Inputs)
         ids = POSITION if self.inputs.ids == "position" else self.inputs.ids
-        weights = ("weight", self.inputs.weight, *self.inputs.weights)
+        weights = (WEIGHT, self.inputs.weight, *self.inputs.weights)
         try:
             steps = registry.with_labels(self.steps)
             registry.refuse_unlearned_inside(steps)
@@ -181,7 +182,7 @@ class Plan(NamedOptions):
             "steps": [step_to(step) for step in self.steps],
             "output": _given(self.output),
         }
-        if self.split != "split":
+        if self.split != SPLIT:
             values["split"] = self.split
         return values
 

@@ -13,8 +13,9 @@ import awkward as ak
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of, total_train
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
+from dask_augment.sampling.census import STREAM, Count, Groups, Key
 from dask_augment.sampling.quotas import Quotas, counted, quotas_of
 from dask_augment.sampling.strategy import apportion
 from dask_augment.strata import Strata

@@ -14,10 +14,11 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from dask_augment.contract import KINDS, Augmenter, Output
+from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
 from dask_augment.local_modules import check_loaded, local_modules
 from dask_augment.options import named_options
+from dask_augment.own_columns import KINDS
 from dask_augment.user_code import by_value, from_bytes, module_of, sha256_of
 
 

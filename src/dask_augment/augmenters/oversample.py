@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.arrivals import last_draws, times_drawn
 from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum, sums_of_train
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Groups
+from dask_augment.sampling.census import STREAM, Groups
 from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets

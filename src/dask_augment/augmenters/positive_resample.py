@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Ints, Key, Slice, Window
+from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key, Slice, Window
 from dask_augment.sampling.drawing import Drawn, drawn
 from dask_augment.sampling.moments import Moments, exact_sum, variations
 from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of

@@ -11,6 +11,7 @@ import numpy as np
 
 from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
+from dask_augment.own_columns import SPLIT
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,11 +55,11 @@ class Split(Augmenter):
 
     def produces(self) -> Mapping[str, str | None]:
         """The code of the part."""
-        return {"split": "int8"}
+        return {SPLIT: "int8"}
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:  # noqa: ARG002
         """Compare one number for each event with the borders."""
         assert draw is not None
         original = draw.of_originals()
         borders = np.array([self.train, self.train + self.validation])
-        return Output({"split": np.searchsorted(borders, original.uniform(0), side="right").astype(np.int8)})
+        return Output({SPLIT: np.searchsorted(borders, original.uniform(0), side="right").astype(np.int8)})

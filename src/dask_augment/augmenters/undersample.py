@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Ints, Key
+from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key
 from dask_augment.sampling.moments import Moments, variation, variations
 from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported

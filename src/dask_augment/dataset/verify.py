@@ -24,10 +24,10 @@ from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.schema import schema_list
 from dask_augment.meters import Account
 from dask_augment.options import named_options
+from dask_augment.own_columns import COPY
 from dask_augment.places import local_folder
 from dask_augment.words import counted
 
-_CHILD = "augment_copy"
 # Sums of float64 in another order differ by less than this; a lost or doubled event by more.
 _RELATIVE = 1e-9
 
@@ -221,7 +221,7 @@ class _Deep:
             repeated = len(keys) - len(np.unique(keys))
             if repeated:
                 report.faults.append(f"{counted(repeated, 'row')} of {dataset!r} {'repeats' if repeated == 1 else 'repeat'} another row's {', '.join(self._id_columns)} "
-                                     f"and {_CHILD}")  # fmt: skip
+                                     f"and {COPY}")  # fmt: skip
 
     def _read(self, file: PublishedFile) -> None:
         path = self._path / file.path
@@ -257,7 +257,7 @@ class _Deep:
                 w = table.column(flat).to_numpy().astype(np.float64)
                 self._sums.setdefault(column, []).append((math.fsum(w), math.fsum(w * w)))
         if self._id_columns and {*table.schema.names, *keys} >= set(self._id_columns):
-            names = (*self._id_columns, _CHILD, "dataset")
+            names = (*self._id_columns, COPY, "dataset")
             inside = table.select([name for name in names if name in table.schema.names])
             words = row_words(inside, {name: keys[name] for name in names if name in keys})
             self._ids.setdefault(keys.get("dataset", self._only), []).append(words)

@@ -18,11 +18,12 @@ from dask_augment.augmenters.undersample import Undersample
 from dask_augment.frames import augment
 from dask_augment.frames.steps import Step, labelled
 from dask_augment.inputs import DEFAULT_TREE
+from dask_augment.own_columns import KIND, SPLIT, TRAIN_WEIGHT, WEIGHT
 from dask_augment.plan import Inputs, Plan
 from dask_augment.runs.result import Result
 from dask_augment.strata import Strata
 
-_NOT_IDS = ("weight", "train_weight", "split", "augment_kind")
+_NOT_IDS = (WEIGHT, TRAIN_WEIGHT, SPLIT, KIND)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def by_stratum(plan: Plan, result: Result) -> tuple[Stratum, ...]:
     strata = next(step.augmenter.strata for step in steps if isinstance(step.augmenter, Undersample))
     before = _summed(_inputs(plan, steps, result), strata, _counts_in)
     after = _summed([_published(result.path, strata)], strata, _counts_out)
-    none: dict[str, Any] = dict.fromkeys(("made", "rows_out", "train_out", "weight_out", "train_weight"), 0)
+    none: dict[str, Any] = dict.fromkeys(("made", "rows_out", "train_out", "weight_out", TRAIN_WEIGHT), 0)
     return tuple(
         Stratum(name=name, **{**none, **counts, **after.get(name, {})}) for name, counts in sorted(before.items())
     )
@@ -83,7 +84,7 @@ def _inputs(plan: Plan, steps: Sequence[Step], result: Result) -> list[ak.Array]
                 events = file[tree or plan.inputs.tree or DEFAULT_TREE].arrays(
                     [*columns, *plan.inputs.ids, plan.inputs.weight]
                 )
-            events["weight"] = ak.values_astype(events[plan.inputs.weight], np.float64) * factor
+            events[WEIGHT] = ak.values_astype(events[plan.inputs.weight], np.float64) * factor
             events["dataset"] = [name] * len(events)
             found.append(augment(events, *needed, seed=plan.seed, dataset=name))
     return found
@@ -99,19 +100,19 @@ def _published(path: Path, strata: Strata) -> ak.Array:
 def _counts_in(rows: ak.Array) -> dict[str, float]:
     return {
         "rows_in": len(rows),
-        "train_in": int(ak.sum(rows["split"] == 0)),
-        "weight_in": float(ak.sum(rows["weight"])),
+        "train_in": int(ak.sum(rows[SPLIT] == 0)),
+        "weight_in": float(ak.sum(rows[WEIGHT])),
     }
 
 
 def _counts_out(rows: ak.Array) -> dict[str, float]:
-    train = rows["split"] == 0
+    train = rows[SPLIT] == 0
     return {
         "rows_out": len(rows),
         "train_out": int(ak.sum(train)),
-        "made": int(ak.sum(rows["augment_kind"] != 0)),
-        "weight_out": float(ak.sum(rows["weight"])),
-        "train_weight": float(ak.sum(rows["train_weight"][train])),
+        "made": int(ak.sum(rows[KIND] != 0)),
+        "weight_out": float(ak.sum(rows[WEIGHT])),
+        TRAIN_WEIGHT: float(ak.sum(rows[TRAIN_WEIGHT][train])),
     }
 
 

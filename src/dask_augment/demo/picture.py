@@ -12,13 +12,14 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from dask_augment.demo.accounts import Stratum
+from dask_augment.own_columns import DATASET, KIND
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 W_MASS, RADIUS = 80.3692, 0.8
 _COLUMNS = (
-    "dataset", "augment_kind", "FatJet_pt", "FatJet_dr12", "FatJet_dr12_zoomed", "FatJet_n_subjets",
+    DATASET, KIND, "FatJet_pt", "FatJet_dr12", "FatJet_dr12_zoomed", "FatJet_n_subjets",
     "FatJet_trimmed_mass", "GenJet_pt", "Jet_pt", "Jet_genJetIdx", "FastJet_pt", "FastJet_genJetIdx",
 )  # fmt: skip
 
@@ -41,7 +42,7 @@ def draw(path: Path, strata: Sequence[Stratum], target: Path) -> Path:
 
 def _read(path: Path) -> ak.Array:
     """The columns that are drawn, of original rows: copies would count their jets twice."""
-    table = ds.dataset(path, partitioning="hive").to_table(columns=list(_COLUMNS), filter=ds.field("augment_kind") == 0)
+    table = ds.dataset(path, partitioning="hive").to_table(columns=list(_COLUMNS), filter=ds.field(KIND) == 0)
     return ak.Array({name: ak.drop_none(ak.from_arrow(table[name])) for name in table.column_names})
 
 

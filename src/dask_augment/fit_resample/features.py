@@ -9,7 +9,7 @@ import numpy as np
 
 from dask_augment.columns import flat
 from dask_augment.fit_resample.strategies import CLASS
-from dask_augment.sampling.census import TRAIN_WEIGHT
+from dask_augment.own_columns import SPLIT, TRAIN_WEIGHT, WEIGHT, is_provenance
 
 ROW = "row"
 """The column of the positions of rows beside those of X."""
@@ -17,7 +17,7 @@ ROW = "row"
 
 def is_ours(name: str) -> bool:
     """Whether a column has the name of one that the package writes: it describes a row and is no feature by itself."""
-    return name in ("weight", TRAIN_WEIGHT, "split") or name.startswith("augment_")
+    return name in (WEIGHT, TRAIN_WEIGHT, SPLIT) or is_provenance(name)
 
 
 def column_of(name: str, names: Iterable[str]) -> str:
@@ -25,7 +25,7 @@ def column_of(name: str, names: Iterable[str]) -> str:
     known = list(names)
     for found in (name, flat(name)):
         if found in known:
-            if found in (CLASS, ROW, TRAIN_WEIGHT) or found.startswith("augment_"):
+            if found in (CLASS, ROW, TRAIN_WEIGHT) or is_provenance(found):
                 raise ValueError(
                     f"X's column {found!r} cannot be a feature, category, stratum or id: fit_resample has a column of that "
                     "name itself; rename it"

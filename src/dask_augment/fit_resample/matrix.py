@@ -16,7 +16,7 @@ from awkward.contents import Content, IndexedArray, NumpyArray, RecordArray
 from numpy.typing import NDArray
 
 from dask_augment.compound import Compound
-from dask_augment.contract import KINDS, Augmenter, Learner, Measure, Output
+from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import composed
 from dask_augment.fit_resample.features import ROW
 from dask_augment.fit_resample.strategies import CLASS
@@ -27,7 +27,7 @@ from dask_augment.frames.planning import promised, refuse
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, Step, labelled
 from dask_augment.kernels.matrices import columns_of, interpolated_rows
-from dask_augment.sampling.census import TRAIN_WEIGHT
+from dask_augment.own_columns import COPY, KIND, KINDS, TRAIN_WEIGHT
 
 _VALUES = ""
 """Stands for the matrix where columns are told apart by their names."""
@@ -162,10 +162,10 @@ class Matrix:
         beside |= {n: np.asarray(content.data) for n, content in output.columns.items() if n not in self.columns}
         if step.augmenter.makes and not last:
             nth = np.zeros(len(source), np.int64) if output.nth is None else output.nth
-            copies = beside.get("augment_copy", np.zeros(len(source), np.int64))
-            kinds = beside.get("augment_kind", np.zeros(len(source), np.int8))
-            beside["augment_copy"] = composed(copies, step.label, nth)
-            beside["augment_kind"] = np.where(nth > 0, np.int8(KINDS[step.augmenter.makes]), kinds)
+            copies = beside.get(COPY, np.zeros(len(source), np.int64))
+            kinds = beside.get(KIND, np.zeros(len(source), np.int8))
+            beside[COPY] = composed(copies, step.label, nth)
+            beside[KIND] = np.where(nth > 0, np.int8(KINDS[step.augmenter.makes]), kinds)
         return beside
 
 

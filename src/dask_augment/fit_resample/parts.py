@@ -16,7 +16,7 @@ from dask_augment.fit_resample.lazy import POSITION, TARGET, WEIGHT, Codes, Lazy
 from dask_augment.fit_resample.reading import Read
 from dask_augment.fit_resample.strategies import CLASS
 from dask_augment.frames import augment
-from dask_augment.sampling.census import TRAIN_WEIGHT
+from dask_augment.own_columns import TRAIN_WEIGHT
 
 
 @dataclass(frozen=True)

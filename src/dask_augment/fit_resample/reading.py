@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dask_augment.contract import KINDS
 from dask_augment.fit_resample.features import nothing_between
+from dask_augment.own_columns import KIND, KINDS
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Read:
     def taken(self, X: pd.DataFrame, rows: NDArray[np.int64], result: pd.DataFrame) -> pd.DataFrame:  # noqa: N803
         """These rows of X, with what the steps made of features and categories in made rows."""
         taken = X.take(rows)
-        if "augment_kind" not in result:
+        if KIND not in result:
             return taken
-        made = np.flatnonzero(result["augment_kind"].to_numpy() == KINDS["interpolated"])
+        made = np.flatnonzero(result[KIND].to_numpy() == KINDS["interpolated"])
         if len(made):
             for name in (*self.features, *self.categorical):
                 values = result[name].to_numpy()[made]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment import forms
-from dask_augment.contract import KINDS, Other, Output
+from dask_augment.contract import Other, Output
 from dask_augment.draw import composed
 from dask_augment.frames.doubts import count as count_doubted
 from dask_augment.frames.given import (
@@ -27,11 +27,9 @@ from dask_augment.frames.given import (
 from dask_augment.frames.planning import narrow, promised, reads, refuse, shape, splits
 from dask_augment.frames.promise import checked
 from dask_augment.frames.rows import (
-    CHANGED,
     changed,
     kept,
     kinds,
-    lineage,
     merged,
     spares_originals,
     spread,
@@ -41,6 +39,8 @@ from dask_augment.frames.steps import Setting, Step, refuse_unlearned
 from dask_augment.identity import copy_numbers, whole_numbers
 from dask_augment.kernels.interpolation import interpolated
 from dask_augment.meters import Account
+from dask_augment.own_columns import BASE_COPY, CHANGED, COPY, DATASET, KIND, KINDS, OTHER_COPY, SHARE, lineage
+from dask_augment.own_columns import other as other_column
 
 
 def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.Array:
@@ -132,7 +132,7 @@ def made_columns(
     kind = np.zeros(len(source), np.int64) if kind is None else kind[source]
     copy = composed(copy_numbers(events)[source], step.label, nth)
     kind = np.where(made, np.int8(KINDS[step.augmenter.makes]), kind).astype(np.int8)
-    columns: dict[str, Content] = {"augment_kind": cols.as_content(kind), "augment_copy": cols.as_content(copy)}
+    columns: dict[str, Content] = {KIND: cols.as_content(kind), COPY: cols.as_content(copy)}
     for name in zeroed(events, setting):
         if name in types:
             weight = given[name] if name in given else cols.plain(cols.column(events, name))[source]
@@ -147,11 +147,11 @@ def lineage_columns(
     """Of rows interpolated now, both parents and the way between them; of others, what there was."""
     made = np.flatnonzero(nth)
     copies = copy_numbers(events)
-    new: dict[str, NDArray[Any]] = {"augment_base_copy": copies[source[made]]}
+    new: dict[str, NDArray[Any]] = {BASE_COPY: copies[source[made]]}
     if other is not None:
-        told = {**other.ids, "dataset": other.dataset, "copy": other.copy}
-        new |= {f"augment_other_{name}": values[other.row[made]] for name, values in told.items()}
-        new |= {"augment_share": other.share[made]}
+        told = {**other.ids, DATASET: other.dataset}
+        new |= {other_column(name): values[other.row[made]] for name, values in told.items()}
+        new |= {OTHER_COPY: other.copy[other.row[made]], SHARE: other.share[made]}
     columns = {}
     for name in lineage(setting.ids):
         kind = np.dtype(types[name].primitive)

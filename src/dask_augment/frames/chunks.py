@@ -14,6 +14,7 @@ from dask_augment import forms
 from dask_augment.dataset.receipt import Part
 from dask_augment.frames.made import made_columns
 from dask_augment.identity import POSITION
+from dask_augment.own_columns import WEIGHT
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Made:
 
     def __call__(self, events: ak.Array) -> ak.Array:
         """The events with these columns, or their form for typetracers."""
-        types = {"weight": "float64"} if self.weight is not None else {}
+        types = {WEIGHT: "float64"} if self.weight is not None else {}
         types |= dict.fromkeys(POSITION, "uint64") if self.position else {}
         if ak.backend(events) == "typetracer":
             forms.touch(events, [name for name in [self.weight] if name is not None and cols.has(events, name)])
@@ -35,7 +36,7 @@ class Made:
         weights: dict[str, Any] = {}
         if self.weight is not None:
             known = cols.has(events, self.weight)
-            weights["weight"] = cols.plain(cols.column(events, self.weight)).data if known else None
+            weights[WEIGHT] = cols.plain(cols.column(events, self.weight)).data if known else None
         position = (self.metadata["fileuuid"], self.metadata["entrystart"]) if self.position else None
         made = made_columns(len(events), weights, self.factor, position, self.weight)
         return cols.assemble(events, {name: cols.as_content(values) for name, values in made.items()})

@@ -8,6 +8,7 @@ from dask_augment import columns as cols
 from dask_augment.frames.data import metadata_of
 from dask_augment.frames.references import referring
 from dask_augment.frames.stage import Stage
+from dask_augment.own_columns import KIND
 
 
 def augment_eager(events: ak.Array, stage: Stage) -> ak.Array:
@@ -19,8 +20,8 @@ def augment_eager(events: ak.Array, stage: Stage) -> ak.Array:
 
 def made_eager(events: ak.Array) -> ak.Array:
     """Which rows a step made, by ``augment_kind``."""
-    if cols.has(events, "augment_kind"):
-        return ak.Array(cols.plain(cols.column(events, "augment_kind"))) != 0
+    if cols.has(events, KIND):
+        return ak.Array(cols.plain(cols.column(events, KIND))) != 0
     names = [name for name in ("event", "run") if name in events.fields] or sorted(events.fields)
     first = events[names[0]] if names else events
     while first.fields:

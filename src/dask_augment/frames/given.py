@@ -17,7 +17,7 @@ from dask_augment.draw import Draw
 from dask_augment.frames.steps import Setting
 from dask_augment.identity import copy_numbers, dataset_codes, row_ids
 from dask_augment.layouts import bare
-from dask_augment.sampling.census import TRAIN_WEIGHT
+from dask_augment.own_columns import DATASET, TRAIN_WEIGHT
 from dask_augment.simulation import is_known_weight, is_whole_weight
 
 _MAY_BE = re.compile("gen|Gen|LHE|weight|event|mc|final")
@@ -25,7 +25,7 @@ _MAY_BE = re.compile("gen|Gen|LHE|weight|event|mc|final")
 
 def given(columns: Iterable[str], events: ak.Array, setting: Setting) -> frozenset[str]:
     """Those of these columns that are not read: the name of the data set, and train_weight where no step made it yet."""
-    names = set() if setting.dataset is None else {"dataset"}
+    names = set() if setting.dataset is None else {DATASET}
     if not cols.has(events, TRAIN_WEIGHT):
         names.add(TRAIN_WEIGHT)
     return frozenset(names & set(columns))
@@ -44,8 +44,8 @@ def only(events: ak.Array, columns: frozenset[str], setting: Setting) -> ak.Arra
         return cols.only(events, columns)
     layout = cols.only_layout(events.layout, columns - names)
     contents: dict[str, Content] = dict(zip(layout.fields, layout.contents, strict=True))
-    if "dataset" in names:
-        contents["dataset"] = _repeated(str(setting.dataset), len(events))
+    if DATASET in names:
+        contents[DATASET] = _repeated(str(setting.dataset), len(events))
     if TRAIN_WEIGHT in names:
         contents[TRAIN_WEIGHT] = NumpyArray(np.ones(len(events)))
     return ak.Array(RecordArray(list(contents.values()), list(contents), length=len(events)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.identity import POSITION, file_word
+from dask_augment.own_columns import WEIGHT
 
 
 def made_columns(
@@ -30,7 +31,7 @@ def made_columns(
             continue
         numbers = np.asarray(values).astype(np.float64)
         if strange := int(np.count_nonzero(~np.isfinite(numbers))):
-            called = generator if name == "weight" and generator else name
+            called = generator if name == WEIGHT and generator else name
             raise ValueError(
                 f"weight {called!r} has {strange:,} NaN or infinite among {rows:,} values: mend the file, or take it out"
             )

@@ -21,8 +21,8 @@ from dask_augment.columns import flat, plain
 from dask_augment.contract import Measure
 from dask_augment.dataset.arrow import arrow_array
 from dask_augment.frames.planning import always_left, written_by
-from dask_augment.frames.rows import CHANGED
 from dask_augment.frames.stage import Stage
+from dask_augment.own_columns import CHANGED, KIND
 from dask_augment.simulation import is_known_weight
 
 _ROW = "\x00row"
@@ -68,7 +68,7 @@ def _narrowed(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
 
 def made_pandas(frame: pd.DataFrame) -> pd.Series[Any]:
     """Which rows a step made, by ``augment_kind``."""
-    made = frame["augment_kind"].to_numpy() != 0 if "augment_kind" in frame.columns else False
+    made = frame[KIND].to_numpy() != 0 if KIND in frame.columns else False
     return pd.Series(made, index=frame.index, name="is_made", dtype=bool)
 
 

@@ -13,9 +13,10 @@ from dask_augment import forms
 from dask_augment.carrying import is_left, left_by
 from dask_augment.contract import Augmenter
 from dask_augment.frames.given import following, given, known_weights, seed_of, zeroed
-from dask_augment.frames.rows import CHANGED, PROVENANCE, alters, changed_bit, lineage, spares_originals
+from dask_augment.frames.rows import alters, changed_bit, spares_originals
 from dask_augment.frames.steps import Setting, Step, refuse_other_key
 from dask_augment.identity import refuse_keyless
+from dask_augment.own_columns import CHANGED, DATASET, KIND, PROVENANCE, SPLIT, lineage
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Steps:
     def needs(self, final: Iterable[str], *, keyed: bool) -> frozenset[str]:
         """Every column that the steps and a question about ``final`` may read, whether there is one or not."""
         setting = self.setting
-        needed = {*final, *PROVENANCE, CHANGED, setting.split or "split", "dataset"}
+        needed = {*final, *PROVENANCE, CHANGED, setting.split or SPLIT, DATASET}
         for step in self.steps:
             needed |= step.augmenter.uses()
         if keyed or self.keyed:
@@ -203,7 +204,7 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
     needed = set(augmenter.uses() - given(augmenter.uses(), events, setting))
     if augmenter.keyed:
         needed |= set(setting.ids)
-        needed |= {"dataset"} if setting.dataset is None else set()
+        needed |= {DATASET} if setting.dataset is None else set()
     if augmenter.keyed or augmenter.makes:
         needed |= {name for name in PROVENANCE if cols.has(events, name)}
     if augmenter.use == "training":
@@ -219,8 +220,8 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
 def _spared(step: Step, events: ak.Array, setting: Setting) -> set[str]:
     """What a training step needs to tell the rows that it leaves alone, and to fill up its columns for those."""
     tell = {setting.split or ""} if splits(step, events, setting) else set()
-    if spares_originals(step) and cols.has(events, "augment_kind"):
-        tell.add("augment_kind")
+    if spares_originals(step) and cols.has(events, KIND):
+        tell.add(KIND)
     if not tell:
         return set()
     produced = step.augmenter.produces()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import awkward as ak
 import numpy as np
@@ -11,24 +11,9 @@ from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment import forms
-from dask_augment.contract import KINDS
 from dask_augment.frames.steps import Step
 from dask_augment.identity import whole_numbers
-
-PROVENANCE: Mapping[str, str] = {"augment_kind": "int8", "augment_copy": "int64"}
-"""Columns that say what a row is, written where a step makes rows."""
-CHANGED = "augment_changed"
-"""Bit i is set where step i altered values that the event had; see :func:`changed_bit`."""
-
-
-def lineage(ids: Iterable[str]) -> dict[str, str]:
-    """Columns that say of which two rows an interpolated one was made, and how far from the first; 0 of other rows."""
-    words = {f"augment_other_{name}": "uint64" for name in ("dataset", *ids)}
-    return {"augment_base_copy": "int64", **words, "augment_other_copy": "int64", "augment_share": "float64"}
-
-
-TRAIN = 0
-"""The value of ``split`` of training rows."""
+from dask_augment.own_columns import CHANGED, KIND, KINDS, TRAIN
 
 
 def spares_originals(step: Step) -> bool:
@@ -67,12 +52,12 @@ def training_rows(events: ak.Array, split: str | None) -> NDArray[np.bool_] | No
 
 def kinds(events: ak.Array) -> NDArray[np.int64] | None:
     """What each row is, as ``augment_kind`` says; None where there is no such column."""
-    if not cols.has(events, "augment_kind"):
+    if not cols.has(events, KIND):
         return None
-    found = whole_numbers(events, "augment_kind")
+    found = whole_numbers(events, KIND)
     if strange := sorted(set(np.unique(found).tolist()) - set(KINDS.values()) - {0}):
         raise ValueError(
-            f"column 'augment_kind' holds {strange[:3]}, and what steps write and read under that name is 0 (original), 1 "
+            f"column {KIND!r} holds {strange[:3]}, and what steps write and read under that name is 0 (original), 1 "
             "(copy), 2 (interpolated) or 3 (generated): rename yours, or leave it out"
         )
     return found

@@ -20,9 +20,10 @@ from dask_augment.frames.acting import act
 from dask_augment.frames.doubts import inside, tell
 from dask_augment.frames.given import draw_of, given, only, refuse_missing_values, seed_of
 from dask_augment.frames.planning import Steps, promised, reads, refuse, shape
-from dask_augment.frames.rows import PROVENANCE, training_rows
+from dask_augment.frames.rows import training_rows
 from dask_augment.identity import refuse_keyless
 from dask_augment.meters import Account
+from dask_augment.own_columns import DATASET, PROVENANCE
 from dask_augment.words import counted
 
 TREE_WIDTH = 16
@@ -110,7 +111,7 @@ class Stage(Steps):
         if measure.keyed:
             seed_of(label, setting)
             refuse_keyless(events, setting.ids, setting.dataset)
-            needed |= {*setting.ids} | ({"dataset"} if setting.dataset is None else set())
+            needed |= {*setting.ids} | ({DATASET} if setting.dataset is None else set())
             needed |= {name for name in PROVENANCE if cols.has(events, name)}
         if setting.split is not None and cols.has(events, setting.split):
             needed.add(setting.split)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dask_augment.contract import Augmenter, Learner
 from dask_augment.identity import IDS
+from dask_augment.own_columns import SPLIT, WEIGHT
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Setting:
     seed: int | None = None
     dataset: str | None = None
     ids: Sequence[str] = IDS
-    weights: Sequence[str] = ("weight",)
-    split: str | None = "split"
+    weights: Sequence[str] = (WEIGHT,)
+    split: str | None = SPLIT
     generator: str | None = None
     unweighted: bool = False
 

@@ -22,6 +22,7 @@ from dask_augment.frames.given import zero_where, zeroed
 from dask_augment.frames.packed import later
 from dask_augment.frames.planning import Steps
 from dask_augment.layouts import record_of
+from dask_augment.own_columns import KIND
 from dask_augment.simulation import is_whole_weight
 
 FIELD = "__systematics__"
@@ -119,7 +120,7 @@ class _Follower:
 
 def _made(events: RecordArray) -> NDArray[np.bool_]:
     """Which rows of events were made."""
-    made: NDArray[np.bool_] = np.asarray(plain(events["augment_kind"]).data) != 0
+    made: NDArray[np.bool_] = np.asarray(plain(events[KIND]).data) != 0
     return made
 
 

@@ -17,15 +17,15 @@ from dask.base import tokenize
 
 from dask_augment import columns as cols
 from dask_augment import forms, registry
-from dask_augment.contract import KINDS, Augmenter, Learner, Measure, taught
+from dask_augment.contract import Augmenter, Learner, Measure, taught
 from dask_augment.draw import Draw
 from dask_augment.frames import planning
-from dask_augment.frames.rows import CHANGED, PROVENANCE
 from dask_augment.laws.case import Case
 from dask_augment.laws.compare import columns_of, content_bytes, difference
 from dask_augment.laws.sample import flattened
 from dask_augment.learned import Learned
 from dask_augment.nesting import steps_in, whole
+from dask_augment.own_columns import CHANGED, KINDS, PROVENANCE, TRAIN_WEIGHT
 from dask_augment.plan_steps import Steps, step_to
 
 
@@ -143,7 +143,7 @@ def needs_no_other_column(case: Case) -> None:
 
 def keeps_its_types(case: Case) -> None:
     """Each column has the type that was promised, of float32 and of float64 input; None: the type it had."""
-    kept = {*case.setting.weights, "train_weight"}
+    kept = {*case.setting.weights, TRAIN_WEIGHT}
     for dtype in ("float32", "float64"):
         cast = case.on(_cast(case.events, dtype, kept))
         result = cast.run(cast.events)

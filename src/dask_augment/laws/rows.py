@@ -19,6 +19,7 @@ from dask_augment.identity import row_ids
 from dask_augment.laws.case import Case, Probe
 from dask_augment.laws.compare import by_key, columns_of, difference, groups, key_table, numbers
 from dask_augment.meters import Account
+from dask_augment.own_columns import KIND
 
 
 def same_in_slices(case: Case) -> None:
@@ -89,7 +90,7 @@ def copies_vary(case: Case) -> None:
         result = copies.run(copies.events)
     else:
         return
-    made = result[numbers(result, "augment_kind") > 0]
+    made = result[numbers(result, KIND) > 0]
     marks = isinstance(augmenter, Learner) and augmenter.keeps_rows
     names = [name for name in augmenter.produces() if cols.has(case.events, name) or not marks]
     found = [columns_of(made)[cols.dotted(name)] for name in names if name not in case.setting.weights]
@@ -115,7 +116,7 @@ def rows_are_accounted_for(case: Case) -> None:
     if (account.rows_in, account.rows_out) != (len(case.events), len(result)) or not account.adds_up:
         raise case.broken(f"the account does not add up: {len(case.events)} rows in, {len(result)} out, {account}")
     if case.augmenter.makes:
-        made = int(np.count_nonzero(numbers(result, "augment_kind")))
+        made = int(np.count_nonzero(numbers(result, KIND)))
         if made != sum(account.made.values()):
             raise case.broken(f"{sum(account.made.values())} rows were made, and {made} say so in augment_kind")
 
@@ -154,7 +155,7 @@ def made_rows_add_no_yield(case: Case) -> None:
         return
     account = Account()
     result = case.run(case.events, account)
-    made = numbers(result, "augment_kind") > 0
+    made = numbers(result, KIND) > 0
     for name in case.setting.weights:
         if np.any(numbers(result, name)[made] != 0):
             raise case.broken(f"rows that it made have {name!r} other than 0, and would change yields")
@@ -200,7 +201,7 @@ def leaves_test_events_alone(case: Case) -> None:
     if found := difference(columns_of(after), columns_of(before), names):
         raise case.broken(f"it changes events with {split} != 0, which are not for training: {found}")
     if case.augmenter.makes:
-        made = row_ids(result[numbers(result, "augment_kind") > 0], case.setting.ids)
+        made = row_ids(result[numbers(result, KIND) > 0], case.setting.ids)
         training = row_ids(case.training, case.setting.ids)
         if not _rows(made) <= _rows(training):
             raise case.broken(f"it makes rows from events with {split} != 0, which are not for training")

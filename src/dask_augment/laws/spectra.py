@@ -13,6 +13,7 @@ from dask_augment import columns as cols
 from dask_augment.identity import row_ids
 from dask_augment.laws.case import Case
 from dask_augment.laws.compare import numbers
+from dask_augment.own_columns import KIND
 from dask_augment.strata import Strata
 
 SEEDS = 40
@@ -119,8 +120,8 @@ def _training(events: ak.Array, case: Case) -> ak.Array:
     mine = np.ones(len(events), np.bool_)
     if case.setting.split is not None:
         mine &= numbers(events, case.setting.split) == 0
-    if cols.has(events, "augment_kind"):
-        mine &= numbers(events, "augment_kind") == 0
+    if cols.has(events, KIND):
+        mine &= numbers(events, KIND) == 0
     return events[mine]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dask_augment.own_columns import WEIGHT
 from dask_augment.plan import Inputs, PlanError
 from dask_augment.runs.parquet_files import PRESELECTED
 from dask_augment.runs.sources import Content, Source, is_weight, nearest
@@ -34,8 +35,8 @@ def _float(value: float | None) -> float | None:
 
 def has_weight(weight: str, found: Mapping[Source, Content]) -> bool:
     """Whether the files have a column ``weight`` that is final, as published ones do."""
-    having = [source for source, content in found.items() if "weight" in content.columns]
-    if weight == "weight" or not having:
+    having = [source for source, content in found.items() if WEIGHT in content.columns]
+    if weight == WEIGHT or not having:
         return False
     for source in found:
         if source not in having:
@@ -62,7 +63,7 @@ def weightless(
                 f"{other.path!r} does not; take one of them out"
             )
     for name in sorted(names):
-        if simulated(name, metadata.get(name, {})) and not any("weight" in c.columns for c in found.values()):
+        if simulated(name, metadata.get(name, {})) and not any(WEIGHT in c.columns for c in found.values()):
             raise PlanError(
                 f"data set {name!r} is simulated (is_mc: true), but has no column {weight!r}; name its generator weight "
                 "with inputs: {weight: ...}, or take is_mc away to give every event weight 1"

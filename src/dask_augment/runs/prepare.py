@@ -26,10 +26,10 @@ from dask_augment.dataset.schema import schema_of
 from dask_augment.dataset.split import check_keys
 from dask_augment.forms import typetracer
 from dask_augment.frames.data import asked
-from dask_augment.frames.rows import CHANGED, PROVENANCE
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import POSITION
+from dask_augment.own_columns import DATASET, OURS, WEIGHT
 from dask_augment.plan import Inputs, Plan, PlanError, Target
 from dask_augment.runs.columns_of_files import Wanted, is_pattern
 from dask_augment.runs.common import Common, common
@@ -65,9 +65,6 @@ from dask_augment.runs.sources import (
 )
 from dask_augment.runs.vouching import held_to_manifests
 from dask_augment.runs.yields import apart
-
-OURS = ("split", "train_weight", *PROVENANCE, CHANGED)
-"""Columns that earlier runs of this package wrote; they are read where a file has them."""
 
 
 class Formed(Protocol):
@@ -130,7 +127,7 @@ def prepare(
     warnings = held_to_manifests(sources, inputs.folder, base)
     explicit = _explicit(stage, inputs)
     split = {plan.split} if plan.split else set()
-    wanted = Wanted.of({*explicit, "weight", *inputs.weights, *split, *OURS}, target.keep or ())
+    wanted = Wanted.of({*explicit, WEIGHT, *inputs.weights, *split, *OURS}, target.keep or ())
     found, bad = _inspected(sources, _Inspect(wanted, inputs.weight, base), pool, dict(bad or {}), advance)
     if bad and all(source.path in bad and bad[source.path].no_tree for source in sources):
         raise PlanError(f"{next(iter(bad.values()))}; name the tree that the events are in by inputs: {{tree: ...}}")
@@ -178,7 +175,7 @@ def _sections(plan: Plan) -> tuple[Inputs, Target]:
 def _stage(plan: Plan, inputs: Inputs) -> Stage:
     ids = POSITION if inputs.ids == "position" else tuple(inputs.ids)
     # The data set's name is put in for each part.
-    setting = Setting(plan.seed, None, ids, ("weight", *inputs.weights), plan.split)
+    setting = Setting(plan.seed, None, ids, (WEIGHT, *inputs.weights), plan.split)
     return Stage(labelled(plan.steps), setting)
 
 
@@ -192,7 +189,7 @@ def _explicit(stage: Stage, inputs: Inputs) -> dict[str, str]:
     """Columns that steps name and no earlier step makes, and the ids, with who names them: every file must have them."""
     needed = {} if inputs.ids == "position" else dict.fromkeys(inputs.ids, "inputs: ids")
     needed = {name: f"step {label!r}" for name, label in asked(stage).items()} | needed
-    optional = {"dataset", "weight", *OURS, *inputs.weights}
+    optional = {DATASET, WEIGHT, *OURS, *inputs.weights}
     return {name: who for name, who in sorted(needed.items()) if name not in optional}
 
 
@@ -229,13 +226,13 @@ def _reader(
     files = filled(found)
     inputs = replace(inputs, weight=flat(inputs.weight), weights=tuple(map(flat, inputs.weights)))
     final = has_weight(inputs.weight, files)
-    made = set() if final else {"weight", *inputs.weights}
+    made = set() if final else {WEIGHT, *inputs.weights}
     without = weightless(inputs.weight, files, metadata)
-    check_weights(("weight",) if final else (inputs.weight, *inputs.weights), files)
+    check_weights((WEIGHT,) if final else (inputs.weight, *inputs.weights), files)
     there = {flat(name) for name in inputs.fill}.union(*(content.columns for content in files.values()))
     kept = {name for name in wanted.patterns if not is_pattern(name) and flat(name) in there}
     asked = dict.fromkeys(kept, "output: keep") | dict.fromkeys(inputs.weights, "inputs: weights") | {**explicit}
-    shared = common(files, wanted, asked, {*OURS, "weight"}, made, inputs.fill)
+    shared = common(files, wanted, asked, {*OURS, WEIGHT}, made, inputs.fill)
     check_fill(files, shared.schema, shared.fill)
     check_ids(shared.schema, inputs.ids)
     normalisation = normalised(inputs, found, metadata, final, without)
@@ -262,7 +259,7 @@ def _result(stage: Stage, reader: Reader, target: Target, kept: Collection[str])
         name for name in shape.fields if target.keep is None or name not in read or name in always or name in kept
     )
     for key in target.partition_by:
-        if key != "dataset" and key not in columns:
+        if key != DATASET and key not in columns:
             raise PlanError(f"output: partition_by names {key!r}, which is not among the columns {columns}")
     schema = schema_of(shape[columns])
     check_keys(schema, target.partition_by)

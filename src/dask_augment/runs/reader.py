@@ -20,6 +20,7 @@ from dask_augment.columns import flat
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import collection
 from dask_augment.frames.made import made_columns
+from dask_augment.own_columns import WEIGHT
 from dask_augment.runs.columns_of_files import Opened
 from dask_augment.runs.fills import siblings
 from dask_augment.runs.parquet_files import ParquetFile
@@ -62,7 +63,7 @@ class Reader:
         events = self._read(where, names, rows) if names else {}
         weights = {name: events[name] for name in self.weights}
         if self.weight is not None:
-            weights["weight"] = events[self.weight] if self.weight in self._weight_columns(part) else None
+            weights[WEIGHT] = events[self.weight] if self.weight in self._weight_columns(part) else None
         position = (where["uuid"], where["start"]) if self.position else None
         made = made_columns(rows, weights, self.factors.get(part.dataset, 1.0), position, self.weight)
         return as_events(events, self.columns, self.schema, rows, made)
@@ -99,7 +100,7 @@ class Reader:
         kept = [name for name in self.columns if name in names]
         for counter in sorted(name for name in names if name[:1] == "n" and name not in self.columns):
             kept += [name for name in self.columns if collection(name) == counter[1:] and self._is_list(name)][:1]
-        weight = self.weight if "weight" in names else None
+        weight = self.weight if WEIGHT in names else None
         weights = tuple(name for name in self.weights if name in names)
         return replace(self, columns=tuple(dict.fromkeys(kept)), weight=weight, weights=weights)
 
@@ -109,7 +110,7 @@ class Reader:
     def form(self) -> ak.Array:
         """No events, of the form that parts have."""
         events = {name: _none_of(self.schema.field(name)) for name in self.columns}
-        weights = (*self.weights, *(() if self.weight is None else ("weight",)))
+        weights = (*self.weights, *(() if self.weight is None else (WEIGHT,)))
         made = made_columns(0, dict.fromkeys(weights), 1.0, ("", 0) if self.position else None)
         return as_events(events, self.columns, self.schema, 0, made)
 

@@ -21,10 +21,10 @@ from dask_augment.columns import lookup, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums, first_keys, in_windows
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.units import LARGEST, as_units, bounds_of, exact_of
 from dask_augment.strata import MOST, Strata, paired, too_many
 
-TRAIN_WEIGHT = "train_weight"
 STREAM = 0
 """The stream of the 64-bit keys; the rows with the smallest keys are taken."""
 _SIGNS = "-0+"

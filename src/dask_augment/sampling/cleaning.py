@@ -15,8 +15,9 @@ from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
 from dask_augment.learned import Learned
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, ByGroup, Count, Groups, Ints, Key
+from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.gathering import Table, check_scale, gathered, scales_of
 from dask_augment.sampling.moments import Moments, variations
 from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of

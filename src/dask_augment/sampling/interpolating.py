@@ -16,10 +16,11 @@ from dask_augment.contract import Measure, Other, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.interpolation import expanded, modes, positions
 from dask_augment.learned import Learned
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.approximate import faiss_module
 from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum, sums_of_train
 from dask_augment.sampling.categories import arrays_of, coded, decoded, is_text, texts_of
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, Count, Groups, Key
+from dask_augment.sampling.census import STREAM, Count, Groups, Key
 from dask_augment.sampling.gathering import (
     Spreads,
     Table,

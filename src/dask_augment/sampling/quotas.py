@@ -22,10 +22,10 @@ from dask_augment.draw import Draw
 from dask_augment.kernels.allocation import rescaled
 from dask_augment.kernels.grouping import exact_sums, within
 from dask_augment.learned import Learned
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of
 from dask_augment.sampling.census import (
     STREAM,
-    TRAIN_WEIGHT,
     ByGroup,
     Census,
     Count,

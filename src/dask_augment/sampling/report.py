@@ -27,8 +27,9 @@ from dask_augment.contract import Learner, Measure
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
 from dask_augment.learned import Learned
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.by_event import MOST, Weighed
-from dask_augment.sampling.census import STREAM, TRAIN_WEIGHT, ByGroup, Count, Groups, Ints, Key
+from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.moments import exact_squares
 from dask_augment.sampling.quotas import Quotas, counted
 from dask_augment.sampling.together import beside
