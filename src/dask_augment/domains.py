@@ -61,10 +61,10 @@ def refuse_below(values: NDArray[np.floating], least: float, name: str, what: st
             )
 
 
-def broken_weights(name: str, values: NDArray[np.floating]) -> ValueError | None:
-    """The error that says that weights are NaN or infinite; None where none is."""
-    broken = int(np.count_nonzero(~np.isfinite(values)))
-    return broken_of(name, broken, len(values)) if broken else None
+def refuse_broken_weights(name: str, values: NDArray[np.floating]) -> None:
+    """ValueError where a weight is NaN or infinite: every sum with it would be lost. Negative ones are right."""
+    if broken := int(np.count_nonzero(~np.isfinite(values))):
+        raise broken_of(name, broken, len(values))
 
 
 def broken_of(name: str, broken: int, rows: int) -> ValueError:
@@ -72,4 +72,12 @@ def broken_of(name: str, broken: int, rows: int) -> ValueError:
     return ValueError(
         f"weight column {name!r} is NaN or infinite in {broken:,} of {counted(rows, 'row')}: repair these weights where they "
         "are computed, or leave these events out of the input"
+    )
+
+
+def broken_feature(name: str, broken: int) -> ValueError:
+    """The error that says that so many rows have no place in the space of features, or no part in a spread."""
+    return ValueError(
+        f"feature {name!r} is NaN or infinite in {counted(broken, 'row')}: take another, or select the other rows before, "
+        f"select: abs({name}) < 1e300"
     )

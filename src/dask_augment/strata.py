@@ -109,6 +109,15 @@ class Strata:
             raise ValueError(f"strata name a column twice: {columns}; give each column one entry")
         return cls(entries)
 
+    def classes(self, label: str | None) -> Strata:
+        """The strata, each divided into the classes of this column; ValueError where it is one of the entries."""
+        if label in self.uses():
+            raise ValueError(
+                f"label and strata both name {label!r}: the label is the class already, within each stratum; leave it out of "
+                "strata"
+            )
+        return Strata((*self.entries, label)) if label else self
+
     def as_plan(self) -> list[Any]:
         """The entries as a plan file has them."""
         return [entry if isinstance(entry, str) else entry.as_plan() for entry in self.entries]

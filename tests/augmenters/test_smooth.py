@@ -104,8 +104,10 @@ def test_errors() -> None:
     ("arguments", "error", "words"),
     [
         ({"features": "HT"}, TypeError, "features must be a list"),
-        ({"features": []}, TypeError, "at least one"),
+        ({"features": []}, ValueError, "at least one"),
         ({"features": ["HT", "HT"]}, ValueError, "a column twice"),
+        ({"features": ["HT", "genWeight"]}, ValueError, r"names the weights \['genWeight'\]: copies weigh 0"),
+        ({"features": ["train_weight"]}, ValueError, r"names the weights \['train_weight'\]"),
         ({"features": ["HT"], "shrinkage": -1}, ValueError, "shrinkage must be a number, 0 or more, got -1"),
         ({"features": ["HT"], "shrinkage": "auto"}, ValueError, "shrinkage must be a number"),
     ],

@@ -82,14 +82,14 @@ def test_errors() -> None:
     events = toy(600)
     with pytest.raises(TypeError, match="categorical column 'x' has type float32"):
         taught(smotenc(features=["y"], categorical=["x"]), [events])
-    for options in (
-        {"categorical": []},
-        {"categorical": ["x"]},
-        {"categorical": ["label"]},
-        {"categorical": ["kind", "kind"]},
+    for names, says in (
+        ([], "must name at least one column"),
+        (["x"], r"names \['x'\], which are features, strata or the label"),
+        (["label"], r"names \['label'\], which are features, strata or the label"),
+        (["kind", "kind"], "names a column twice"),
     ):
-        with pytest.raises(ValueError, match="categorical must name at least one column, none twice"):
-            smotenc(**options)
+        with pytest.raises(ValueError, match=f"categorical {says}"):
+            smotenc(categorical=names)
     with pytest.raises(TypeError, match=r"write categorical=\['kind'\]"):
         smotenc(categorical="kind")
 

@@ -75,11 +75,11 @@ def test_weight_of_one_event_is_refused_where_it_is_read(tmp_path: Path) -> None
     weights = np.ones(12)
     weights[5] = np.nan
     path = write(tmp_path / "a.root", more={"genWeight": weights}, runs={"genEventSumw": 12.0})
-    with pytest.raises(RunFailed, match=rf"'{path}', .*weight 'genWeight' has 1 NaN or infinite among 12 values"):
+    with pytest.raises(RunFailed, match=rf"'{path}', .*weight column 'genWeight' is NaN or infinite in 1 of 12 rows"):
         run(plan(path), tmp_path / "out", max_bad_files=1)
     path = write(tmp_path / "b.root", more={"other": weights})
     inputs = {"files": [path], "dataset": "tt", "weights": ["other"]}
-    with pytest.raises(RunFailed, match=rf"'{path}', .*weight 'other' has 1 NaN or infinite among 12 values"):
+    with pytest.raises(RunFailed, match=rf"'{path}', .*weight column 'other' is NaN or infinite in 1 of 12 rows"):
         run(plan(inputs=inputs), tmp_path / "out")
 
 

@@ -102,8 +102,8 @@ def test_accounts_of_cuts_add_up() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (np.nan, "weight column 'weight' is NaN or infinite in 2 of 30 rows; repair"),
-        (-np.inf, "weight column 'weight' is NaN or infinite in 2 of 30 rows; repair"),
+        (np.nan, "weight column 'weight' is NaN or infinite in 2 of 30 rows: repair"),
+        (-np.inf, "weight column 'weight' is NaN or infinite in 2 of 30 rows: repair"),
         (1e200, r"weight column 'weight' has values up to 1e\+200, and float64 cannot hold the sum of their squares"),
     ],
 )

@@ -107,7 +107,7 @@ def test_broken_weights_are_counted_over_all_partitions(column_name: str) -> Non
     values = np.ones(300)
     values[[3, 250, 299]] = [np.nan, np.inf, -np.inf]
     events = ak.with_field(events, values, column_name)
-    with pytest.raises(ValueError, match=f"weight column '{column_name}' is NaN or infinite in 3 rows"):
+    with pytest.raises(ValueError, match=f"weight column '{column_name}' is NaN or infinite in 3 of 300 rows"):
         driven(counted(Groups(Strata(), ("weight",))), divided(events, 5))
 
 

@@ -20,6 +20,7 @@ from dask_augment.sampling.drawing import Drawn, drawn
 from dask_augment.sampling.moments import Moments, exact_sum, variations
 from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
 from dask_augment.sampling.report import Likeness, Resampling, counted_alike, reported
+from dask_augment.sampling.sharing import check_columns
 from dask_augment.sampling.strategy import apportion
 from dask_augment.strata import Strata
 
@@ -78,9 +79,7 @@ class PositiveResample(Resampling):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
-        if isinstance(self.weights, str) or not self.weights:
-            raise TypeError(f'weights must be a list of columns, such as ["weight"], got {self.weights!r}')
-        object.__setattr__(self, "weights", tuple(self.weights))
+        check_columns(self, "weights", needed=True)
         if self.keep not in _FORMS:
             raise ValueError(f"keep must be one of {list(_FORMS)}, got {self.keep!r}")
 

@@ -16,7 +16,10 @@ from dask_augment.columns import lookup, plain
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.own_columns import TRAIN_WEIGHT
+from dask_augment.sampling.sharing import check_columns
 from dask_augment.sampling.spread import SpreadOfOriginals, standard_deviations
+from dask_augment.simulation import is_known_weight
 from dask_augment.strata import Strata
 
 
@@ -41,7 +44,7 @@ class Smooth(Learner):
     Parameters
     ----------
     features
-        Columns of one float for each event, in any units.
+        Columns of one float for each event, in any units; no weights.
     strata
         Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: each has widths of its own.
     shrinkage
@@ -69,11 +72,11 @@ class Smooth(Learner):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
-        if isinstance(self.features, str) or not self.features:
-            raise TypeError(f"features must be a list of columns, at least one, got {self.features!r}")
-        object.__setattr__(self, "features", tuple(self.features))
-        if len(set(self.features)) < len(self.features):
-            raise ValueError(f"features name a column twice: {list(self.features)}")
+        check_columns(self, "features", needed=True)
+        if weights := [name for name in self.features if name == TRAIN_WEIGHT or is_known_weight(name)]:
+            raise ValueError(
+                f"features names the weights {weights}: copies weigh 0 in yields, and noise on that would count; leave them out"
+            )
         number = isinstance(self.shrinkage, (int, float)) and not isinstance(self.shrinkage, bool)
         if not number or not (isfinite(self.shrinkage) and self.shrinkage >= 0):
             raise ValueError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}")

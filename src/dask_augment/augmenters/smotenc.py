@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
 from dask_augment.sampling.interpolating import Around, Interpolator
-from dask_augment.sampling.sharing import evenly
+from dask_augment.sampling.sharing import check_columns, evenly
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,18 +70,11 @@ class Smotenc(Interpolator):
     categorical: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.categorical, str):
-            raise TypeError(
-                f"categorical must be a list of columns, got {self.categorical!r}; write "
-                f"categorical=[{self.categorical!r}]"
-            )
-        object.__setattr__(self, "categorical", tuple(self.categorical))
+        check_columns(self, "categorical", needed=True)
         super().__post_init__()
-        twice = {*self.features, *self._classes.uses()} & set(self.categorical)
-        if not self.categorical or len(set(self.categorical)) < len(self.categorical) or twice:
+        if twice := sorted({*self.features, *self._classes.uses()} & set(self.categorical)):
             raise ValueError(
-                "categorical must name at least one column, none twice, and none that is a feature, stratum or label; "
-                f"got {list(self.categorical)}"
+                f"categorical names {twice}, which are features, strata or the label already: leave them out"
             )
 
     @property

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from dask_augment.columns import lookup, plain
 from dask_augment.contract import Learner, Measure, Output
+from dask_augment.domains import refuse_broken_weights
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
 from dask_augment.sampling.census import RowsOf
 from dask_augment.sampling.ranks import Order, ascending, last_keys, number
+from dask_augment.sampling.sharing import check_columns
 from dask_augment.strata import Strata
 
 _STREAM = 0
@@ -73,9 +75,7 @@ class Unweight(Learner):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
-        if isinstance(self.weights, str) or not self.weights:
-            raise TypeError(f'weights must be a list of columns, the first decides: ["weight"], got {self.weights!r}')
-        object.__setattr__(self, "weights", tuple(self.weights))
+        check_columns(self, "weights", needed=True)
         if not _is_number(self.quantile) or not 0 < self.quantile <= 1:
             raise ValueError(f"quantile must lie in (0, 1], got {self.quantile!r}")
         if self.max_weight is None:
@@ -145,11 +145,7 @@ def _sizes(events: ak.Array, name: str) -> NDArray[np.float64]:
     if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind != "f":
         raise TypeError(f"weight column {name!r} must be one float for each event, it has type {content.form.type}")
     sizes: NDArray[np.float64] = np.abs(np.asarray(content.data, dtype=np.float64))
-    if broken := int(np.sum(~np.isfinite(sizes))):
-        raise ValueError(
-            f"weight column {name!r} is NaN or infinite in {broken} of {len(sizes)} rows of one partition; repair or drop "
-            "them first"
-        )
+    refuse_broken_weights(name, sizes)
     return sizes
 
 

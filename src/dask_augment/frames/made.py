@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_augment.domains import refuse_broken_weights
 from dask_augment.identity import POSITION, file_word
 from dask_augment.own_columns import WEIGHT
 
@@ -30,11 +31,7 @@ def made_columns(
             made[name] = np.full(rows, factor)
             continue
         numbers = np.asarray(values).astype(np.float64)
-        if strange := int(np.count_nonzero(~np.isfinite(numbers))):
-            called = generator if name == WEIGHT and generator else name
-            raise ValueError(
-                f"weight {called!r} has {strange:,} NaN or infinite among {rows:,} values: mend the file, or take it out"
-            )
+        refuse_broken_weights(generator if name == WEIGHT and generator else name, numbers)
         made[name] = numbers * factor
     if position is not None:
         uuid, first = position

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.contract import Measure
+from dask_augment.domains import refuse_broken_weights
 from dask_augment.frames.acting import act
 from dask_augment.frames.doubts import inside, tell
 from dask_augment.frames.given import draw_of, given, only, refuse_missing_values, seed_of
@@ -24,7 +25,6 @@ from dask_augment.frames.rows import training_rows
 from dask_augment.identity import refuse_keyless
 from dask_augment.meters import Account
 from dask_augment.own_columns import DATASET, PROVENANCE
-from dask_augment.words import counted
 
 TREE_WIDTH = 16
 """Answers that one task of a reduction adds up."""
@@ -162,12 +162,8 @@ def _add_weights(sums: dict[str, tuple[float, float]], events: ak.Array, names: 
 
 
 def _broken(name: str, values: NDArray[np.float64]) -> ValueError:
-    """Why the sums of a weight are no numbers."""
-    if broken := int(np.count_nonzero(~np.isfinite(values))):
-        return ValueError(
-            f"weight column {name!r} is NaN or infinite in {broken} of {counted(len(values), 'row')}; repair these weights "
-            "where they are computed, or leave these events out of the input"
-        )
+    """Why the sums of a weight are no numbers; raised here, where weights are none."""
+    refuse_broken_weights(name, values)
     return ValueError(
         f"weight column {name!r} has values up to {np.abs(values).max():.3g}, and float64 cannot hold the sum of their "
         "squares, 1.8e308 at most; divide all weights by one number"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
+from dask_augment.domains import broken_feature, refuse_broken_weights
 from dask_augment.draw import Draw
 from dask_augment.identity import file_word
 from dask_augment.sampling.categories import coded
@@ -85,11 +86,7 @@ class Gather(Measure[ByGroup[Rows]]):
         """The rows of one slice."""
         assert draw is not None
         for name in self.groups.weights:
-            if without := int((~np.isfinite(number(events, name))).sum()):
-                raise ValueError(
-                    f"weight column {name!r} is NaN or infinite in {without} rows of one partition, so that they have no "
-                    "sign; repair or drop them first"
-                )
+            refuse_broken_weights(name, number(events, name))
         keys, which = self.groups.of(events)
         mine = np.flatnonzero(np.array([key.stratum in self.strata for key in keys])[which])
         which, words, bits = which[mine], words_of(draw, mine), draw.bits(STREAM)[mine]
@@ -156,7 +153,7 @@ def gathered(
     parts: Mapping[Key, Rows] = (yield from question.ask()).parts
     for i, name in enumerate([*features, *categories]):
         if broken := sum(part.broken.values[i] for part in parts.values()):
-            raise ValueError(f"feature {name!r} is NaN or infinite in {broken} rows; repair or drop them first")
+            raise broken_feature(name, broken)
     keys = sorted(parts)
     pieces = [piece for key in keys for piece in parts[key].pieces]
     which = np.repeat(np.arange(len(keys)), [sum(len(piece[0]) for piece in parts[key].pieces) for key in keys])

@@ -84,9 +84,8 @@ class Interpolator(Resampling):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
-        check_columns(self, "features", "weights")
-        if not self.features or len(set(self.features)) < len(self.features):
-            raise ValueError(f"features must name at least one column, and none twice, got {list(self.features)}")
+        check_columns(self, "features", needed=True)
+        check_columns(self, "weights")
         if isinstance(self.scale, list):
             object.__setattr__(self, "scale", tuple(self.scale))
         check_scale(self.scale, self.features)
@@ -99,7 +98,7 @@ class Interpolator(Resampling):
 
     @property
     def _classes(self) -> Strata:
-        return Strata.of([*self.strata.entries, *([self.label] if self.label else [])])
+        return self.strata.classes(self.label)  # type: ignore[no-any-return]  # strata are Any until they are made
 
     @property
     def _groups(self) -> Groups:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
+from dask_augment.domains import broken_feature
 from dask_augment.draw import Draw
 from dask_augment.kernels.neighbours import nearest
 from dask_augment.learned import Learned
@@ -92,9 +93,7 @@ class Nearest(Measure[Ranked]):
             mine = points[rows]
             for name, values in zip(self.features, mine.T, strict=True):
                 if broken := int((~np.isfinite(values)).sum()):
-                    raise ValueError(
-                        f"feature {name!r} is NaN or infinite in {broken} rows of one partition; repair or drop them first"
-                    )
+                    raise broken_feature(name, broken)
             distances, at = nearest(mine, self.queries["points"][asked], self.k, within=self.queries["within"][asked])
             query, place = np.nonzero(at >= 0)
             found += Ranked(

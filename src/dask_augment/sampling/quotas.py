@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
+from dask_augment.domains import broken_of
 from dask_augment.draw import Draw
 from dask_augment.kernels.allocation import rescaled
 from dask_augment.kernels.grouping import exact_sums, within
@@ -38,7 +39,6 @@ from dask_augment.sampling.census import (
 from dask_augment.sampling.moments import Moments
 from dask_augment.sampling.units import EXACT
 from dask_augment.strata import MOST, renumbered, too_many, unknown_stratum
-from dask_augment.words import counted as rows_in
 
 _KEYS = 2**64
 _SIGMAS = 8.0
@@ -49,9 +49,7 @@ def counted(groups: Groups) -> Generator[Measure[Any], Any, dict[Key, Count]]:
     census = (yield from Census(groups=groups).ask()).parts
     for i, name in enumerate(groups.columns):
         if broken := sum(count.broken.values[i] for count in census.values()):
-            raise ValueError(
-                f"weight column {name!r} is NaN or infinite in {rows_in(broken, 'row')}; repair or drop them first"
-            )
+            raise broken_of(name, broken, sum(count.rows for count in census.values()))
     if groups.train and (negative := sum(count.broken.values[-1] for count in census.values())):
         raise ValueError(f"{negative} rows have a negative {TRAIN_WEIGHT}; it must be 0 or more")
     if len({key.stratum for key in census}) > MOST:

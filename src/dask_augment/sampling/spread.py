@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dask_augment.columns import lookup, plain
 from dask_augment.contract import Measure
+from dask_augment.domains import broken_feature
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
 from dask_augment.sampling.census import ByGroup, Ints
@@ -87,9 +88,7 @@ def _sums(values: NDArray[np.float64], which: NDArray[np.int64], groups: int) ->
 def standard_deviations(spread: ByGroup[Ints], variable: str) -> dict[str, float]:
     """The standard deviation of each stratum, rounded once: the same for any partitioning; NaN where there are no rows."""
     if broken := sum(part.values[3] for part in spread.parts.values()):
-        raise ValueError(
-            f"variable {variable!r} is NaN or infinite in {broken} rows; choose another or select rows first"
-        )
+        raise broken_feature(variable, broken)
     sigmas = {}
     for label, part in spread.parts.items():
         rows, first, second, _ = part.values
