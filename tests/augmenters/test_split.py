@@ -52,6 +52,30 @@ def test_copies_are_on_the_side_of_their_event() -> None:
 
 
 @pytest.mark.parametrize(
+    "again", [da.Split(train=0.5), da.Define(split="where(event & 1 == 0, 0, 2)")], ids=["split", "define"]
+)
+def test_a_second_split_keeps_families_together_or_refuses(again: Any) -> None:
+    events = sample_events(200, seed=2)
+    setting: dict[str, Any] = {"seed": 1, "dataset": "ttbar"}
+    first = da.augment(events, da.Split(train=0.7), **setting)
+    copied = da.augment(first, da.Repeat(n=2), ("again", again), **setting)
+    sides = {}
+    for event, side in zip(copied.event.to_list(), copied.split.to_list(), strict=True):
+        assert sides.setdefault(event, side) == side
+    assert len({*sides.values()}) == 2
+    assert len(copied) > len(events)
+    smote = da.Smote(features=["MET.pt"], strata=[da.Bins("MET.pt", [0, 30, 1e9])], k_neighbors=2)
+    between = da.augment(first, da.learn(first, smote, **setting), **setting)
+    made = int(ak.sum(between.augment_kind == 2))
+    assert made
+    with pytest.raises(
+        ValueError, match=rf"step 'again' divides .* and {made} of them lie between two events .*augment_kind != 2"
+    ):
+        da.augment(between, ("again", again), **setting)
+    da.augment(between, da.Select("augment_kind != 2"), ("again", again), **setting)
+
+
+@pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"train": 1.2}, r"train must be a fraction in \[0, 1\], got 1.2"),

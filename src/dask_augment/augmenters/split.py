@@ -20,7 +20,8 @@ class Split(Augmenter):
 
     Decided for each event by one number keyed by its ids, never by rows, jets or copies: an event lands on the same
     side in every file, variation and run with this seed. Training steps act on rows with ``split == 0`` alone, and
-    what they make inherits it, so no test event leaks into training rows.
+    what they make inherits it, so no test event leaks into training rows. A split after such steps puts an event and its
+    copies on one side, and refuses rows between two events, whose parents may come to different sides.
 
     Parameters
     ----------

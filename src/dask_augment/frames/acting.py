@@ -28,9 +28,11 @@ from dask_augment.frames.planning import narrow, promised, reads, refuse, shape,
 from dask_augment.frames.promise import checked
 from dask_augment.frames.rows import (
     changed,
+    divides,
     kept,
     kinds,
     merged,
+    refuse_to_part,
     spares_originals,
     spread,
     training_rows,
@@ -57,6 +59,8 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         new = {name: kept(events, name, kind) for name, kind in types.items()}
         return narrow(step, cols.assemble(events, new, like=augmenter.uses()), setting)
     acting = events if rows is None else events[rows]
+    if divides(step, setting.split):
+        refuse_to_part(step, acting)
     output = output_of(step, acting, types, setting)
     count_doubted(account.doubted, step, acting, setting)
     if augmenter.keeps_rows:

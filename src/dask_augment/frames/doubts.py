@@ -16,7 +16,9 @@ from dask_augment.frames.given import draw_of
 from dask_augment.frames.steps import Setting, Step
 
 _layer: ContextVar[str] = ContextVar("layer", default="")
-_told: set[tuple[str, str]] = set()
+_MOST = 1000
+_told: dict[tuple[str, str], None] = {}
+"""Layers and steps of which this process warned, the last ones: a worker may live for months."""
 _telling = threading.Lock()
 
 
@@ -44,7 +46,9 @@ def tell(steps: Iterable[Step], counts: Mapping[str, int]) -> None:
             with _telling:
                 if (layer, step.label) in _told:
                     continue
-                _told.add((layer, step.label))
+                _told[layer, step.label] = None
+                if len(_told) > _MOST:
+                    del _told[next(iter(_told))]
         _warn(sentence(step.label, step.augmenter.doubt()))
 
 

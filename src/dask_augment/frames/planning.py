@@ -13,7 +13,7 @@ from dask_augment import forms
 from dask_augment.carrying import is_left, left_by
 from dask_augment.contract import Augmenter
 from dask_augment.frames.given import following, given, known_weights, seed_of, zeroed
-from dask_augment.frames.rows import alters, changed_bit, spares_originals
+from dask_augment.frames.rows import alters, changed_bit, divides, spares_originals
 from dask_augment.frames.steps import Setting, Step, refuse_other_key
 from dask_augment.identity import refuse_keyless
 from dask_augment.own_columns import CHANGED, DATASET, KIND, PROVENANCE, SPLIT, lineage
@@ -212,6 +212,8 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
     if augmenter.makes:
         needed |= {name for name in written_by(step, setting) if cols.has(events, name)} | {*zeroed(events, setting)}
     needed |= {*following(augmenter, events, setting)}
+    if divides(step, setting.split) and cols.has(events, KIND):
+        needed.add(KIND)
     if alters(step, events) and cols.has(events, CHANGED):
         needed.add(CHANGED)
     return frozenset(needed)

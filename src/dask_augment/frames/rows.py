@@ -13,7 +13,7 @@ from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.frames.steps import Step
 from dask_augment.identity import whole_numbers
-from dask_augment.own_columns import CHANGED, KIND, KINDS, TRAIN
+from dask_augment.own_columns import CHANGED, KIND, KINDS, SPLIT, TRAIN
 
 
 def spares_originals(step: Step) -> bool:
@@ -61,6 +61,26 @@ def kinds(events: ak.Array) -> NDArray[np.int64] | None:
             "(copy), 2 (interpolated) or 3 (generated): rename yours, or leave it out"
         )
     return found
+
+
+def divides(step: Step, split: str | None) -> bool:
+    """Whether a step says which rows are for training."""
+    return bool(step.augmenter.produces().keys() & {SPLIT, split})
+
+
+def refuse_to_part(step: Step, events: ak.Array) -> None:
+    """ValueError for rows between two events where a step divides rows: a parent may land on the other side.
+
+    Copies have the ids of their event, and stay with it.
+    """
+    kind = kinds(events)
+    between = 0 if kind is None else int(np.count_nonzero(kind == KINDS["interpolated"]))
+    if between:
+        raise ValueError(
+            f"step {step.label!r} divides rows into training and test, and {between} of them lie between two events "
+            "(augment_kind 2), which may come to different sides: put it before the step that makes them, or leave them out "
+            "before it, select: augment_kind != 2"
+        )
 
 
 def kept(events: ak.Array, name: str, kind: ak.types.Type) -> Content:
