@@ -101,6 +101,17 @@ def test_all_weights_are_rescaled_or_none() -> None:
     assert len(da.augment(events, none, **two, **SETTING)) < len(events)
 
 
+@pytest.mark.parametrize("name", ["genWeight", "mc_weight", "weight_mc", "LHEWeight_originalXWGTUP"])
+def test_weights_of_another_name_are_named_to_the_step(name: str) -> None:
+    """Not ``weights=()``, which heeds none and leaves the sums to those rows that stay."""
+    events = ak.with_field(ak.without_field(EVENTS, "weight"), EVENTS.weight, name)
+    for settings in ({}, {"weights": [name]}):
+        with pytest.raises(MissingColumn, match=rf"no weight column 'weight'.*give the step weights=\['{name}'\]"):
+            da.learn(events, UNDER, **SETTING, **settings)
+        out = da.augment(events, da.learn(events, replace(UNDER, weights=[name]), **SETTING, **settings), **SETTING)
+        assert float(ak.sum(out[name])) == pytest.approx(float(ak.sum(events[name])), rel=1e-12)
+
+
 @pytest.mark.parametrize("name", ["ids", "weights"])
 def test_one_string_is_no_list(name: str) -> None:
     for call in (

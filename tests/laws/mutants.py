@@ -274,6 +274,18 @@ class FirstPartition(Centre):
         return AsksFirst()
 
 
+class TakesAnyWeight(Centre):
+    def uses(self) -> frozenset[str]:
+        return frozenset({"MET.pt", "weight"})
+
+
+class BlamesNobody(TakesAnyWeight):
+    def apply(self, events: ak.Array, draw: Draw | None) -> Output:
+        if not np.all(np.isfinite(events.weight)):
+            raise ValueError("there are numbers that are none")
+        return super().apply(events, draw)
+
+
 class DependsOnProcess(Centre):
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         learned = yield from super().learning()
@@ -329,6 +341,8 @@ MUTANTS = [
     Mutant("spectra_stay_on_average", "rows of weight 8 have", ForgetsHowProbable()),
     Mutant("says_what_it_is", "spectra is 'roughly'", KeepsSpectraRoughly()),
     Mutant("made_rows_add_no_yield", r"histogram of MET.pt weighted by 'weight'\*\*1 changes", MovesOriginals()),
+    Mutant("broken_weights_are_refused", "it takes a 'weight' that is nan", TakesAnyWeight()),
+    Mutant("broken_weights_are_refused", "without naming the column: there are numbers", BlamesNobody()),
     Mutant("learns_the_same_from_any_partitions", "from 3 partitions", FloatSums()),
     Mutant("learns_the_same_from_any_partitions", "from 3 partitions", FirstPartition()),
     Mutant("same_in_another_process", "its values and learned arrays depend", DependsOnProcess()),

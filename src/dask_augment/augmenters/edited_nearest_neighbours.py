@@ -44,7 +44,7 @@ class EditedNearestNeighbours(Cleaner):
         Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
         number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
     weights
-        Physics weights (float64) that are rescaled: all that the events have. ``()``: there are no weights.
+        Physics weights (float64) that are rescaled: all that the events have. ``()``: none, as in ``undersample``.
     train_weight
         ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``undersample``.
 

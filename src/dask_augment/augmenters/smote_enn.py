@@ -49,7 +49,7 @@ class SmoteEnn(AfterSmote):
         ``"even"`` or ``"iid"``: who the sources of made rows are, as in ``smote``.
     weights
         Physics weights (float64): both parents have the same signs, made rows have 0, and what is dropped weighs on the
-        rest of its class. ``()``: there are no weights.
+        rest of its class. ``()``: none, as in ``undersample``.
     train_weight
         ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``smote``, in both steps.
     carry

@@ -84,7 +84,8 @@ class Undersample(Resampling):
         Physics weights (float64) that are rescaled: all that the events have, as in ``augment(..., weights=[...])``;
         some without the others are refused. Each stratum needs an event of every sign (negative, zero,
         positive; of every combination, for several weights), so its quota must be that at least; beyond that it is
-        divided between signs in proportion. ``()``: there are no weights.
+        divided between signs in proportion. ``()``: none is heeded, whatever it is called, and rows are dropped with what
+        they weigh: for what is trained on alone, and fills no yield.
     keep
         ``"sum"``: what the weights of each stratum add up to; ``"average"``: the average of each histogram.
     train_weight

@@ -17,7 +17,7 @@ from dask_augment.draw import Draw
 from dask_augment.frames.steps import Setting
 from dask_augment.identity import copy_numbers, dataset_codes, row_ids
 from dask_augment.layouts import bare
-from dask_augment.own_columns import DATASET, TRAIN_WEIGHT
+from dask_augment.own_columns import DATASET, TRAIN_WEIGHT, WEIGHT
 from dask_augment.simulation import is_known_weight, is_whole_weight
 
 _MAY_BE = re.compile("gen|Gen|LHE|weight|event|mc|final")
@@ -33,12 +33,13 @@ def given(columns: Iterable[str], events: ak.Array, setting: Setting) -> frozens
 
 def only(events: ak.Array, columns: frozenset[str], setting: Setting) -> ak.Array:
     """The events with these columns and no more, nested and plain, with what the frame gives."""
-    for name in sorted(columns & set(setting.weights)):
+    for name in sorted(columns & {*setting.weights, WEIGHT}):
         if not cols.has(events, name):
-            raise cols.MissingColumn(
-                f"no weight column {name!r} among the events: name the weights that there are with weights="
-                f"{known_weights(events) or '[...]'}, or say weights=() to the step"
+            there = [w for w in setting.weights if cols.has(events, w)] or known_weights(events)
+            remedy = (
+                f"give the step weights={there}" if there else "name those that they have, or give the step weights=()"
             )
+            raise cols.MissingColumn(f"no weight column {name!r} among the events: {remedy}")
     names = given(columns, events, setting)
     if not names:
         return cols.only(events, columns)

@@ -58,6 +58,7 @@ LAWS: tuple[Law, ...] = (
     spectra.spectra_stay_on_average,
     learning.learns_the_same_from_any_partitions,
     learning.repeated_ids_are_refused,
+    learning.broken_weights_are_refused,
     references.refers_to_its_own_event,
     elsewhere.goes_on_from_parquet,
     elsewhere.same_in_another_process,

@@ -7,9 +7,11 @@ from itertools import pairwise
 import awkward as ak
 import numpy as np
 
+from dask_augment import columns as cols
 from dask_augment.contract import Learner
 from dask_augment.identity import RepeatedIds
 from dask_augment.laws.case import Case
+from dask_augment.own_columns import TRAIN, TRAIN_WEIGHT
 
 
 def learns_the_same_from_any_partitions(case: Case) -> None:
@@ -47,6 +49,29 @@ def repeated_ids_are_refused(case: Case) -> None:
         except RepeatedIds:
             continue
         raise case.broken(f"it learns from an event that stands twice, in {way}")
+
+
+def broken_weights_are_refused(case: Case) -> None:
+    """A learner refuses weights of which one is NaN or infinite, and names the column: sums with it are no sums."""
+    if not isinstance(case.augmenter, Learner):
+        return
+    split = case.setting.split
+    row = 0 if split is None else int(np.argmin(cols.column(case.events, split).data != TRAIN))
+    for name in sorted({*case.setting.weights, TRAIN_WEIGHT} & case.augmenter.uses()):
+        for value in (np.nan, np.inf):
+            there = cols.has(case.events, name)
+            weight = np.array(cols.column(case.events, name).data) if there else np.ones(len(case.events))
+            weight[row] = value
+            broken = case.on(cols.assemble(case.events, {name: cols.as_content(weight)}))
+            try:
+                broken.run(broken.events)
+            except ValueError as error:
+                if name in str(error):
+                    continue
+                raise case.broken(
+                    f"it refuses a {name!r} that is {value} without naming the column: {error}"
+                ) from error
+            raise case.broken(f"it takes a {name!r} that is {value}; refuse weights that are no numbers")
 
 
 def _divided(events: ak.Array, parts: int) -> list[ak.Array]:
