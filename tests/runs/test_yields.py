@@ -15,6 +15,7 @@ from dask_augment import run
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
 from dask_augment.meters import Account
+from dask_augment.runs.run import dry_run
 from run_toys import columns, plan, write
 from sampling_toys import toy
 
@@ -112,3 +113,21 @@ def test_weights_without_sums(value: float, words: str) -> None:
     events["weight"] = np.where(np.arange(30) < 2, value, 1.0)
     with pytest.raises(ValueError, match=words):
         Stage(labelled([da.Select("HT > 100")]), Setting(1, "toy", split=None)).run(events, Account())
+
+
+def test_overwritten_weights_are_told_with_their_sums(tmp_path: Path) -> None:
+    inputs = {"fileset": {"tt": [write(tmp_path / "a.root", rows=8)]}}
+    twice = plan(inputs=inputs, steps=[{"define": {"weight": "2 * weight"}}])
+    before = dry_run(twice, tmp_path / "out")["warnings"]
+    result = run(twice, tmp_path / "out")
+    (w, _), (after, _) = (
+        getattr(result.manifest.datasets["tt"], name)["weight"] for name in ("weights_in", "weights_out")
+    )
+    assert after == 2 * w != 0
+    said = f"data set 'tt': the sum of 'weight' was {w:.6g} and is {after:.6g}: 'define' overwrites it"
+    assert said in result.warnings
+    assert f"of the first 8 events, {said}" in before
+    for warnings in (before, result.warnings):
+        assert any(text.startswith("step 'define' overwrites the physics weight 'weight'") for text in warnings)
+    silent = plan(inputs=inputs, steps=[{"define": {"weight_btag": "2 * weight"}}])
+    assert not any("overwrites" in text for text in run(silent, tmp_path / "other").warnings)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,7 +64,7 @@ from dask_augment.runs.sources import (
     parts_of,
 )
 from dask_augment.runs.vouching import held_to_manifests
-from dask_augment.runs.yields import apart
+from dask_augment.runs.yields import apart, overwritten, remarks_on_overwritten
 
 
 class Formed(Protocol):
@@ -87,6 +87,8 @@ class Work:
     quarantined: tuple[Quarantined, ...]
     normalisation: Mapping[str, Normalisation]
     warnings: tuple[str, ...] = ()
+    overwritten: Mapping[str, list[str]] = field(default_factory=dict)
+    """Names of the weights that steps overwrite, by their labels."""
     """What a person should know of the inputs."""
 
 
@@ -150,9 +152,11 @@ def prepare(
     warnings += losses(sources, bad, normalisation)
     warnings += shared_files(found)
     warnings += apart(stage.steps, {source.dataset for source in sources})
+    changed = overwritten(stage.steps, stage.setting.weights, reader.columns)
+    warnings += remarks_on_overwritten(changed)
     identity = _identity(plan, normalisation)
     job = Job(path, identity, (*parts, *(q.part for q in quarantined)), schema, target.partition_by)
-    return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation, tuple(warnings))
+    return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation, tuple(warnings), changed)
 
 
 def for_dataset(stage: Stage, dataset: str) -> Stage:

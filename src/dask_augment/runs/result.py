@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from dask_augment.dataset.manifest import Manifest, account_dict
 from dask_augment.runs.tables import show_accounts, show_how_to_read, show_resampled
+from dask_augment.runs.yields import moved
 from dask_augment.words import counted
 
 _MOST_STRATA = 20
@@ -51,6 +52,7 @@ class Result:
         """What to know of the inputs, and data sets of which no row is left, with what became of their rows."""
         found = list(self.manifest.warnings)
         for name, account in sorted(self.manifest.datasets.items()):
+            found += moved(name, account, self.manifest.extra.get("overwritten", {}))
             if account.rows_out:
                 continue
             most = sorted(account.dropped.items(), key=lambda entry: -entry[1])

@@ -249,6 +249,7 @@ def _done(work: Work, way: Way, sink: Sink, replace: bool, show: Progress) -> Re
         # Checked before anything was learned; the positions of events differ by themselves.
         "ids": {"columns": list(work.stage.setting.ids), "checked": True},
         "warnings": list(work.warnings),
+        "overwritten": work.overwritten,
         "doubts": {step.label: text for step in segment.steps if (text := step.augmenter.doubt())},
     }
     learned = learned_of(segment.steps)

@@ -13,6 +13,7 @@ from dask_augment.meters import Account
 from dask_augment.runs.prepare import Work, for_dataset
 from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import failed
+from dask_augment.runs.yields import moved
 from dask_augment.words import one_line
 
 TRIED = 200
@@ -59,8 +60,10 @@ def _try(work: Work, part: Part) -> list[str]:
             question = next(step.augmenter.learning())
             stage.before(step.label).measure(events, question, step.label)
             return doubts
-    to_table(stage.run(events, Account())[list(work.columns)], work.job.schema)
-    return doubts
+    account = Account()
+    to_table(stage.run(events, account)[list(work.columns)], work.job.schema)
+    few = f"of the first {len(events)} events, " if (sums := moved(part.dataset, account, work.overwritten)) else ""
+    return [*doubts, *(few + text for text in sums)]
 
 
 def place_tried(job: Job) -> None:
