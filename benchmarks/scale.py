@@ -91,10 +91,10 @@ def measure_events(folder: Path, events: int) -> None:
     # Made in another process: the memory that making events takes is not the client's.
     few, many = (toy_plan(child("sample", folder / f"{count}", count)) for count in (1000, events))
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-        run(few, folder / "few", client=client)
+        run(few, folder / "few", where=client)
         before = sum(client.run(_cpu).values())
         begun = time.perf_counter()
-        result = run(many, folder / "out", client=client, chunksize=CHUNK)
+        result = run(many, folder / "out", where=client, chunksize=CHUNK)
         seconds = time.perf_counter() - begun
         cpu = sum(client.run(_cpu).values()) - before
         peaks = client.run(peak_memory)

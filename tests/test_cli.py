@@ -27,7 +27,7 @@ from dask_augment.manual import PURPOSES
 from run_toys import write
 
 STEPS: list[Any] = [{"split": {"train": 0.5}}, {"repeat": {"n": 1}}]
-FAST = ["--executor", "iterative"]
+FAST = ["--where", "synchronous"]
 
 
 @pytest.fixture
@@ -153,10 +153,7 @@ ERRORS = {
     "unknown step": (["run", "plan.yaml"], {"steps": ["[bold]x"]}, "no augmenter is named '[bold]x'"),
     "file that is not there": (["run", "plan.yaml", *FAST], {"inputs": {"tt": ["gone.root"]}}, "input file 'gone.root'"),
     "folder that cannot be made": (["run", "plan.yaml", *FAST, "--output", "a.root/out"], {}, "a.root"),
-    "executor": (["run", "plan.yaml", "--executor", "spark"], {}, "executor must be iterative, futures or dask"),
-    "executor without a use for a scheduler": (
-        ["run", "plan.yaml", *FAST, "--scheduler", "tcp://a:1"], {}, "the scheduler 'tcp://a:1' is asked for, and executor",
-    ),
+    "place": (["run", "plan.yaml", "--where", "spark"], {}, "where must be a Dask client, cluster or address (tcp://...)"),
     "no output": (["run", "plan.yaml", *FAST], {"output": {}}, "the plan does not say where its output goes"),
     "augmenter": (["show", "phi"], {}, "no augmenter is named 'phi'"),
 }  # fmt: skip
@@ -392,7 +389,7 @@ def test_program_by_itself(tmp_path: Path) -> None:
 def test_generate_writes_a_fileset(program: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("pythia8mc")
     monkeypatch.chdir(tmp_path)
-    asked = ("generate", "qcd", "--events", 4, "--output", "made", "--workers", 1)
+    asked = ("generate", "qcd", "--events", 4, "--output", "made", "--where", 1)
     code, out, err = program(*asked)
     assert (code, err) == (0, "")
     assert "In a plan:  inputs: {fileset: made/fileset.json}" in out
@@ -407,14 +404,14 @@ def test_generate_writes_a_fileset(program: Any, monkeypatch: pytest.MonkeyPatch
     assert err.startswith("error no process is named 'ttbar'; there are wz")
 
 
-@pytest.mark.parametrize("executor", ["iterative", "futures"])
-def test_key_that_stops_it(executor: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["synchronous", "processes"])
+def test_key_that_stops_it(where: str, tmp_path: Path) -> None:
     """It reaches every process of a terminal, and only one of them speaks."""
     slow = "import time\nfrom dask_augment import augmenter\n@augmenter(uses=['MET.pt'], produces={'x': 'float32'})\n"
     slow += "def slow(events):\n    open('started', 'w').close()\n    time.sleep(100)\n"
     (tmp_path / "slow.py").write_text(slow)
     plan = write_plan(tmp_path, steps=["slow.py:slow"])
-    process = start("run", plan, "--executor", executor, "--workers", 1, folder=tmp_path)
+    process = start("run", plan, "--where", where, folder=tmp_path)
     while not (tmp_path / "started").exists() and process.poll() is None:
         time.sleep(0.05)
     while process.poll() is None:

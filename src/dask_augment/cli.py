@@ -35,6 +35,14 @@ err = Console(stderr=True)
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: neither bars nor, off a terminal, lines.")]
 
+WHERE = Annotated[
+    str,
+    typer.Option(
+        help="A number of worker processes here, the address of a Dask scheduler (tcp://..., tls://...), or processes, "
+        "threads or synchronous (this process)."
+    ),
+]
+
 
 def _version(asked: bool) -> None:
     if asked:
@@ -55,15 +63,7 @@ def _main(
 def run(
     plan: Annotated[Path, typer.Argument(help="The plan, a YAML file.")],
     output: Annotated[Path | None, typer.Option(help="Folder of the data set, instead of the plan's.")] = None,
-    executor: Annotated[
-        str, typer.Option(help="Where to run: iterative (this process), futures (processes here) or dask (workers).")
-    ] = "dask",
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler, tcp://... or tls://..., instead of workers here.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes on this machine (futures: as it has cores, dask: two).")
-    ] = None,
+    where: WHERE = "2",
     chunksize: Annotated[int, typer.Option(min=1, help="Most events that a task reads at once.")] = 100_000,
     limit_files: Annotated[
         int | None, typer.Option(min=1, help="Only the first files of each data set: a trial, and another plan.")
@@ -88,15 +88,19 @@ def run(
     from dask_augment.runs import run as running
 
     asked = Plan.read(plan)
-    where: dict[str, Any] = {"executor": executor, "scheduler": scheduler, "workers": workers}
-    how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
+    how: dict[str, Any] = {
+        "where": where,
+        "chunksize": chunksize,
+        "limit_files": limit_files,
+        "max_bad_files": max_bad_files,
+    }
     if dry_run:
         with showing(err, out, quiet=quiet or as_json) as shown:
-            summary = running.dry_run(asked, output, **where, **how, progress=shown)
+            summary = running.dry_run(asked, output, **how, progress=shown)
         _print_json(summary) if as_json else show_dry_run(out, summary)
         return
     with _stoppable("run the plan again with --resume"), showing(err, out, quiet=quiet or as_json) as shown:
-        result = running.run(asked, output, **where, **how, resume=resume, replace=replace, progress=shown)
+        result = running.run(asked, output, **how, resume=resume, replace=replace, progress=shown)
     _print_json(result.to_dict()) if as_json else result.show(out)
 
 
@@ -269,10 +273,7 @@ def generate(
     output: Annotated[Path, typer.Option(help="Folder of the files and their fileset.json.")],
     events: Annotated[int, typer.Option(min=1, help="Events of each process.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 1,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes on this machine; two unless given.")] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler whose workers see the folder, instead.")
-    ] = None,
+    where: WHERE = "2",
     quiet: QUIET = False,
     as_json: JSON = False,
 ) -> None:
@@ -287,9 +288,7 @@ def generate(
     output = local_folder(output, "output")
 
     with _stoppable("run the same command to go on"), showing(err, out, quiet=quiet or as_json) as shown:
-        found = generate(
-            processes, output, events=events, seed=seed, workers=workers, scheduler=scheduler, progress=shown
-        )
+        found = generate(processes, output, events=events, seed=seed, where=where, progress=shown)
     if as_json:
         _print_json(found)
         return

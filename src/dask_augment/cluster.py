@@ -48,8 +48,8 @@ def _refuse_silent(address: str) -> None:
     except Exception as error:  # noqa: BLE001  whatever it is, that is no scheduler
         why = str(error) or f"no answer in {PATIENCE:g} s"
         raise ConnectionError(
-            f"no Dask scheduler answers at {address!r} ({why}); start one with `dask scheduler`, or leave the scheduler "
-            "out to use this machine"
+            f"no Dask scheduler answers at {address!r} ({why}); start one with `dask scheduler`, or say how many "
+            "worker processes of this machine"
         ) from None
 
 
@@ -92,33 +92,30 @@ def _started_in_time() -> Iterator[None]:
     except (TimeoutError, RuntimeError) as error:
         why = str(error).partition("\n")[0] or type(error).__name__
         raise ConnectionError(
-            f"worker processes did not start on this machine ({why}), as happens where it is busy: try again, or use the "
-            "executor iterative or futures"
+            f"worker processes did not start on this machine ({why}), as happens where it is busy: try again, or say "
+            'where="synchronous"'
         ) from error
 
 
 @contextmanager
 def of(client: Any) -> Iterator[Any]:
-    """The client that was given, or one of the cluster that was given; TypeError or ValueError for what is neither."""
+    """The client that was given, or one of the cluster that was given; TypeError or ValueError for one that cannot be used."""
     from distributed import Client
 
     if getattr(client, "asynchronous", False):
         raise TypeError(
-            f"client must work while it is waited for, got an asynchronous {type(client).__name__}: give a Client that "
-            "was made without asynchronous=True"
+            f"where must be a client that is waited for, got an asynchronous {type(client).__name__}: give a Client that was "
+            "made without asynchronous=True"
         )
     if isinstance(client, Client):
         if client.status != "running":
-            raise ValueError(f"client must be connected, got one that is {client.status}: make a new Client")
+            raise ValueError(
+                f"where must be a client that is connected, got one that is {client.status}: make a new Client"
+            )
         yield client
-    elif hasattr(client, "get_client"):  # clusters of distributed, dask-jobqueue, dask-gateway
+    else:  # clusters of distributed, dask-jobqueue, dask-gateway
         with client.get_client() as own:
             yield own
-    else:
-        raise TypeError(
-            f"client must be a distributed.Client or a cluster, got {type(client).__name__}: {client!r}; the address of a "
-            'scheduler is scheduler=... with executor="dask"'
-        )
 
 
 def refuse_without_guard() -> None:
@@ -142,7 +139,7 @@ def refuse_without_guard() -> None:
         return
     raise RuntimeError(
         f"{path} starts worker processes at line {frame.f_lineno}, and each of them imports this script first: put what "
-        'it does below `if __name__ == "__main__":`, or say executor="iterative"'
+        'it does below `if __name__ == "__main__":`, or say where="synchronous"'
     )
 
 

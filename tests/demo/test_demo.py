@@ -115,7 +115,7 @@ def test_same_plan_does_the_same(
     assert folder.parent == demo.folder
     assert not folder.exists()
     monkeypatch.setattr(
-        sys, "argv", ["dask-augment", *command, "--json", "--executor", "iterative", "--chunksize", "333"]
+        sys, "argv", ["dask-augment", *command, "--json", "--where", "synchronous", "--chunksize", "333"]
     )
     with pytest.raises(SystemExit) as end:
         cli.main()

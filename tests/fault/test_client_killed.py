@@ -24,8 +24,8 @@ from dask_augment.plan import Plan
 from dask_augment.runs.run import run
 
 if __name__ == "__main__":
-    plan, out, executor = sys.argv[1:]
-    run(Plan.read(plan), out, executor=executor, workers=2, chunksize=25)
+    plan, out, where = sys.argv[1:]
+    run(Plan.read(plan), out, where=where, chunksize=25)
 """
 SLOW_STEP = """
 import time
@@ -57,9 +57,9 @@ def quiet(plan: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return run(Plan.read(plan), tmp_path_factory.mktemp("quiet") / "out").manifest.logical_hash
 
 
-def killed_at(plan: Path, out: Path, executor: str, receipts: int) -> dict[str, str]:
+def killed_at(plan: Path, out: Path, where: str, receipts: int) -> dict[str, str]:
     """Run the plan in another process and kill that process as soon as so many parts are done; what is done then."""
-    child = subprocess.Popen([sys.executable, str(plan.with_name("client.py")), str(plan), str(out), executor])
+    child = subprocess.Popen([sys.executable, str(plan.with_name("client.py")), str(plan), str(out), where])
     try:
         whole_toys.wait_for_receipts(out, receipts, child)
     finally:
@@ -79,13 +79,11 @@ def resumed(plan: Path, out: Path, before: dict[str, str], quiet: Any, monkeypat
     assert verify(out, deep=True).ok
 
 
-@pytest.mark.parametrize(
-    ("executor", "receipts"), [("iterative", 32), pytest.param("dask", 20, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("where", "receipts"), [("synchronous", 32), pytest.param("2", 20, marks=pytest.mark.slow)])
 def test_resume(
-    plan: Path, quiet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executor: str, receipts: int
+    plan: Path, quiet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, receipts: int
 ) -> None:
-    before = killed_at(plan, tmp_path / "out", executor, receipts)
+    before = killed_at(plan, tmp_path / "out", where, receipts)
     assert receipts <= len(before) < PARTS
     resumed(plan, tmp_path / "out", before, quiet, monkeypatch)
 

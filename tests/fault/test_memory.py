@@ -67,9 +67,9 @@ def test_no_worker_is_ended(plans: tuple[Path, Path], tmp_path: Path, monkeypatc
     options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": LIMIT}
     with LocalCluster(n_workers=2, **options) as cluster, Client(cluster) as client:
         before = client.run(lambda: psutil.Process().pid)
-        run(Plan.read(plans[0]), tmp_path / "small", client=client)
+        run(Plan.read(plans[0]), tmp_path / "small", where=client)
         base = max(client.run(lambda: psutil.Process().memory_info().rss).values())
-        result, done = whole_toys.run_watched(monkeypatch, Plan.read(plans[1]), tmp_path / "large", client=client)
+        result, done = whole_toys.run_watched(monkeypatch, Plan.read(plans[1]), tmp_path / "large", where=client)
         assert client.run(lambda: psutil.Process().pid) == before, "no worker was ended"
     receipts: list[Receipt] = list(done.values())
     assert result.rows == 21 * EVENTS

@@ -111,11 +111,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.parametrize("executor", ["iterative", pytest.param("futures", marks=pytest.mark.slow)])
-def test_a_small_disk(inputs: dict[str, Any], quiet: Result, small_disk: Path, executor: str) -> None:
+@pytest.mark.parametrize("where", ["synchronous", pytest.param("processes", marks=pytest.mark.slow)])
+def test_a_small_disk(inputs: dict[str, Any], quiet: Result, small_disk: Path, where: str) -> None:
     """A real file system fills up; with more room the same call goes on."""
     with pytest.raises(RunFailed, match=r"\[Errno 28\] No space left on device"):
-        run(whole_toys.plan(inputs), small_disk / "out", executor=executor, workers=2, chunksize=50)
+        run(whole_toys.plan(inputs), small_disk / "out", where=where, chunksize=50)
     assert os.statvfs(small_disk).f_bavail > 0, "what was half written is removed"
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     check_resumed(inputs, small_disk / "out", quiet)

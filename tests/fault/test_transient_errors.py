@@ -37,15 +37,15 @@ def counts(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("executor", ["iterative", pytest.param("futures", marks=pytest.mark.slow), "dask"])
+@pytest.mark.parametrize(
+    "where", ["synchronous", "threads", pytest.param("processes", marks=pytest.mark.slow), "client"]
+)
 def test_every_row_comes(
-    inputs: dict[str, Any], quiet: Result, counts: Path, tmp_path: Path, request: pytest.FixtureRequest, executor: str
+    inputs: dict[str, Any], quiet: Result, counts: Path, tmp_path: Path, request: pytest.FixtureRequest, where: str
 ) -> None:
     steps = (*whole_toys.STEPS, whole_toys.transient(counts))
-    options = (
-        {"client": request.getfixturevalue("client")} if executor == "dask" else {"executor": executor, "workers": 2}
-    )
-    result = run(whole_toys.plan(inputs, steps), tmp_path / "out", chunksize=20, **options)
+    place = request.getfixturevalue("client") if where == "client" else where
+    result = run(whole_toys.plan(inputs, steps), tmp_path / "out", chunksize=20, where=place)
     failures = len(list(counts.iterdir()))
     assert failures % 2 == 0
     assert 0.15 < failures / 2 / result.manifest.parts < 0.45
@@ -90,18 +90,16 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "executor",
-    ["iterative", pytest.param("futures", marks=pytest.mark.slow), pytest.param("dask", marks=pytest.mark.slow)],
+    "where",
+    ["synchronous", pytest.param("processes", marks=pytest.mark.slow), pytest.param("client", marks=pytest.mark.slow)],
 )
 def test_questions_to_parts_that_fail_twice(
-    inputs: dict[str, Any], learned: Result, counts: Path, tmp_path: Path, request: pytest.FixtureRequest, executor: str
+    inputs: dict[str, Any], learned: Result, counts: Path, tmp_path: Path, request: pytest.FixtureRequest, where: str
 ) -> None:
     """30 % of the parts of every batch: what cannot be read for now is asked again alone."""
-    options = (
-        {"client": request.getfixturevalue("client")} if executor == "dask" else {"executor": executor, "workers": 2}
-    )
+    place = request.getfixturevalue("client") if where == "client" else where
     asked = select(inputs, whole_toys.transient(counts))
-    result = run(asked, tmp_path / "out", chunksize=10, **options)
+    result = run(asked, tmp_path / "out", chunksize=10, where=place)
     assert len(list(counts.iterdir())) > 20
     assert result.manifest.logical_hash == learned.manifest.logical_hash
     assert result.manifest.extra["learned"]["undersample"] == learned.manifest.extra["learned"]["undersample"]

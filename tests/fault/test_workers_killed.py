@@ -76,7 +76,7 @@ def test_inside_a_task(tmp_path: Path, inputs: dict[str, Any], quiet: Result, ow
     for number in range(2):
         (tokens / f"{number}").touch()
     plan = whole_toys.plan(inputs, (*whole_toys.STEPS, whole_toys.deadly(tokens, how)))
-    result = run(plan, tmp_path / "out", client=own_client, chunksize=CHUNKS)
+    result = run(plan, tmp_path / "out", where=own_client, chunksize=CHUNKS)
     own_client.wait_for_workers(2)
     assert not list(tokens.iterdir()), "both deaths happened"
     assert before != pids(own_client), "in worker processes"
@@ -84,12 +84,12 @@ def test_inside_a_task(tmp_path: Path, inputs: dict[str, Any], quiet: Result, ow
 
 
 @pytest.mark.parametrize("how", ["kill", "abort"])
-def test_processes_of_the_futures_executor(tmp_path: Path, inputs: dict[str, Any], quiet: Result, how: str) -> None:
+def test_processes_of_this_machine(tmp_path: Path, inputs: dict[str, Any], quiet: Result, how: str) -> None:
     tokens = tmp_path / "tokens"
     tokens.mkdir()
     (tokens / "one").touch()
     plan = whole_toys.plan(inputs, (*whole_toys.STEPS, whole_toys.deadly(tokens, how)))
-    result = run(plan, tmp_path / "out", executor="futures", workers=2, chunksize=CHUNKS)
+    result = run(plan, tmp_path / "out", where="processes", chunksize=CHUNKS)
     assert not list(tokens.iterdir())
     same(result, quiet)
 
@@ -103,7 +103,7 @@ def test_a_part_that_always_kills_its_worker(tmp_path: Path, inputs: dict[str, A
     for number in range(200):
         (tokens / f"{number}").touch()
     with pytest.raises(RunFailed, match=r"KilledWorker.*\nNothing was published"):
-        run(plan, tmp_path / "out", client=own_client, chunksize=400)
+        run(plan, tmp_path / "out", where=own_client, chunksize=400)
     assert not (tmp_path / "out").exists()
     assert whole_toys.staging(tmp_path / "out").is_dir()
 
@@ -148,7 +148,7 @@ def test_fifty_runs(tmp_path: Path, inputs: dict[str, Any], quiet: Result, own_c
         killer.start()
         try:
             result, done = whole_toys.run_watched(
-                monkeypatch, whole_toys.plan(inputs), tmp_path / f"out{number}", client=own_client, chunksize=CHUNKS
+                monkeypatch, whole_toys.plan(inputs), tmp_path / f"out{number}", where=own_client, chunksize=CHUNKS
             )
         finally:
             killer.stop()

@@ -23,7 +23,7 @@ from dask_augment.generator.jobs import Job, Made
 from dask_augment.generator.particles import pt_eta_phi_mass
 from dask_augment.generator.processes import PROCESSES
 
-HERE: dict[str, Any] = {"executor": "iterative"}
+HERE: dict[str, Any] = {"where": "synchronous"}
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_more_events_leave_the_files_there_are(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("needs_pythia")
 def test_same_events_on_workers(tmp_path: Path, client: Any) -> None:
     da.generate("qcd", tmp_path / "here", events=12, per_file=6, **HERE)
-    da.generate("qcd", tmp_path / "there", events=12, per_file=6, client=client)
+    da.generate("qcd", tmp_path / "there", events=12, per_file=6, where=client)
     for name in ("qcd_0000.root", "qcd_0001.root"):
         assert digest(tmp_path / "here" / name) == digest(tmp_path / "there" / name)
 

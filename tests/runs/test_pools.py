@@ -7,13 +7,18 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from dask_augment.runs import pools
-from dask_augment.runs.pools import ATTEMPTS, PAUSES, Cluster, Futures, Iterative, opened
+from dask_augment.cluster import connected
+from dask_augment.runs import cluster_pool
+from dask_augment.runs.cluster_pool import Cluster
+from dask_augment.runs.pools import ATTEMPTS, PAUSES, Futures, Iterative, processes
 
 
 class Task:
@@ -63,16 +68,36 @@ def test_in_this_process(tmp_path: Path) -> None:
 
 
 def test_in_processes(tmp_path: Path) -> None:
-    with opened("futures", workers=1) as pool:
-        assert isinstance(pool, Futures)
+    with closing(Futures(processes, 1)) as pool:
         check(pool, tmp_path)
 
 
 def test_on_a_cluster(client: Any, tmp_path: Path) -> None:
-    with opened("iterative", client=client) as pool:
-        assert isinstance(pool, Cluster)
-        assert pool.workers == 2
-        check(pool, tmp_path)
+    pool = Cluster(client)
+    assert pool.workers == 2
+    check(pool, tmp_path)
+
+
+class Broken(ThreadPoolExecutor):
+    """As executors are of which a process died."""
+
+    def submit(self, *given: Any, **options: Any) -> Any:
+        raise BrokenProcessPool("a process died")
+
+
+def test_an_executor_that_is_broken_is_not_ours_to_mend(tmp_path: Path) -> None:
+    with Broken(1) as executor:
+        ((_, outcome),) = Futures.given(executor).map(Task(tmp_path), ITEMS[:1])
+    assert isinstance(outcome, RuntimeError)
+    assert str(outcome).startswith("the executor that where= gives is broken")
+
+
+def test_an_executor_that_lives_on_is_not_left_with_the_rest(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        outcomes = Futures.given(executor).map(slow, range(1000))
+        next(outcomes)
+        outcomes.close()  # type: ignore[attr-defined]
+        assert executor.submit(abs, -1).result(5) == 1
 
 
 def test_the_next_attempt_waits_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +122,7 @@ def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A client of a cluster without workers."""
     from distributed import Client, LocalCluster
 
-    monkeypatch.setattr(pools, "PATIENCE", 0.2)
+    monkeypatch.setattr(cluster_pool, "PATIENCE", 0.2)
     options = {"n_workers": 0, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         yield client
@@ -112,11 +137,11 @@ def test_no_workers_yet(empty: Any, tmp_path: Path, caplog: pytest.LogCaptureFix
         # So that it waits some more, and has nothing new to say.
         threading.Timer(0.6, empty.cluster.scale, [1]).start()
 
-    with opened("dask", client=empty, tell=tell) as pool:
-        assert pool.workers == 1
-        assert len(list(pool.map(Task(tmp_path), ITEMS[4:9]))) == 5
+    pool = Cluster(empty, tell)
+    assert pool.workers == 1
+    assert len(list(pool.map(Task(tmp_path), ITEMS[4:9]))) == 5
     assert told == [f"waiting for workers of {empty.scheduler.address}: there are none"]
-    assert [record.message for record in caplog.records if record.name == pools.__name__] == told
+    assert [record.message for record in caplog.records if record.name == cluster_pool.__name__] == told
 
 
 def test_all_workers_lost(empty: Any, tmp_path: Path) -> None:
@@ -175,22 +200,6 @@ def test_the_rest_is_given_up(client: Any, tmp_path: Path) -> None:
     assert not client.futures
 
 
-@pytest.mark.parametrize("executor", ["iterative", "futures"])
-def test_scheduler_for_another_executor(executor: str) -> None:
-    with (
-        pytest.raises(
-            ValueError, match=f"the scheduler 'tcp://a:1' is asked for, and executor '{executor}', which has"
-        ),
-        opened(executor, scheduler="tcp://a:1"),
-    ):
-        pass
-
-
-def test_unknown_executor() -> None:
-    with pytest.raises(ValueError, match="executor must be iterative, futures or dask, got 'spark'"), opened("spark"):
-        pass
-
-
 class Placed:
     """Says in which process it was done; needs a GPU, by its label."""
 
@@ -205,7 +214,7 @@ def test_tasks_with_resources(empty: Any, monkeypatch: pytest.MonkeyPatch) -> No
     """They are done where what they need is; that it is nowhere is told."""
     from distributed import Worker
 
-    monkeypatch.setattr(pools, "PATIENCE", 0.2)
+    monkeypatch.setattr(cluster_pool, "PATIENCE", 0.2)
     told: list[str] = []
     pool = Cluster(empty, told.append)
 
@@ -233,5 +242,5 @@ def test_tasks_with_resources(empty: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_workers_that_are_alike_need_no_label() -> None:
-    with opened("dask", workers=1) as pool:
-        assert len(list(pool.map(Placed(), range(3)))) == 3
+    with connected(workers=1) as client:
+        assert len(list(Cluster(client, alike=True).map(Placed(), range(3)))) == 3

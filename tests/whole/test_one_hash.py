@@ -42,14 +42,26 @@ def one_worker() -> Iterator[Any]:
         yield client
 
 
-WHERE: dict[str, dict[str, Any]] = {
-    "iterative": {},
-    "futures-1": {"executor": "futures", "workers": 1},
-    "futures-2": {"executor": "futures", "workers": 2},
-    "dask-1": {"client": "one_worker"},
-    "dask-2": {"client": "client"},
-}
-QUICK = {("iterative", 1000), ("iterative", 33), ("futures-2", 33), ("dask-2", 17)}
+def place(name: str, request: pytest.FixtureRequest) -> Any:
+    if name in ("one_worker", "client"):
+        return request.getfixturevalue(name)
+    if name.startswith("coffea"):
+        processor = pytest.importorskip("coffea.processor")
+        return processor.Runner(executors(name.removeprefix("coffea-"), request))
+    return name
+
+
+WHERE = (
+    "synchronous",
+    "threads",
+    "processes",
+    "one_worker",
+    "client",
+    "coffea-iterative",
+    "coffea-futures",
+    "coffea-dask",
+)
+QUICK = {("synchronous", 1000), ("synchronous", 33), ("processes", 33), ("client", 17), ("coffea-iterative", 70)}
 
 
 @pytest.mark.parametrize(
@@ -61,10 +73,7 @@ QUICK = {("iterative", 1000), ("iterative", 33), ("futures-2", 33), ("dask-2", 1
     ],
 )
 def test_run(truth: Truth, tmp_path: Path, request: pytest.FixtureRequest, where: str, chunksize: int) -> None:
-    options = dict(WHERE[where])
-    if "client" in options:
-        options["client"] = request.getfixturevalue(options["client"])
-    result = run(truth.plan, tmp_path / "out", chunksize=chunksize, **options)
+    result = run(truth.plan, tmp_path / "out", chunksize=chunksize, where=place(where, request))
     assert result.manifest.logical_hash == truth.hash
     assert logical_hash(whole_toys.table(tmp_path / "out")) == truth.hash
     assert published_plan(tmp_path / "out").to_dict() == published_plan_dict(truth)

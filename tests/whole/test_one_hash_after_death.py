@@ -34,7 +34,7 @@ def test_a_worker_is_killed(truth: Truth, tmp_path: Path) -> None:
     ):
         before = {info["pid"] for info in client.run(lambda: {"pid": os.getpid()}).values()}
         Path(tmp_path, "tokens", "one").touch()
-        result = run(plan, tmp_path / "out", client=client, chunksize=17)
+        result = run(plan, tmp_path / "out", where=client, chunksize=17)
         client.wait_for_workers(2)
         after = {info["pid"] for info in client.run(lambda: {"pid": os.getpid()}).values()}
     assert len(before - after) == 1, "one worker died"

@@ -49,7 +49,7 @@ def fileset(wanted: int | None, folder: Path, progress: Progress | None = None) 
     there = sum(made.events for made in files.values())
     if wanted is not None and wanted > there:
         try:
-            return generate(PROCESSES, folder, events=(wanted + 1) // 2, workers=2, progress=progress)
+            return generate(PROCESSES, folder, events=(wanted + 1) // 2, progress=progress)
         except ImportError as error:
             raise ImportError(f"{there:,} events are shipped with the package, and {error}") from None
     if wanted is not None and wanted < there:

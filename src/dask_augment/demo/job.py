@@ -102,8 +102,7 @@ def carry_out(plan: Path, output: Path, progress: Progress | None = None) -> Dem
     result = run(
         asked,
         output,
-        executor="dask",
-        workers=WORKERS,
+        where=WORKERS,
         chunksize=CHUNK,
         resume=True,
         replace=True,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import awkward as ak
 
@@ -47,20 +46,7 @@ def only_traced(events: ak.Array, metadata: Mapping[str, Any]) -> bool:
     return ak.backend(events) == "typetracer" or "entrystart" not in metadata
 
 
-def part_of(metadata: Mapping[str, Any], base: str = "") -> Part:
-    """The part that a chunk is; its file is named from ``base`` on, as the plan names it that the chunk is of."""
-    metadata = {**metadata, "filename": str(metadata["filename"]).removeprefix(f"{base}/" if base else "")}
+def part_of(metadata: Mapping[str, Any]) -> Part:
+    """The part that a chunk is."""
     names = {"file": "filename", "uuid": "fileuuid", "tree": "treename", "start": "entrystart", "stop": "entrystop"}
     return Part.of(str(metadata["dataset"]), {name: metadata[theirs] for name, theirs in names.items()})
-
-
-def said_of(item: Any) -> dict[str, Any]:
-    """What the metadata of its events will say of a chunk."""
-    return {
-        "dataset": item.dataset,
-        "filename": item.filename,
-        "fileuuid": str(UUID(bytes=item.fileuuid)) if item.fileuuid else "",
-        "treename": item.treename,
-        "entrystart": item.entrystart,
-        "entrystop": item.entrystop,
-    }

@@ -22,7 +22,7 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import empty_table, to_table
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.frames import columns_of, data, put_question, run_stage, total
-from dask_augment.frames.chunks import Made, only_traced, part_of, said_of
+from dask_augment.frames.chunks import Made, only_traced, part_of
 from dask_augment.frames.planning import settled
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled, refuse_unlearned
@@ -82,8 +82,6 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         its place. It is 0 on made rows too, where it is kept. None: the events have the weights they need.
     rows
         Rows augmented at a time; memory stays bounded where rows multiply.
-    base
-        Folder that the names of input files are told from; as they are unless given.
 
     Errors: ValueError for training steps or generator columns on collision data (``is_mc: False`` in the fileset's
     metadata, or as other frameworks say it), SinkError where a part cannot be written.
@@ -101,7 +99,6 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         weights: Sequence[str] | Literal["none"] = ("weight",),
         split: str | None = "split",
         rows: int = 100_000,
-        base: str = "",
     ) -> None:
         if purpose not in ("training", "analysis"):
             raise ValueError(f'purpose must be "training" or "analysis", got {purpose!r}')
@@ -114,7 +111,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
             steps = tuple(step for step in steps if step.augmenter.use != "training")
         self._work = _Work(Stage(steps, setting), weight, dict(factors or {}))
         self._sink = sink
-        self._rows, self._base = rows, base
+        self._rows = rows
 
     def process(self, events: Any) -> Any:
         """Augment one chunk; see the class for what is returned."""
@@ -129,7 +126,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
                 result = stage.shape_only(made(events))
                 forms.touch(result, [name for name in names if cols.has(result, name)])
             return {}
-        part = part_of(metadata, self._base)
+        part = part_of(metadata)
         if self._sink is not None:
             return {part.dataset: {part.id: self._written(self._sink, part, stage, made, events)}}
         account = Account()
@@ -237,24 +234,19 @@ class MeasureProcessor(ProcessorABC):  # type: ignore[misc]
 class Chunks:
     """The chunks of a fileset, for ``learn(Chunks(runner, fileset), learner, ...)``; files are opened once to find them.
 
-    ``weight``, ``factors`` and ``base`` as in :class:`AugmentProcessor`; ``ids="position"`` can be used.
+    ``weight`` and ``factors`` as in :class:`AugmentProcessor`; ``ids="position"`` can be used.
     """
 
     knows_position = True
 
     def __init__(
         self, runner: Any, fileset: Any, treename: str = "Events", *, weight: str | None = None,
-        factors: Mapping[str, float] | None = None, uproot_options: Mapping[str, Any] | None = None, base: str = "",
+        factors: Mapping[str, float] | None = None, uproot_options: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
-        self.runner, self.base = runner, base
+        self.runner = runner
         self.uproot_options = dict(uproot_options or {})
         self.items = list(runner.preprocess(fileset, treename=treename, uproot_options=self.uproot_options))
         self.weight, self.factors = weight, dict(factors or {})
-
-    @property
-    def parts(self) -> list[tuple[Part, Any]]:
-        """The parts that the chunks are, as the processor will see them, each with its chunk."""
-        return [(part_of(said_of(item), self.base), item) for item in self.items]
 
     def ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
         """The total over all chunks."""

@@ -14,8 +14,8 @@ from dask_augment.generator.detector import Detector
 from dask_augment.generator.jobs import Job, Made
 from dask_augment.options import named_options
 from dask_augment.places import local_folder
-from dask_augment.runs.pools import opened
 from dask_augment.runs.progress import Progress, for_a_person
+from dask_augment.runs.where import opened
 from dask_augment.words import counted
 
 FILESET = "fileset.json"
@@ -43,10 +43,7 @@ def generate(
     seed: int = 1,
     detector: Detector | None = None,
     per_file: int = 1000,
-    client: Any = None,
-    executor: str = "dask",
-    scheduler: str | None = None,
-    workers: int | None = None,
+    where: Any = 2,
     progress: Progress | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -67,8 +64,8 @@ def generate(
         What measures the particles; its fields are resolutions and efficiencies.
     per_file
         Events in a file; the last has the rest too.
-    client, executor, scheduler, workers
-        Where, as for :func:`dask_augment.run`.
+    where
+        As for :func:`dask_augment.run`; two worker processes here unless given.
     progress
         Is told how far the work has come; None: bars show it in a terminal and in a notebook.
     quiet
@@ -93,7 +90,7 @@ def generate(
     made: dict[Job, Made] = {}
     with (
         for_a_person(progress, quiet=quiet) as show,
-        opened(executor, client=client, scheduler=scheduler, workers=workers, tell=show.tell) as pool,
+        opened(where, tell=show.tell) as pool,
     ):
         show.start(announced(jobs, folder, pool.workers), sum(job.events for job in jobs))
         for job, outcome in pool.map(_Make(folder), jobs):

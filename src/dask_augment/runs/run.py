@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace as changed
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,16 @@ from dask_augment.dataset.staging import discard_staging
 from dask_augment.frames.steps import labelled
 from dask_augment.options import named_options
 from dask_augment.plan import Plan, PlanError
-from dask_augment.runs.pools import Pool, opened
+from dask_augment.runs.pools import Pool
 from dask_augment.runs.prepare import Work, prepare
 from dask_augment.runs.progress import Progress, for_a_person
 from dask_augment.runs.refusals import output_folder
 from dask_augment.runs.result import Result
 from dask_augment.runs.sources import BadInput
-from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, Way, merged
+from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, merged
 from dask_augment.runs.teaching import learned_before, learned_of, reports_of, taught
 from dask_augment.runs.trial import place_tried, tried, what_stands
+from dask_augment.runs.where import chunk_at, opened
 from dask_augment.words import counted, one_line
 
 
@@ -39,18 +39,14 @@ def run(
     plan: Plan | str | Path,
     output: str | Path | None = None,
     *,
-    client: Any = None,
-    executor: str = "iterative",
-    scheduler: str | None = None,
-    workers: int | None = None,
-    chunksize: int = 100_000,
+    where: Any = None,
+    chunksize: int | None = None,
     limit_files: int | None = None,
     resume: bool = False,
     replace: bool = False,
     max_bad_files: int = 0,
     progress: Progress | None = None,
     quiet: bool = False,
-    runner: Any = None,
 ) -> Result:
     """Carry out a plan and publish the result as partitioned Parquet, whole or not at all.
 
@@ -61,11 +57,13 @@ def run(
     output
         Folder of the data set, instead of the plan's; as all that is not said by the plan, it counts from the working
         directory.
-    client, executor, scheduler, workers
-        Where: a Dask client or cluster, else "iterative" (this process), "futures" (processes of this machine) or "dask" (the
-        scheduler at this address, or ``workers`` processes here). The result does not depend on it.
+    where
+        A Dask client or cluster, or the address of a scheduler; a number of worker processes here; "threads", "processes" or
+        "synchronous"; an executor of ``concurrent.futures``; an executor or ``Runner`` of coffea, whose options are heeded or
+        refused. None: this process. The result does not depend on it.
     chunksize
-        Most events that a task reads at once. The result does not depend on it either.
+        Most events that a task reads at once: 100,000 unless given, or as a Runner says. The result does not depend on it
+        either.
     limit_files
         Read only the first files of each data set: a trial, and a plan of its own.
     resume
@@ -78,9 +76,6 @@ def run(
         Is told how far the run has come; None: bars show it in a terminal and in a notebook.
     quiet
         Show no bars.
-    runner
-        A coffea ``processor.Runner``: its schema, executor and chunks read the events. Nothing of the above that says
-        where and how to read can be given with it.
 
     Errors: PlanError, RunFailed, and those of the steps. Nothing is visible in ``output`` unless all is well.
     """
@@ -88,16 +83,13 @@ def run(
         raise PlanError(f"run takes a Plan or the path of its file, got {type(plan).__name__}: {plan!r}")
     plan = plan if isinstance(plan, Plan) else Plan.read(plan)
     path = output_folder(plan, output)
-    how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
-    where: dict[str, Any] = {"client": client, "executor": executor, "scheduler": scheduler, "workers": workers}
-    with for_a_person(progress, quiet=quiet) as show:
-        if runner is not None:
-            _refuse_beside(**where, **how)
-            from dask_augment.runs.with_coffea import on_runner
-
-            return _carried_out(*on_runner(plan, path, runner), resume, replace, show)
-        with opened(**where, tell=show.tell) as pool:
-            return _without_bad_files(plan, path, pool, resume, replace, show, **how)
+    how: dict[str, Any] = {
+        "chunksize": chunk_at(where, chunksize),
+        "limit_files": limit_files,
+        "max_bad_files": max_bad_files,
+    }
+    with for_a_person(progress, quiet=quiet) as show, opened(where, tell=show.tell) as pool:
+        return _without_bad_files(plan, path, pool, resume, replace, show, **how)
 
 
 def _without_bad_files(
@@ -117,25 +109,12 @@ def _without_bad_files(
                 discard_staging(work.job)
 
 
-def _refuse_beside(**given: Any) -> None:
-    """Refuse what only our own readers heed: a Runner would leave it out without a word."""
-    known = {name: entry.default for name, entry in signature(run).parameters.items()}
-    for name, value in given.items():
-        if value != known[name]:
-            raise PlanError(
-                f"{name}={value!r} cannot be used with a coffea Runner, which reads all the files its own way: leave it "
-                "out, or say it to the Runner, or leave runner= out"
-            )
-
-
 def dry_run(
     plan: Plan,
     output: str | Path | None = None,
     *,
-    executor: str = "iterative",
-    scheduler: str | None = None,
-    workers: int | None = None,
-    chunksize: int = 100_000,
+    where: Any = None,
+    chunksize: int | None = None,
     limit_files: int | None = None,
     max_bad_files: int = 0,
     progress: Progress | None = None,
@@ -146,11 +125,12 @@ def dry_run(
     Nothing is written, but that a folder is made beside the output, and removed. Errors are those of :func:`run`, found now.
     """
     path = output_folder(plan, output)
-    how: dict[str, Any] = {"chunksize": chunksize, "limit_files": limit_files, "max_bad_files": max_bad_files}
-    with (
-        for_a_person(progress, quiet=quiet) as show,
-        opened(executor, scheduler=scheduler, workers=workers, tell=show.tell) as pool,
-    ):
+    how: dict[str, Any] = {
+        "chunksize": chunk_at(where, chunksize),
+        "limit_files": limit_files,
+        "max_bad_files": max_bad_files,
+    }
+    with for_a_person(progress, quiet=quiet) as show, opened(where, tell=show.tell) as pool:
         show.start("opening files", None)
         work = prepare(plan, path, pool, **how, advance=show.advance)
     standing = what_stands(work.job)
@@ -179,7 +159,7 @@ def _whole(error: BadInput, parts: Sequence[Part]) -> BadInput:
     return BadInput(str(error), error.path, sum(where["stop"] - where["start"] for where in mine))
 
 
-def _carried_out(work: Work, way: Way, resume: bool, replace: bool, show: Progress) -> Result:
+def _carried_out(work: Work, tasks: Tasks, resume: bool, replace: bool, show: Progress) -> Result:
     """The published data set; RunFailed where the disk fails, with what is kept and where.
 
     Where another client published this plan meanwhile, its staging folder goes, and whatever this one does fails: then
@@ -187,7 +167,7 @@ def _carried_out(work: Work, way: Way, resume: bool, replace: bool, show: Progre
     """
     job = work.job
     try:
-        return _published(work, way, resume, replace, show)
+        return _published(work, tasks, resume, replace, show)
     except Exception as error:
         if not os.path.isdir(job.sink.attempts):
             standing = published(job)
@@ -220,25 +200,25 @@ def _failed_on_disk(job: Job, error: OSError) -> RunFailed:
     )
 
 
-def _published(work: Work, way: Way, resume: bool, replace: bool, show: Progress) -> Result:
+def _published(work: Work, tasks: Tasks, resume: bool, replace: bool, show: Progress) -> Result:
     job = work.job
     sink = open_staging(job, resume=resume, replace=replace)
     if isinstance(sink, AlreadyCommitted):
         return Result(job.path, sink.manifest, {}, already=True)
     with SignOfLife(job.staging):
-        return _done(work, way, sink, replace, show)
+        return _done(work, tasks, sink, replace, show)
 
 
-def _done(work: Work, way: Way, sink: Sink, replace: bool, show: Progress) -> Result:
+def _done(work: Work, tasks: Tasks, sink: Sink, replace: bool, show: Progress) -> Result:
     job, clock = work.job, _Clock()
-    segment = taught(Segment(work.reader, work.parts, work.stage), job, way)
+    segment = taught(Segment(work.reader, work.parts, work.stage), job, tasks)
     clock.lap("learn")
     done = Finished()
     for receipt in each_receipt(job):
         done.add(receipt)
-    way.write(segment, sink, work.columns, done)
+    tasks.write(segment, sink, work.columns, done)
     clock.lap("write")
-    joined = merged(job, done, way.pool, show)
+    joined = merged(job, done, tasks.pool, show)
     clock.lap("merge")
     show.start("publishing", None)
     extra = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from dask_augment.addresses import untold
 from dask_augment.contract import Measure
@@ -146,31 +146,12 @@ class Finished:
             self.seconds[label] = self.seconds.get(label, 0.0) + seconds
 
 
-class Way(Protocol):
-    """How a run puts questions to its parts and writes them: with readers of ours, or with those of coffea."""
-
-    @property
-    def pool(self) -> Pool:
-        """Does the tasks that read no input."""
-
-    @property
-    def stores(self) -> bool:
-        """Whether events can be stored between two passes, and read from there."""
-
-    def ask(self, segment: Segment, answers: Answers, stage: Stage, measure: Measure[Any], label: str) -> Any:
-        """The total of the answers of all parts to one question of a learner, after the stage."""
-
-    def write(self, segment: Segment, sink: Sink, columns: tuple[str, ...], done: Finished) -> None:
-        """Write the parts that are not done, and add them to those that are."""
-
-
 @dataclass(frozen=True)
 class Tasks:
-    """With readers of ours, by tasks in a pool."""
+    """Puts questions to the parts of a run and writes them, in a pool."""
 
     pool: Pool
     show: Progress
-    stores = True
 
     def ask(self, segment: Segment, answers: Answers, stage: Stage, measure: Measure[Any], label: str) -> Any:
         """The total over all parts; Unreadable where files of theirs cannot be read."""

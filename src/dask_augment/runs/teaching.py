@@ -26,10 +26,10 @@ from dask_augment.registry import with_labels
 from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
 from dask_augment.runs.prepare import shape_of
-from dask_augment.runs.tasks import Finished, Segment, Way
+from dask_augment.runs.tasks import Finished, Segment, Tasks
 
 
-def taught(segment: Segment, job: Job, way: Way) -> Segment:
+def taught(segment: Segment, job: Job, tasks: Tasks) -> Segment:
     """The segment with every learner taught; what was learned is kept in staging, for a run that goes on.
 
     First it is made sure that no event stands twice, which would be wrong whatever the steps are.
@@ -39,7 +39,7 @@ def taught(segment: Segment, job: Job, way: Way) -> Segment:
     # A step may have the label "ids".
     asked, answers = (Answers(job.staging, f"answers/{name}") for name in ("ids", "steps"))
     if segment.stage.setting.ids != POSITION and not _noted(ids):
-        refuse_repeats(changed(segment.stage, steps=()), partial(way.ask, segment, asked), "ids")
+        refuse_repeats(changed(segment.stage, steps=()), partial(tasks.ask, segment, asked), "ids")
         _note(job, ids, {"unique": True})
         asked.forget("ids")
     for step in segment.stage.steps:
@@ -50,9 +50,9 @@ def taught(segment: Segment, job: Job, way: Way) -> Segment:
         if learned is not None:
             learner: Any = changed(step.augmenter, learned=learned)
         else:
-            segment = _checkpointed(segment, step, job, way)
+            segment = _checkpointed(segment, step, job, tasks)
             before = segment.stage.before(step.label)
-            learner = learned_by(step, before, partial(way.ask, segment, answers), str(folder), check_ids=False)
+            learner = learned_by(step, before, partial(tasks.ask, segment, answers), str(folder), check_ids=False)
             if _kept(folder, learner.learned.digest) is None:
                 # A file of its name was there, cut short.
                 learner.learned.put(str(folder))
@@ -91,20 +91,20 @@ def _kept(folder: Path, digest: str | None) -> Learned | None:
         return None
 
 
-def _checkpointed(segment: Segment, step: Step, job: Job, way: Way) -> Segment:
+def _checkpointed(segment: Segment, step: Step, job: Job, tasks: Tasks) -> Segment:
     """The segment with the steps before ``step`` done and stored, where doing them for every question would cost.
 
     Dropping rows and making columns costs little more than reading, and products that nobody asks for are pruned.
     """
     before = segment.stage.before(step.label)
-    if not way.stores or not any(s.augmenter.makes or s.augmenter.resources() for s in before.steps):
+    if not any(s.augmenter.makes or s.augmenter.resources() for s in before.steps):
         return segment
     shape = shape_of(before, segment.reader)
     columns = tuple(shape.fields)
     stored = job.staging / "stages" / encode(step.label)
     files.make_below(job.staging, stored.parent)
     sink = checkpoint_sink(stored, schema_of(shape))
-    way.write(changed(segment, stage=before), sink, columns, Finished())
+    tasks.write(changed(segment, stage=before), sink, columns, Finished())
     reader = CheckpointReader(sink, columns)
     return Segment(reader, segment.parts, segment.stage.after(before), segment.done + before.steps)
 
