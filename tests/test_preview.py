@@ -83,6 +83,24 @@ def test_all_rows_unless_a_split_is_given() -> None:
     assert made == [200, int(ak.sum(EVENTS.split == 0))]
 
 
+def test_yields_are_drawn_with_weights() -> None:
+    """Copies weigh 0: numbers of entries change, yields do not, of events and of objects."""
+    step = da.Repeat(n=2)
+    for column, per in (("HT", np.ones(200, int)), ("Jet.pt", np.asarray(ak.num(EVENTS.Jet)))):
+        values = np.asarray(ak.flatten(EVENTS[tuple(column.split("."))], axis=None), dtype=float)
+        weights = np.repeat(np.asarray(EVENTS.weight), per)
+        found = panels(figure := da.preview(EVENTS, step, column, weights=["weight"]))[column]
+        before, after = found[f"before: {per.sum()}"], found[f"after: {3 * per.sum()}"]
+        edges = figure.axes[0].patches[0].get_data().edges
+        np.testing.assert_allclose(before, np.histogram(values, edges, weights=weights)[0])
+        np.testing.assert_allclose(after, before)
+        assert figure.axes[0].get_ylabel() == "sum of weight"
+        found = panels(da.preview(EVENTS, step, column))[column]
+        np.testing.assert_array_equal(found[f"after: {3 * per.sum()}"], 3 * found[f"before: {per.sum()}"])
+    with pytest.raises(TypeError, match=r"write weights=\['weight'\]"):
+        da.preview(EVENTS, step, weights="weight")
+
+
 def test_nothing_finite() -> None:
     assert panels(da.preview(EVENTS, da.Define(x="0 / 0")))["x"]["after: 0, 200 not finite"].sum() == 0
 

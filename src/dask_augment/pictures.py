@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import awkward as ak
 import numpy as np
@@ -34,6 +34,7 @@ def preview(
     seed: int = 0,
     dataset: str = "preview",
     ids: Sequence[str] = IDS,
+    weights: Sequence[str] = (),
     split: str | None = None,
     bins: int = 50,
 ) -> Figure:
@@ -48,6 +49,9 @@ def preview(
     column
         The column or columns to draw. Unless given, those that the step produces, or for one that produces none, those
         that it uses; at most 12.
+    weights
+        Physics weights, as in :func:`~dask_augment.augment`: with them, yields are drawn, sums of the first one, which
+        a step that makes or drops rows leaves as they are but for chance. Without, numbers of entries are, which it changes.
     seed, dataset, ids, split
         As in :func:`~dask_augment.augment`, but for ``split``: the step acts on all events unless it is given.
     bins
@@ -56,8 +60,8 @@ def preview(
     Returns
     -------
     matplotlib.figure.Figure
-        One panel for each column, with the numbers of all its entries in bins (of objects, for a column of a
-        collection; unweighted); for a step that changes rows, also one with rows in, dropped, made and out. Values
+        One panel for each column, with the numbers, or yields, of all its entries in bins (of objects, for a column of a
+        collection); for a step that changes rows, also one with rows in, dropped, made and out. Values
         that are NaN or infinite are left out, and counted in the legend.
     """
     figure = _figure()
@@ -66,9 +70,12 @@ def preview(
             f"preview takes awkward events in memory, got {type(events).__name__}; compute some of them first"
         )
     label, augmenter = step if isinstance(step, tuple) else (name_of(step), step)
-    weights = [name for name in getattr(augmenter, "weights", ()) if cols.has(events, name)]
-    # A picture is no yield, so that rows may be made whatever the weights are.
-    stage = Stage(labelled([step]), Setting(seed, dataset, tuple(ids), weights or "none", split))
+    if isinstance(weights, str):
+        raise TypeError(f"weights must be a list of columns, got {weights!r}; write weights=[{weights!r}]")
+    own = [name for name in getattr(augmenter, "weights", ()) if cols.has(events, name)]
+    # Numbers of entries are no yields, so that rows may be made whatever the weights are.
+    stage = Stage(labelled([step]), Setting(seed, dataset, tuple(ids), tuple(weights) or own or "none", split))
+    by = weights[0] if weights else None
     account = Account()
     after = stage.run(events, account)
     names = _drawn(augmenter, column)
@@ -80,7 +87,7 @@ def preview(
     figure.set_size_inches(4.5 * across, 3.4 * down)
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for panel, name in zip(axes, names, strict=False):
-        _histograms(panel, name, _values(events, name), _values(after, name), bins)
+        _histograms(panel, name, {"before": _values(events, name, by), "after": _values(after, name, by)}, bins, by)
     if not augmenter.keeps_rows:
         _rows(axes[len(names)], account)
     for panel in axes[panels:]:
@@ -103,32 +110,40 @@ def _drawn(augmenter: Augmenter, column: str | Sequence[str] | None) -> list[str
     return [column] if isinstance(column, str) else list(column)
 
 
-def _values(events: ak.Array, name: str) -> NDArray[np.float64] | None:
-    """All numbers of a column, flat; None where there is no such column."""
+class _Filled(NamedTuple):
+    """What a histogram is filled with: numbers, and what each weighs."""
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
+def _values(events: ak.Array, name: str, by: str | None) -> _Filled | None:
+    """All numbers of a column, flat, with the weights of their events; None where there is no such column."""
     if not cols.has(events, name):
         return None
-    values = ak.drop_none(ak.flatten(ak.Array(cols.plain(cols.column(events, name))), axis=None))
+    weight = np.ones(len(events)) if by is None else ak.Array(cols.plain(cols.column(events, by)))
+    # What is missing is missing from both.
+    both = ak.broadcast_arrays(ak.Array(cols.plain(cols.column(events, name))), weight)
+    values, weights = (ak.drop_none(ak.flatten(part, axis=None)) for part in both)
     try:
-        return np.asarray(values).astype(np.float64)
+        return _Filled(np.asarray(values).astype(np.float64), np.asarray(weights, dtype=np.float64))
     except (TypeError, ValueError):
         raise TypeError(f"column {name!r} holds no numbers, it has type {values.type}; preview draws numbers") from None
 
 
-def _histograms(
-    axes: Axes, name: str, before: NDArray[np.float64] | None, after: NDArray[np.float64] | None, bins: int
-) -> None:
-    drawn = {label: values for label, values in (("before", before), ("after", after)) if values is not None}
+def _histograms(axes: Axes, name: str, filled: Mapping[str, _Filled | None], bins: int, by: str | None) -> None:
+    drawn = {label: found for label, found in filled.items() if found is not None}
     if not drawn:
         raise cols.MissingColumn(f"no column {name!r}, neither before the step nor after it")
-    edges = _edges(drawn.values(), bins)
-    for label, values in drawn.items():
-        finite = values[np.isfinite(values)]
-        lost = len(values) - len(finite)
-        text = f"{label}: {len(finite)}" + (f", {lost} not finite" if lost else "")
-        counts = np.histogram(finite, edges)[0]
+    edges = _edges([found.values for found in drawn.values()], bins)
+    for label, (values, weights) in drawn.items():
+        finite = np.isfinite(values)
+        number = int(np.count_nonzero(finite))
+        text = f"{label}: {number}" + (f", {len(values) - number} not finite" if number < len(values) else "")
+        counts = np.histogram(values[finite], edges, weights=None if by is None else weights[finite])[0]
         axes.stairs(counts, edges, label=text, fill=label == "before", alpha=0.4 if label == "before" else 1.0)
     axes.set_xlabel(name)
-    axes.set_ylabel("entries")
+    axes.set_ylabel("entries" if by is None else f"sum of {by}")
     axes.legend()
 
 
