@@ -178,7 +178,7 @@ STEP_ERRORS = {
     "unknown option": ({"repeat": {"m": 2}}, r"step 0 \(repeat\): unknown options \['m'\]; there are \['keep_original', 'n'\]"),
     "misspelt option": ({"undersample": {"strate": []}}, r"unknown options \['strate'\]; did you mean 'strata'\? There are \['"),
     "option that is needed": ("repeat", r"step 0 \(repeat\): the options \['n'\] are needed; there are"),
-    "wrong value": ({"repeat": {"n": 0}}, r"step 0 \(repeat\): n must be a whole number of copies"),
+    "wrong value": ({"repeat": {"n": 0}}, r"step 0 \(repeat\): n must be a whole number of at least 1"),
     "options that are no dictionary": ({"repeat": 2}, r"step 0 \(repeat\): options must be a dictionary, got 2"),
     "two names": ({"select": "a", "define": {}}, r"step 0 must be one name with its options, got \['define', 'select'\]"),
     "a number": (3, r"step 0 must be a name"),

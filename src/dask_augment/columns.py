@@ -262,3 +262,14 @@ def names(events: ak.Array) -> list[str]:
         return []
     names = zip(layout.fields, layout.contents, strict=True)
     return [name for field, inner in names for name in ([f"{field}.{name}" for name in inner.fields] or [field])]
+
+
+def number(
+    events: ak.Array, name: str, rows: NDArray[np.int64] | slice = slice(None), what: str = "column"
+) -> NDArray[Any]:
+    """A column with one number for each event, of these rows; TypeError for another one."""
+    content = lookup(events.layout, name)
+    content = content if content.is_numpy else plain(content)
+    if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind not in "biuf":
+        raise TypeError(f"{what} {name!r} must be one number for each event, it is {content.form.type}")
+    return np.ascontiguousarray(np.asarray(content.data)[rows])

@@ -63,15 +63,46 @@ class NamedOptions:
         __signature__ = _OfInit()
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether an option is a number, which true and false are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def check_choices(step: Any, **known: Collection[Any]) -> None:
+    """ValueError for an option of a step that is none of those there are."""
+    for name, choices in known.items():
+        if (value := getattr(step, name)) not in choices:
+            raise ValueError(f"{name} must be one of {list(choices)}, got {value!r}")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """ValueError for what is no whole number, or too small."""
+    if not is_number(value) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+
+
+def check_columns(step: Any, *names: str, needed: bool = False) -> None:
+    """Make lists of columns tuples in a step that is being made; TypeError for a text, which is a list of letters.
+
+    ValueError for a column that is named twice, and where one is ``needed``, for none.
+    """
+    for name in names:
+        value = getattr(step, name)
+        if isinstance(value, str):
+            raise TypeError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")
+        columns = tuple(value)
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"{name} names a column twice: {list(columns)}")
+        if needed and not columns:
+            raise ValueError(f"{name} must name at least one column")
+        object.__setattr__(step, name, columns)
 
 
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "None": ("none", lambda value: value is None),
     "bool": ("true or false", lambda value: isinstance(value, bool)),
     "int": ("a whole number", lambda value: isinstance(value, Integral) and not isinstance(value, bool)),
-    "float": ("a number", _is_number),
+    "float": ("a number", is_number),
     "str": ("a text", lambda value: isinstance(value, str)),
     "Sequence[str]": (
         "a list of names",

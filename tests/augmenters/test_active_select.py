@@ -126,9 +126,9 @@ def test_equal_keys_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"size": -1}, "size must be a number of events, 0 or more, got -1"),
-        ({"size": 1.5}, "size must be a number of events"),
-        ({"size": {"all": True}}, "size must be a number of events"),
+        ({"size": -1}, "size must be a whole number of at least 0, got -1"),
+        ({"size": 1.5}, "size must be a whole number of at least 0"),
+        ({"size": {"all": True}}, "size must be a whole number of at least 0"),
         ({"size": 3, "informative": "best"}, "informative must be one of"),
     ],
 )

@@ -62,5 +62,5 @@ def test_no_split_is_refused() -> None:
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, True])
 def test_bad_n(n: Any) -> None:
-    with pytest.raises(ValueError, match="whole number of copies, at least 1, got"):
+    with pytest.raises(ValueError, match="n must be a whole number of at least 1, got"):
         da.Repeat(n=n)

@@ -265,8 +265,8 @@ def test_one_row_carries_all_train_weight(size: float) -> None:
         ({"allocation": "proportional", "size": 3, "sampling_strategy": "all"}, ValueError, "not both"),
         ({"allocation": "neyman", "size": 3}, ValueError, "needs one"),
         ({"variable": "HT"}, ValueError, "variable is for"),
-        ({"allocation": "proportional", "size": -3}, ValueError, "size must be a number"),
-        ({"minimum": 1.5}, ValueError, "minimum must be a number"),
+        ({"allocation": "proportional", "size": -3}, ValueError, "size must be a whole number of at least 0"),
+        ({"minimum": 1.5}, ValueError, "minimum must be a whole number of at least 0"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], words: str) -> None:

@@ -10,10 +10,11 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import lookup, plain
+from dask_augment.columns import number
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.options import check_choices, check_count
 from dask_augment.sampling.census import RowsOf
 from dask_augment.sampling.ranks import Order, ascending, last_keys
 from dask_augment.strata import Strata
@@ -70,11 +71,9 @@ class ActiveSelect(Learner):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
-        if self.informative not in _ORDERS:
-            raise ValueError(f"informative must be one of {list(_ORDERS)}, got {self.informative!r}")
+        check_choices(self, informative=_ORDERS)
         for size in self.size.values() if isinstance(self.size, Mapping) else [self.size]:
-            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-                raise ValueError(f"size must be a number of events, 0 or more, got {size!r}")
+            check_count("size", size, 0)
 
     def uses(self) -> frozenset[str]:
         """Strata and the score."""
@@ -135,10 +134,7 @@ class _ByScore(Order):
         return frozenset({self.score})
 
     def keys(self, events: ak.Array, draw: Draw) -> list[NDArray[np.uint64]]:
-        content = plain(lookup(events.layout, self.score))
-        if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind not in "iuf":
-            raise TypeError(f"score {self.score!r} must be one number for each event, it is {content.form.type}")
-        values = np.asarray(content.data, dtype=np.float64)
+        values = number(events, self.score, what="score").astype(np.float64)
         if broken := int(np.sum(np.isnan(values))):
             raise ValueError(f"score {self.score!r} is NaN in {broken} rows; select those with a score first")
         if self.informative == "uncertain":

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
+from dask_augment.options import check_count
 from dask_augment.sampling.interpolating import Around, Interpolator
 from dask_augment.sampling.nearest import foreign_neighbours
-from dask_augment.sampling.sharing import check_count, evenly
+from dask_augment.sampling.sharing import evenly
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

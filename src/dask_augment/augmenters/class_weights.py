@@ -13,6 +13,7 @@ import awkward as ak
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.options import is_number
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of, total_train
 from dask_augment.sampling.census import STREAM, Count, Groups, Key
@@ -81,7 +82,7 @@ class ClassWeights(Learner):
                 f'beta is for class_weight="effective", which needs one; got beta={self.beta!r}, '
                 f"class_weight={self.class_weight!r}"
             )
-        if self.beta is not None and not (_is_number(self.beta) and 0 <= self.beta < 1):
+        if self.beta is not None and not (is_number(self.beta) and 0 <= self.beta < 1):
             raise ValueError(f"beta must lie in [0, 1), got {self.beta!r}")
 
     def uses(self) -> frozenset[str]:
@@ -157,7 +158,7 @@ def _costs(class_weight: Mapping[str, Any]) -> dict[str, float]:
     for stratum, given in class_weight.items():
         row = list(given.values()) if isinstance(given, Mapping) else [given]
         for cost in row:
-            if not _is_number(cost) or not (isfinite(cost) and cost >= 0):
+            if not is_number(cost) or not (isfinite(cost) and cost >= 0):
                 raise ValueError(f"the cost of stratum {stratum!r} must be a number, 0 or more, got {cost!r}")
         if isinstance(given, Mapping) and stratum in given:
             raise ValueError(f"class_weight gives stratum {stratum!r} a cost of taking it for itself; leave that out")
@@ -168,7 +169,3 @@ def _costs(class_weight: Mapping[str, Any]) -> dict[str, float]:
 def _others(class_weight: Mapping[str, Any]) -> set[str]:
     """Strata that a matrix names as what others are taken for."""
     return {other for row in class_weight.values() if isinstance(row, Mapping) for other in row}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

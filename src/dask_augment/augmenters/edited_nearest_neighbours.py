@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.kernels.neighbours import crowded, nearest
+from dask_augment.options import check_choices, check_count
 from dask_augment.sampling.cleaning import Cleaner
-from dask_augment.sampling.sharing import check_count
 
 _KINDS = ("all", "mode")
 
@@ -65,8 +65,7 @@ class EditedNearestNeighbours(Cleaner):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count("n_neighbors", self.n_neighbors)
-        if self.kind_sel not in _KINDS:
-            raise ValueError(f"kind_sel must be one of {list(_KINDS)}, got {self.kind_sel!r}")
+        check_choices(self, kind_sel=_KINDS)
 
     def dropped(
         self, points: NDArray[np.float64], classes: NDArray[np.int64], cleaned: Sequence[int]

@@ -18,6 +18,7 @@ from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels import zooming
 from dask_augment.kernels.clustering import clustered
+from dask_augment.options import check_choices, is_number
 
 _W_MASS = 80.3692
 _REFERENCES = ("fixed", "jet", "column")
@@ -148,9 +149,7 @@ class JetZoom(Augmenter):
             object.__setattr__(self, "constituents", Constituents.of(self.constituents, self.jets))
         for name in ("radius", "r_sub", "f_cut", "mass", "z_min", "z_max"):
             object.__setattr__(self, name, _finite(name, getattr(self, name)))
-        for name, known in (_OPTIONS | {"reference": _REFERENCES}).items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {list(known)}, got {getattr(self, name)!r}")
+        check_choices(self, **_OPTIONS, reference=_REFERENCES)
         if not isinstance(self.flip, bool):
             raise ValueError(f"flip must be true or false, got {self.flip!r}")  # noqa: TRY004  as the other options
         if not 0 < self.r_sub <= self.radius:
@@ -246,7 +245,7 @@ class JetZoom(Augmenter):
 
 
 def _finite(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+    if not is_number(value) or not np.isfinite(value):
         raise ValueError(f"{name} must be a finite number, got {value!r}")
     return float(value)
 

@@ -21,7 +21,7 @@ from dask_augment.kernels import philox
 from dask_augment.kernels.lorentz import PAIRS, SINGLES, boosted_features
 from dask_augment.models.files import contents, tensors
 from dask_augment.objects import Objects
-from dask_augment.options import named_options
+from dask_augment.options import check_choices, is_number, named_options
 from dask_augment.words import unknown
 
 BOOSTS = ("exact", "lbn")
@@ -102,11 +102,10 @@ class LBN(Augmenter):
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", Objects.of(self.inputs))
         object.__setattr__(self, "features", _checked_features(self.features))
-        if self.boost not in BOOSTS:
-            raise ValueError(f"boost must be one of {list(BOOSTS)}, got {self.boost!r}")
-        if not (_is_number(self.gamma_max) and self.gamma_max > 1):
+        check_choices(self, boost=BOOSTS)
+        if not (_is_finite(self.gamma_max) and self.gamma_max > 1):
             raise ValueError(f"gamma_max must be a finite number above 1, got {self.gamma_max!r}")
-        if not (self.clip_weights is None or _is_number(self.clip_weights)):
+        if not (self.clip_weights is None or _is_finite(self.clip_weights)):
             raise ValueError(f"clip_weights must be a finite number or None, got {self.clip_weights!r}")
         if not (isinstance(self.prefix, str) and self.prefix.isidentifier()):
             raise ValueError(f"prefix must be a name such as 'lbn', got {self.prefix!r}")
@@ -199,8 +198,8 @@ def save_lbn_weights(path: str | Path, particle_weights: Any, restframe_weights:
     save_file(dict(zip(TENSORS, arrays, strict=True)), path)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
 
 
 def _checked_features(features: Any) -> tuple[str, ...]:

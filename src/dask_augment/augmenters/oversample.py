@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.options import check_choices
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.arrivals import last_draws, times_drawn
-from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum, sums_of_train
+from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum, sums_of_train
 from dask_augment.sampling.census import STREAM, Groups
 from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
@@ -73,9 +74,7 @@ class Oversample(Resampling):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
-        if self.multiplicity not in _MULTIPLICITIES:
-            raise ValueError(f"multiplicity must be one of {list(_MULTIPLICITIES)}, got {self.multiplicity!r}")
-        check_policy(self.train_weight)
+        check_choices(self, multiplicity=_MULTIPLICITIES, train_weight=POLICIES)
         check_strategy(self.sampling_strategy, "over")
 
     def uses(self) -> frozenset[str]:

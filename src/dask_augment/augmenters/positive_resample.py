@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.options import check_choices, check_columns
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of
 from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key, Slice, Window
@@ -20,7 +21,6 @@ from dask_augment.sampling.drawing import Drawn, drawn
 from dask_augment.sampling.moments import Moments, exact_sum, variations
 from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
 from dask_augment.sampling.report import Likeness, Resampling, counted_alike, reported
-from dask_augment.sampling.sharing import check_columns
 from dask_augment.sampling.strategy import apportion
 from dask_augment.strata import Strata
 
@@ -80,8 +80,7 @@ class PositiveResample(Resampling):
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
         check_columns(self, "weights", needed=True)
-        if self.keep not in _FORMS:
-            raise ValueError(f"keep must be one of {list(_FORMS)}, got {self.keep!r}")
+        check_choices(self, keep=_FORMS)
 
     def uses(self) -> frozenset[str]:
         """Strata, weights, and train_weight where rows are dropped."""

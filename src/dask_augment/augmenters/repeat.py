@@ -10,6 +10,7 @@ import numpy as np
 
 from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
+from dask_augment.options import check_count
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,8 +46,7 @@ class Repeat(Augmenter):
     keep_original: bool = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, bool) or not (isinstance(self.n, int) and self.n >= 1):
-            raise ValueError(f"n must be a whole number of copies, at least 1, got {self.n!r}")
+        check_count("n", self.n)
 
     def uses(self) -> frozenset[str]:
         """No column: rows are copied whole."""

@@ -16,8 +16,8 @@ from dask_augment.columns import lookup, plain
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.options import check_columns, is_number
 from dask_augment.own_columns import TRAIN_WEIGHT
-from dask_augment.sampling.sharing import check_columns
 from dask_augment.sampling.spread import SpreadOfOriginals, standard_deviations
 from dask_augment.simulation import is_known_weight
 from dask_augment.strata import Strata
@@ -77,8 +77,7 @@ class Smooth(Learner):
             raise ValueError(
                 f"features names the weights {weights}: copies weigh 0 in yields, and noise on that would count; leave them out"
             )
-        number = isinstance(self.shrinkage, (int, float)) and not isinstance(self.shrinkage, bool)
-        if not number or not (isfinite(self.shrinkage) and self.shrinkage >= 0):
+        if not is_number(self.shrinkage) or not (isfinite(self.shrinkage) and self.shrinkage >= 0):
             raise ValueError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}")
 
     def uses(self) -> frozenset[str]:

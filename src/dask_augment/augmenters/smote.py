@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
+from dask_augment.options import check_choices
 from dask_augment.sampling.interpolating import Around, Interpolator
 from dask_augment.sampling.sharing import at_random, evenly
 
@@ -90,10 +91,7 @@ class Smote(Interpolator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.allocation not in _ALLOCATIONS:
-            raise ValueError(f"allocation must be one of {list(_ALLOCATIONS)}, got {self.allocation!r}")
-        if self.neighbors not in _NEIGHBORS:
-            raise ValueError(f"neighbors must be one of {list(_NEIGHBORS)}, got {self.neighbors!r}")
+        check_choices(self, allocation=_ALLOCATIONS, neighbors=_NEIGHBORS)
 
     @property
     def _approximate(self) -> bool:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
+from dask_augment.options import check_columns
 from dask_augment.sampling.interpolating import Around, Interpolator
-from dask_augment.sampling.sharing import check_columns, evenly
+from dask_augment.sampling.sharing import evenly
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

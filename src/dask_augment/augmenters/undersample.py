@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.options import check_choices, check_columns, check_count
 from dask_augment.own_columns import TRAIN_WEIGHT
-from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum
+from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key
 from dask_augment.sampling.moments import Moments, variation, variations
 from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
-from dask_augment.sampling.sharing import check_columns
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.sampling.strategy import (
     Strategy,
@@ -117,14 +117,11 @@ class Undersample(Resampling):
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
         check_columns(self, "weights")
-        check_policy(self.train_weight)
-        if self.keep not in _FORMS:
-            raise ValueError(f"keep must be one of {list(_FORMS)}, got {self.keep!r}")
+        check_choices(self, train_weight=POLICIES, keep=_FORMS)
         if self.keep == "average":
             object.__setattr__(self, "sums", "on average")  # here an option decides what is a class's as a rule
         check_strategy(self.sampling_strategy, "under")
-        if self.allocation not in _ALLOCATIONS:
-            raise ValueError(f"allocation must be one of {list(_ALLOCATIONS)}, got {self.allocation!r}")
+        check_choices(self, allocation=_ALLOCATIONS)
         if (self.allocation is None) != (self.size is None):
             raise ValueError(f"size and allocation go together, got size={self.size}, allocation={self.allocation!r}")
         if self.allocation is not None and self.sampling_strategy != "auto":
@@ -134,9 +131,8 @@ class Undersample(Resampling):
                 f'variable is for allocation="neyman", which needs one; got {self.variable!r}, {self.allocation!r}'
             )
         for name in ("size", "minimum"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-                raise ValueError(f"{name} must be a number of events, 0 or more, got {value!r}")
+            if (value := getattr(self, name)) is not None:
+                check_count(name, value, 0)
 
     def uses(self) -> frozenset[str]:
         """Strata, weights, the variable, and train_weight unless it becomes 1."""

@@ -17,9 +17,9 @@ from dask_augment.contract import Learner, Measure, Output
 from dask_augment.domains import refuse_broken_weights
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.options import check_columns, is_number
 from dask_augment.sampling.census import RowsOf
 from dask_augment.sampling.ranks import Order, ascending, last_keys, number
-from dask_augment.sampling.sharing import check_columns
 from dask_augment.strata import Strata
 
 _STREAM = 0
@@ -76,11 +76,11 @@ class Unweight(Learner):
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
         check_columns(self, "weights", needed=True)
-        if not _is_number(self.quantile) or not 0 < self.quantile <= 1:
+        if not is_number(self.quantile) or not 0 < self.quantile <= 1:
             raise ValueError(f"quantile must lie in (0, 1], got {self.quantile!r}")
         if self.max_weight is None:
             return
-        if not _is_number(self.max_weight) or not (isfinite(self.max_weight) and self.max_weight > 0):
+        if not is_number(self.max_weight) or not (isfinite(self.max_weight) and self.max_weight > 0):
             raise ValueError(f"max_weight must be a positive number, got {self.max_weight!r}")
         if self.quantile != 1.0 or self.strata.entries:
             raise ValueError("max_weight is one number for all events: leave quantile and strata out")
@@ -147,7 +147,3 @@ def _sizes(events: ak.Array, name: str) -> NDArray[np.float64]:
     sizes: NDArray[np.float64] = np.abs(np.asarray(content.data, dtype=np.float64))
     refuse_broken_weights(name, sizes)
     return sizes
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -13,12 +13,6 @@ POLICIES = ("conserve", "balance", "unit")
 """What train_weight can be: its sum in each stratum as before, the same in all strata, or 1 for every row."""
 
 
-def check_policy(policy: object) -> None:
-    """Raise for another policy of train_weight than those there are."""
-    if policy not in POLICIES:
-        raise ValueError(f"train_weight must be one of {list(POLICIES)}, got {policy!r}")
-
-
 def rows_by_stratum(census: Mapping[Key, Count]) -> dict[str, int]:
     """Rows of each stratum, over its signs."""
     rows: dict[str, int] = {}

@@ -17,7 +17,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import lookup, plain
+from dask_augment.columns import lookup, number, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums, first_keys, in_windows
@@ -83,15 +83,6 @@ class RowsOf(Measure[ByGroup[int]]):
         """The rows of one slice."""
         labels, which = self.strata.codes(events)
         return ByGroup(dict(zip(labels, np.bincount(which, minlength=len(labels)).tolist(), strict=True)))
-
-
-def number(events: ak.Array, name: str, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[Any]:
-    """A column with one number for each event, of these rows."""
-    content = lookup(events.layout, name)
-    content = content if content.is_numpy else plain(content)
-    if not content.is_numpy or content.data.ndim != 1:
-        raise TypeError(f"column {name!r} must be one number for each event, it is {content.form.type}")
-    return np.ascontiguousarray(np.asarray(content.data)[rows])
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
 from dask_augment.learned import Learned
+from dask_augment.options import check_choices, check_columns
 from dask_augment.own_columns import TRAIN_WEIGHT
-from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum
+from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.gathering import Table, check_scale, gathered, scales_of
 from dask_augment.sampling.moments import Moments, variations
 from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
-from dask_augment.sampling.sharing import by_outer, check_columns
+from dask_augment.sampling.sharing import by_outer
 from dask_augment.sampling.strategy import rows_of
 from dask_augment.sampling.together import beside
 from dask_augment.strata import Strata
@@ -85,7 +86,7 @@ class Cleaner(Resampling):
         if isinstance(self.scale, list):
             object.__setattr__(self, "scale", tuple(self.scale))
         check_scale(self.scale, self.features)
-        check_policy(self.train_weight)
+        check_choices(self, train_weight=POLICIES)
         if isinstance(self.sampling_strategy, str):
             if self.sampling_strategy not in _STRATEGIES:
                 raise ValueError(

@@ -11,12 +11,14 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_augment.columns import number
 from dask_augment.contract import Measure
 from dask_augment.domains import broken_feature, refuse_broken_weights
 from dask_augment.draw import Draw
 from dask_augment.identity import file_word
+from dask_augment.options import is_number
 from dask_augment.sampling.categories import coded
-from dask_augment.sampling.census import STREAM, ByGroup, Groups, Ints, Key, number
+from dask_augment.sampling.census import STREAM, ByGroup, Groups, Ints, Key
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.strata import Strata
 
@@ -228,7 +230,7 @@ def check_scale(scale: Any, features: Sequence[str]) -> None:
             f'scale must be "std", None or one number for each of the {len(features)} features, got {scale!r}'
         )
     for name, value in zip(features, scale, strict=True):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not (isfinite(value) and value > 0):
+        if not is_number(value) or not (isfinite(value) and value > 0):
             raise ValueError(f"scale of feature {name!r} must be a number above 0, got {value!r}")
 
 

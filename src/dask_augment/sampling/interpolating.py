@@ -16,9 +16,10 @@ from dask_augment.contract import Measure, Other, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.interpolation import expanded, modes, positions
 from dask_augment.learned import Learned
+from dask_augment.options import check_choices, check_columns, check_count
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.approximate import faiss_module
-from dask_augment.sampling.carried import balanced, check_policy, exponents_of, rows_by_stratum, sums_of_train
+from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum, sums_of_train
 from dask_augment.sampling.categories import arrays_of, coded, decoded, is_text, texts_of
 from dask_augment.sampling.census import STREAM, Count, Groups, Key
 from dask_augment.sampling.gathering import (
@@ -34,7 +35,7 @@ from dask_augment.sampling.narrowing import variance_ratios
 from dask_augment.sampling.partners import partners, refuse_few
 from dask_augment.sampling.quotas import Quotas, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, multiples, reported
-from dask_augment.sampling.sharing import by_outer, check_columns, check_count
+from dask_augment.sampling.sharing import by_outer
 from dask_augment.sampling.spread import standard_deviations
 from dask_augment.sampling.strategy import Strategy, check_strategy, rows_of, targets
 from dask_augment.strata import Strata
@@ -90,10 +91,9 @@ class Interpolator(Resampling):
             object.__setattr__(self, "scale", tuple(self.scale))
         check_scale(self.scale, self.features)
         check_count("k_neighbors", self.k_neighbors)
-        check_policy(self.train_weight)
+        check_choices(self, train_weight=POLICIES)
         check_strategy(self.sampling_strategy, "over")
-        if self.carry not in CARRY:
-            raise ValueError(f"carry must be one of {list(CARRY)}, got {self.carry!r}")
+        check_choices(self, carry=CARRY)
         self._classes  # noqa: B018  a label that is in strata too is told now
 
     @property

@@ -3,35 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.draw import Draw
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raise for what is no number of neighbours."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-
-
-def check_columns(step: Any, *names: str, needed: bool = False) -> None:
-    """Make lists of columns tuples in a step that is being made; TypeError for a text, which is a list of letters.
-
-    ValueError for a column that is named twice, and where one is ``needed``, for none.
-    """
-    for name in names:
-        value = getattr(step, name)
-        if isinstance(value, str):
-            raise TypeError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")
-        columns = tuple(value)
-        if len(set(columns)) < len(columns):
-            raise ValueError(f"{name} names a column twice: {list(columns)}")
-        if needed and not columns:
-            raise ValueError(f"{name} must name at least one column")
-        object.__setattr__(step, name, columns)
 
 
 def by_outer(names: Sequence[str] | Mapping[str, int]) -> dict[str, list[str]]:

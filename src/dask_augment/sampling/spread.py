@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import lookup, plain
+from dask_augment.columns import number
 from dask_augment.contract import Measure
 from dask_augment.domains import broken_feature
 from dask_augment.draw import Draw
@@ -34,7 +34,15 @@ class Spread(Measure[ByGroup[Ints]]):
     def measure(self, events: ak.Array, draw: Draw | None) -> ByGroup[Ints]:  # noqa: ARG002
         """The sums of one slice, in units of 2**-1130 and its square."""
         labels, which = self.strata.codes(events)
-        return ByGroup(dict(zip(labels, _sums(_values(events, self.variable), which, len(labels)), strict=True)))
+        return ByGroup(
+            dict(
+                zip(
+                    labels,
+                    _sums(number(events, self.variable, what="variable").astype(np.float64), which, len(labels)),
+                    strict=True,
+                )
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,15 +62,11 @@ class SpreadOfOriginals(Measure[ByGroup[ByGroup[Ints]]]):
         assert draw is not None
         labels, which = self.strata.codes(events)
         rows = np.flatnonzero(draw.copies == 0)
-        sums = {name: _sums(_values(events, name)[rows], which[rows], len(labels)) for name in self.variables}
+        sums = {
+            name: _sums(number(events, name, rows, "variable").astype(np.float64), which[rows], len(labels))
+            for name in self.variables
+        }
         return ByGroup({name: ByGroup(dict(zip(labels, found, strict=True))) for name, found in sums.items()})
-
-
-def _values(events: ak.Array, variable: str) -> NDArray[np.float64]:
-    content = plain(lookup(events.layout, variable))
-    if not content.is_numpy or content.data.ndim != 1:
-        raise TypeError(f"variable {variable!r} must be one number for each event, it is {content.form.type}")
-    return np.asarray(content.data, dtype=np.float64)
 
 
 def _sums(values: NDArray[np.float64], which: NDArray[np.int64], groups: int) -> list[Ints]:
