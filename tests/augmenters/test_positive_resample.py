@@ -149,6 +149,16 @@ def test_only_training_events_change() -> None:
         assert np.all(column(result[result.split == 0], "weight") > 0)
 
 
+def test_weights_below_a_unit_beside_one_that_is_huge() -> None:
+    """They are dropped as those of weight 0 are, and the sum stays."""
+    events = toy(100)
+    weight = np.where(np.arange(100) % 5 == 0, -1.0, 1.0)
+    weight[7] = 1e30
+    events = ak.with_field(events, weight, "weight")
+    result = applied(taught(da.PositiveResample(keep="uncertainty"), [events]), [events])
+    np.testing.assert_allclose(column(result, "weight"), [1e30], rtol=1e-15)
+
+
 def test_errors() -> None:
     events = toy()
     negative = ak.with_field(events, np.where(events.label == 1, -1.0, 1.0), "weight")

@@ -87,7 +87,7 @@ def drawn(keys: NDArray[np.uint64], units: NDArray[np.int64], nets: list[int]) -
     whole = first > threshold
     line, number = first[~whole], 0
     rest = size - exact_sum(first[whole])
-    if len(line):
+    if rest:  # else all that may be drawn is less than a unit beside a weight beyond 2**52 of them
         # R**2 / n is to be what the rows that stay leave of Q.
         above = exact_square(first[whole])
         part, of = net**2 * rest**2, squares * size**2 - net**2 * above
