@@ -255,8 +255,9 @@ def _sibling(contents: Mapping[str, Content], head: str, like: Collection[str]) 
 
 def names(events: ak.Array) -> list[str]:
     """The names of columns and of fields of collections; nothing is read."""
+    refuse_unlike(events)
     layout = events.layout
-    while not layout.is_record and hasattr(layout, "content"):
+    while layout.is_indexed or layout.is_list or layout.is_option:
         layout = layout.content
     if not layout.is_record:
         return []
@@ -273,3 +274,16 @@ def number(
     if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind not in "biuf":
         raise TypeError(f"{what} {name!r} must be one number for each event, it is {content.form.type}")
     return np.ascontiguousarray(np.asarray(content.data)[rows])
+
+
+def refuse_unlike(events: ak.Array) -> None:
+    """ValueError where arrays with other columns were put together: awkward makes a union of their events."""
+    layout = events.layout
+    while layout.is_indexed or layout.is_option:
+        layout = layout.content
+    if layout.is_union:
+        raise ValueError(
+            f"the events are of {len(layout.contents)} types, as awkward makes them by concatenating arrays with other "
+            "columns: ask each array by itself, or choose the columns that all have, array[[name, ...]], before you "
+            "concatenate"
+        )

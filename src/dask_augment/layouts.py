@@ -169,6 +169,13 @@ def record_of(layout: Content) -> Any:
     return layout if layout.is_record else None
 
 
+def objects_of(events: Content, name: str) -> Any:
+    """The record that the objects of a collection of events are; None where they are none. Nothing is read."""
+    while events.is_indexed:
+        events = events.content
+    return record_of(events.content(name))
+
+
 def bare(form: Form) -> Form:
     """The form without indices."""
     while form.is_indexed and not form.is_option:

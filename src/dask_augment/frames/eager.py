@@ -20,6 +20,7 @@ def augment_eager(events: ak.Array, stage: Stage) -> ak.Array:
 
 def made_eager(events: ak.Array) -> ak.Array:
     """Which rows a step made, by ``augment_kind``."""
+    cols.refuse_unlike(events)
     if cols.has(events, KIND):
         return ak.Array(cols.plain(cols.column(events, KIND))) != 0
     names = [name for name in ("event", "run") if name in events.fields] or sorted(events.fields)

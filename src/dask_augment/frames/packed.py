@@ -19,6 +19,8 @@ from dask_augment.layouts import bare, record_of
 Path = tuple[str, ...]
 Given = Mapping[str, Callable[[], Content]]
 """Fields whose values are given: what makes them, plain, one for each object."""
+Make = Callable[[Path], Content]
+"""What makes the values of a field, or of one within it, where it holds records."""
 
 
 class Packed:
@@ -67,10 +69,12 @@ class Packed:
         return record_of(self.layout)
 
     def field(self, path: Path) -> Content:
-        """The values of a field, plain, one for each object; ``path`` leads into records."""
+        """The values of a field, plain, one for each object; ``path`` leads into records, which come without fields."""
         content = self.lists.content
         for name in path:
             content = content[name]
+        if content.fields:
+            content = _without_fields(content)
         return plain(content[self.index])
 
     def has_data(self, path: Path) -> bool:
@@ -98,7 +102,7 @@ class Packed:
                 inner = layout[name]
                 if name in given:
                     contents.append(given[name]())
-                elif record_of(inner) is not None:
+                elif _is_record(inner):
                     contents.append(record(inner))
                 else:
                     contents.append(carried(inner))
@@ -125,9 +129,14 @@ class Packed:
             if inner.is_record:
                 contents.append(self._record_form(inner, here, given, container))
                 continue
-            make = given.get(name, lambda here=here: self.field(here))
-            contents.append(_virtual(inner, make, "/".join(here), container))
+            contents.append(_virtual(inner, self._making(here, given.get(name)), "/".join(here), container))
         return ak.forms.RecordForm(contents, form.fields, parameters=form.parameters)
+
+    def _making(self, path: Path, given: Callable[[], Content] | None) -> Make:
+        def make(inner: Path) -> Content:
+            return given() if given else self.field((*path, *inner))
+
+        return make
 
 
 def later(kind: str, length: int, make: Callable[[], NDArray[Any]]) -> Content:
@@ -139,17 +148,44 @@ def later(kind: str, length: int, make: Callable[[], NDArray[Any]]) -> Content:
     return layout
 
 
-def _virtual(form: Form, make: Callable[[], Content], key: str, container: dict[str, Callable[[], Any]]) -> Form:
+def _virtual(form: Form, make: Make, key: str, container: dict[str, Callable[[], Any]]) -> Form:
     """The form of what ``make`` gives, whose buffers are asked for one by one."""
     form = bare(form)
+    if isinstance(form, ak.forms.UnmaskedForm):
+        return _virtual(form.content, make, key, container)
+    if form.is_option:
+        container[f"{key}-index"] = lambda: np.asarray(make(()).index.data)
+        inner = _virtual(form.content, lambda path: make(path).content, f"{key}?", container)
+        return ak.forms.IndexedOptionForm("i64", inner, parameters=form.parameters, form_key=key)
+    if form.is_record:
+        fields = [_virtual(form.content(name), _inside(make, name), f"{key}/{name}", container) for name in form.fields]
+        return ak.forms.RecordForm(fields, form.fields, parameters=form.parameters)
     if form.is_numpy:
-        container[f"{key}-data"] = lambda: np.asarray(make().data)
+        container[f"{key}-data"] = lambda: np.asarray(make(()).data)
         return form.copy(form_key=key)
     if form.is_list and form.parameter("__array__") is None:
-        container[f"{key}-offsets"] = lambda: np.asarray(_lists(make()).offsets.data)
-        inner = _virtual(form.content, lambda: _lists(make()).content, f"{key}/", container)
+        container[f"{key}-offsets"] = lambda: np.asarray(_lists(make(())).offsets.data)
+        inner = _virtual(form.content, lambda path: _lists(make(path)).content, f"{key}/", container)
         return ak.forms.ListOffsetForm("i64", inner, parameters=form.parameters, form_key=key)
-    raise TypeError(f"no numbers, nor lists of them: {form.type}")
+    raise TypeError(f"no numbers, nor records or lists of them: {form.type}")
+
+
+def _inside(make: Make, name: str) -> Make:
+    return lambda path: make((name, *path))
+
+
+def _without_fields(layout: Content) -> Content:
+    """Which records there are and which miss, in which lists; nothing of what they say is read."""
+    if layout.is_record:
+        return RecordArray([], [], length=layout.length, backend=layout.backend)
+    return layout.copy(content=_without_fields(layout.content))
+
+
+def _is_record(content: Content) -> bool:
+    """Whether this is a record for each object, and none that may miss, nor a list of them."""
+    while content.is_indexed and not content.is_option:
+        content = content.content
+    return bool(content.is_record)
 
 
 def _lists(content: Content) -> ListOffsetArray:

@@ -6,7 +6,6 @@ the row's objects now are those of the object that has it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -18,12 +17,11 @@ from numpy.typing import NDArray
 
 from dask_augment.columns import plain, with_contents
 from dask_augment.frames.packed import Packed
-from dask_augment.layouts import bare, record_of
+from dask_augment.frames.stamps import PLACE, bears
+from dask_augment.layouts import bare, objects_of, record_of
 
 GONE = np.iinfo(np.int64).min
 """The place of an object that can no longer be told."""
-PLACE = re.compile(r".*Idx\w*G")
-"""Names of fields that are flat places."""
 _KNOWN_BY = ("eta", "phi", "pt")
 
 
@@ -53,9 +51,7 @@ def places_in(events: ak.Array) -> Iterator[tuple[str, str]]:
 
 def _fields_of(layout: Content, name: str) -> list[str]:
     """The fields of a collection, without a look at its data."""
-    while layout.is_indexed:
-        layout = layout.content
-    record = record_of(layout.content(name))
+    record = objects_of(layout, name)
     return [] if record is None else list(record.fields)
 
 
@@ -81,8 +77,8 @@ def is_collection(layout: Content) -> bool:
 class _Retelling:
     """Flat places among the objects of ``base``, told for those of ``result``."""
 
-    def __init__(self, result: ak.Array, base: ak.Array, *, later: bool) -> None:
-        self.result, self.base, self.later = result.layout, base.layout, later
+    def __init__(self, result: ak.Array, base: ak.Array, stamp: str | None, *, later: bool) -> None:
+        self.result, self.base, self.stamp, self.later = result.layout, base.layout, stamp, later
         self.packed = cache(self._packed)
 
     def _packed(self, name: str, new: bool) -> Packed:
@@ -110,6 +106,8 @@ class _Retelling:
         if target is None:
             raise StaleReference(f"{name}.{field} is not known to coffea's schemas, so it cannot be told anew")
         collection = self.packed(name, True)
+        if not bears(collection.record.content(field), self.stamp):
+            raise StaleReference(joined(target))
         rows, content = collection.rows, collection.field((field,))
         if content.is_numpy:
             places = np.asarray(content.data)
@@ -153,12 +151,12 @@ class _Retelling:
             raise StaleReference(others(target))
 
 
-def retold(result: ak.Array, base: ak.Array, *, later: bool) -> ak.Array:
-    """The result with places among its own objects, from those among the objects of ``base``.
+def retold(result: ak.Array, base: ak.Array, stamp: str | None, *, later: bool) -> ak.Array:
+    """The result with places among its own objects, from those among the objects of ``base``, which bear its stamp.
 
     ``later``: nothing is read before it is asked for; else what was read is told now, and the rest stays unread.
     """
-    retelling = _Retelling(result, base, later=later)
+    retelling = _Retelling(result, base, stamp, later=later)
     layout = result.layout
     contents = {name: layout[name] for name in layout.fields}
     fields: dict[str, list[str]] = {}
@@ -223,4 +221,21 @@ def others(name: str) -> str:
     return (
         f"what refers to {name} cannot be followed: objects of {name} were left out or put in another order before the "
         f"step, or all their values changed. Augment the events first, or give the chosen {name} a name of their own"
+    )
+
+
+def joined(name: str) -> str:
+    """What is said where objects that refer are not, or not all, of the events that are referred to."""
+    return (
+        f"what refers to {name} cannot be followed: the objects that refer to it are not all of the events among which {name} "
+        "is looked for, as after concatenating arrays, or they lie in other objects since before a step that changed rows; "
+        "take what is referred to from each array before that"
+    )
+
+
+def alone(name: str) -> str:
+    """What is said to a single object, whose places bear no stamp."""
+    return (
+        f"what refers to {name} cannot be followed from a single object, which does not say of which events it is: ask a "
+        "list of objects, events.Electron[:, :1].matched_gen in place of events.Electron[0, 0].matched_gen"
     )

@@ -16,7 +16,7 @@ from dask_augment.columns import dotted
 from dask_augment.frames.packed import Packed, later
 from dask_augment.frames.planning import Steps
 from dask_augment.frames.systematics import FIELD, StaleVariation
-from dask_augment.layouts import record_of
+from dask_augment.layouts import objects_of
 
 
 def records_along(events: ak.Array, result: ak.Array, steps: Steps) -> ak.Array:
@@ -24,9 +24,9 @@ def records_along(events: ak.Array, result: ak.Array, steps: Steps) -> ak.Array:
     if ak.backend(result) == "typetracer":
         return result  # the fields stay the same
     layout = result.layout
-    changed = {dotted(name).partition(".")[0] for step in steps.steps for name in step.augmenter.produces()}
-    copies = {name: _Copies(name, events, steps) for name in changed & {*layout.fields} & {*events.fields}}
-    beside = [name for name, copy in copies.items() if copy.fields(layout[name])]
+    made = _made(steps)
+    copies = {name: _Copies(name, events, made) for name in layout.fields if name in events.fields and name != FIELD}
+    beside = [name for name, copy in copies.items() if copy.fields(layout)]
     if not beside:
         return result
     contents = {name: layout[name] for name in layout.fields}
@@ -41,18 +41,32 @@ def records_along(events: ak.Array, result: ak.Array, steps: Steps) -> ak.Array:
     return ak.Array(record, behavior=result.behavior, attrs=result.attrs)
 
 
+def _made(steps: Steps) -> dict[str, dict[str, str]]:
+    """Fields of objects that steps made anew, each with its step, by collections."""
+    made: dict[str, dict[str, str]] = {}
+    for step in steps.steps:
+        for name in map(dotted, step.augmenter.produces()):
+            head, _, field = name.partition(".")
+            made.setdefault(head, {})[field] = step.label
+    return made
+
+
 def _descend(layout: Content, change: Callable[[RecordArray], RecordArray]) -> Content:
     while layout.is_indexed and not layout.is_option:
         layout = layout.project()
     return change(layout) if layout.is_record else layout.copy(content=_descend(layout.content, change))
 
 
-def _like(like: RecordArray, contents: Mapping[str, Content], named: Content) -> RecordArray:
-    """A record of these fields, as long as another one and with the name of a third."""
-    return RecordArray(
-        list(contents.values()), list(contents), length=like.length, parameters=record_of(named).parameters,
-        backend=like.backend,
-    )  # fmt: skip
+def _record_in(layout: Content) -> Any:
+    """The record within lists and options; None where there is none."""
+    while layout.is_list or layout.is_indexed or layout.is_option:
+        layout = layout.content
+    return layout if layout.is_record else None
+
+
+def _with(record: RecordArray, contents: Mapping[str, Content]) -> RecordArray:
+    """The record with these contents for its fields."""
+    return record.copy(contents=[contents[field] for field in record.fields])
 
 
 @dataclass(frozen=True)
@@ -65,51 +79,57 @@ class _Copies:
 
     name: str
     events: ak.Array
-    steps: Steps
+    made: Mapping[str, Mapping[str, str]]
 
-    @property
-    def made(self) -> dict[str, str]:
-        """Fields of the objects that steps made anew, each with its step."""
-        prefix = f"{self.name}."
-        return {
-            dotted(name).removeprefix(prefix): step.label
-            for step in self.steps.steps
-            for name in step.augmenter.produces()
-            if dotted(name).startswith(prefix)
-        }
+    def fields(self, events: Content) -> list[str]:
+        """The fields of the objects that hold records, were there before the steps, and of which steps made some anew."""
+        record, before = (objects_of(layout, self.name) for layout in (events, self.events.layout))
+        return [] if record is None else [field for field in self._records(record) if field in before.fields]
 
-    def fields(self, layout: Content) -> list[str]:
-        """The fields of the objects that are records and were there before the steps."""
-        record = record_of(layout)
-        if record is None:
-            return []
-        there = self.events[self.name].fields
-        return [field for field in record.fields if field != FIELD and field in there and record_of(record[field])]
+    def _records(self, record: RecordArray) -> list[str]:
+        inner = {field: _record_in(inner) for field, inner in zip(record.fields, record.contents, strict=True)}
+        return [
+            field for field, found in inner.items() if found is not None and field != FIELD and self._concerns(found)
+        ]
+
+    def _concerns(self, record: RecordArray) -> bool:
+        return bool({*self._made(record)} & {*record.fields}) or bool(self._records(record))
+
+    def _made(self, record: RecordArray) -> Mapping[str, str]:
+        """What steps made anew of such objects: coffea says of which collection they were taken, ours unless it does."""
+        return self.made.get(record.parameters.get("collection_name") or self.name, {})
 
     def __call__(self, objects: RecordArray) -> RecordArray:
         contents = {field: objects[field] for field in objects.fields}
-        for field in self.fields(objects):
-            if not objects[field].is_option:
+        before = objects_of(self.events.layout, self.name).fields
+        for field in self._records(objects):
+            if field in before:
                 contents[field] = self._along(objects, objects[field], (field,))
-        return _like(objects, contents, objects)
+        return _with(objects, contents)
 
-    def _along(self, objects: RecordArray, inner: Content, path: tuple[str, ...]) -> Content:
-        if inner.is_list or inner.is_option or record_of(inner) is None:
-            return inner
-        contents = {field: inner[field] for field in inner.fields}
+    def _along(self, objects: RecordArray | None, inner: Content, path: tuple[str, ...]) -> Content:
+        """The records; ``objects`` are those that they lie in, None where there is no record for each of them."""
+        while objects is not None and inner.is_indexed and not inner.is_option:
+            inner = inner.project()
+        if not inner.is_record:
+            return inner.copy(content=self._along(None, inner.content, path))
+        made, contents = self._made(inner), {field: inner[field] for field in inner.fields}
         for field, content in contents.items():
-            here, label = (*path, field), self.made.get(field)
-            if record_of(content) is not None:
+            here, label = (*path, field), made.get(field)
+            if field == FIELD:
+                continue
+            if _record_in(content) is not None:
                 contents[field] = self._along(objects, content, here)
-            elif label is not None and ".".join(here) not in self.made and Packed(inner).has_data((field,)):
+            elif (
+                label is None or ".".join(here) in self.made.get(self.name, ()) or not Packed(inner).has_data((field,))
+            ):
+                continue
+            elif objects is not None and field in objects.fields and self._same(here):
+                contents[field] = objects[field]
+            else:
                 column = ".".join((self.name, *here))
-                same = self._same(here)
-                contents[field] = (
-                    objects[field]
-                    if same
-                    else later("float64", objects.length, partial(_raise_copy, column, field, label))
-                )
-        return _like(objects, contents, inner)
+                contents[field] = later("float64", inner.length, partial(_raise_copy, column, field, label))
+        return _with(inner, contents)
 
     def _same(self, path: tuple[str, ...]) -> bool:
         before = self.events[self.name]

@@ -11,6 +11,7 @@ import copy
 import weakref
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import awkward as ak
 from awkward.contents import Content, ListOffsetArray, RecordArray
@@ -18,10 +19,11 @@ from awkward.contents import Content, ListOffsetArray, RecordArray
 from dask_augment.columns import dotted, with_contents
 from dask_augment.frames.packed import Packed
 from dask_augment.frames.places import (
-    PLACE,
     StaleReference,
+    alone,
     gone,
     is_collection,
+    joined,
     refers,
     refuse_others,
     retold,
@@ -29,6 +31,7 @@ from dask_augment.frames.places import (
 )
 from dask_augment.frames.planning import Steps
 from dask_augment.frames.records import records_along
+from dask_augment.frames.stamps import PLACE, bears, stamped
 from dask_augment.frames.systematics import varied_along
 
 ORIGINAL = "@original_array"
@@ -38,14 +41,18 @@ ORIGINAL = "@original_array"
 class References:
     """The collections that objects of augmented events refer to, in one piece; or why there are none."""
 
-    def __init__(self, events: Any, base: Any = None, refusal: str = "") -> None:
-        self._layout, self._behavior, self._attrs = events.layout, events.behavior, dict(events.attrs)
+    def __init__(
+        self, events: Any, base: Any = None, *, refusal: str = "", before: str | None = None, moved: bool = False
+    ) -> None:
+        self.stamp = uuid4().hex
+        self._given, self._behavior, self._attrs = events.layout, events.behavior, dict(events.attrs)
+        self._layout = stamped(events, self.stamp, before, moved=moved).layout
         self._events: Callable[[], Any] = lambda: None
         self._base, self.refusal = base, refusal
 
-    def of(self, events: ak.Array) -> ak.Array:
+    def referring(self) -> ak.Array:
         """The events with these references; what is later assigned to them is referred to."""
-        result = ak.Array(events.layout, behavior=events.behavior, attrs={**events.attrs, ORIGINAL: self})
+        result = self.told
         self._events = weakref.ref(result)  # held by its own attributes, it would wait for the garbage collector
         return result
 
@@ -88,9 +95,33 @@ class References:
         packed = Packed(layout)
         if name in self._layout.fields and layout is not self._layout.content(name):
             refuse_others(name, Packed(self._layout[name]), packed)
-        if self._base is not None and name in self._base.fields and layout is not self._base.layout.content(name):
+        given = self._given.content(name) if layout is self._layout.content(name) else layout
+        if self._base is not None and name in self._base.fields and given is not self._base.layout.content(name):
             refuse_others(name, Packed(self._base.layout[name]), packed)
-        return ak.Array(packed.rebuilt({}), behavior=events.behavior, attrs=events.attrs)
+        return _Target(ak.Array(packed.rebuilt({}), behavior=events.behavior, attrs=events.attrs), name, self.stamp)
+
+
+class _Target:
+    """A collection as coffea takes from it by flat places, if they count among its objects."""
+
+    def __init__(self, collection: ak.Array, name: str, stamp: str) -> None:
+        self._collection, self._name, self._stamp = collection, name, stamp
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    def __getitem__(self, where: Any) -> Any:
+        return self._collection[where]
+
+    def __len__(self) -> int:
+        return len(self._collection)
+
+    def _apply_global_index(self, index: Any) -> ak.Array:
+        if not isinstance(index, ak.Array):
+            raise StaleReference(alone(self._name))
+        if not bears(index.layout, self._stamp):
+            raise StaleReference(joined(self._name))
+        return self._collection._apply_global_index(index)
 
 
 def alters(steps: Steps, events: ak.Array) -> bool:
@@ -109,18 +140,17 @@ def referring(events: ak.Array, result: ak.Array, steps: Steps) -> ak.Array:
         return result
     if isinstance(base, str) or steps.interpolates:
         why = base if isinstance(base, str) else INTERPOLATED
-        return References(result, refusal=why).of(without_places(result))
-    if not steps.keeps_rows or not _aligned(events, base):
-        if tracing:
-            return References(result).of(result)
+        return References(without_places(result), refusal=why).referring()
+    before = getattr(events.attrs.get(ORIGINAL), "stamp", None)
+    moved = not steps.keeps_rows or not _aligned(events, base)
+    if moved and not tracing:
         if refers(result):
-            result = retold(result, base, later=True)
+            result = retold(result, base, before, later=True)
         elif alters(steps, events):
-            return References(result, refusal=UNKNOWN).of(result)
+            return References(result, refusal=UNKNOWN).referring()
         else:
             return result
-        base = None
-    return References(result, None if base is events else base).of(result)
+    return References(result, None if moved or base is events else base, before=before, moved=moved).referring()
 
 
 INTERPOLATED = (
@@ -141,7 +171,7 @@ def retold_now(result: ak.Array, base: ak.Array) -> ak.Array:
                 if name in events.fields and is_collection(events.layout[name]):
                     ak.typetracer.touch_data(ak.num(events[name], axis=1))
         return result
-    return retold(result, base, later=False)
+    return retold(result, base, None, later=False)
 
 
 def collection_in_one_piece(collection: ak.Array) -> ak.Array:
