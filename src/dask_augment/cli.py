@@ -38,8 +38,11 @@ QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: neither
 WHERE = Annotated[
     str,
     typer.Option(
+        "--where",
+        "--scheduler",
+        "--workers",
         help="A number of worker processes here, the address of a Dask scheduler (tcp://..., tls://...), or processes, "
-        "threads or synchronous (this process)."
+        "threads or synchronous (this process).",
     ),
 ]
 

@@ -19,7 +19,7 @@ from dask_augment.plan import Plan, PlanError
 from dask_augment.runs.cluster_pool import Cluster
 from dask_augment.runs.pools import CORES, Futures, Iterative
 from dask_augment.runs.run import dry_run, run
-from dask_augment.runs.where import chunk_at, opened
+from dask_augment.runs.where import by_former_names, chunk_at, opened
 from run_toys import plan, read, write
 
 STEPS: tuple[Any, ...] = (
@@ -240,3 +240,36 @@ def rows_of(file: str) -> Any:
     with uproot.open(file) as opened:
         events = opened["Events"].arrays()
     return ak.Array(ak.with_parameter(events, "metadata", {"dataset": "mu", "is_mc": False}).layout)
+
+
+def test_former_names_say_where_too(asked: Plan, tmp_path: Path) -> None:
+    """What was written for ``client``, ``runner``, ``scheduler``, ``executor`` and ``workers`` goes on, and is told of."""
+    with pytest.warns(DeprecationWarning, match="runner: say where="):
+        by_runner = run(asked, tmp_path / "runner", runner=runner())
+    with pytest.warns(DeprecationWarning, match="executor, workers: say where="):
+        by_name = run(asked, tmp_path / "name", executor="iterative", workers=2)
+    assert by_runner.manifest.logical_hash == by_name.manifest.logical_hash
+    with ThreadPoolExecutor(2) as pool, pytest.warns(DeprecationWarning, match="executor: say where="):
+        assert dry_run(asked, tmp_path / "dry", executor=pool)
+    with pytest.raises(TypeError, match="said more than once where to run, by client, executor"):
+        run(asked, tmp_path / "two", client=object(), executor=runner().executor)
+    with pytest.raises(TypeError, match="said more than once where to run, by workers, where"):
+        run(asked, tmp_path / "two", workers=2, where="threads")
+
+
+@pytest.mark.parametrize(
+    ("said", "where"),
+    [
+        ({"executor": "futures", "workers": 3}, 3),
+        ({"executor": "dask", "scheduler": "tcp://a:1"}, "tcp://a:1"),
+        ({"executor": "futures"}, "processes"),
+        ({"scheduler": "tcp://a:1", "workers": 2}, "tcp://a:1"),
+    ],
+)
+def test_what_former_names_meant(said: dict[str, Any], where: Any) -> None:
+    @by_former_names
+    def taken(where: Any = None) -> Any:
+        return where
+
+    with pytest.warns(DeprecationWarning, match="say where="):
+        assert taken(**said) == where

@@ -15,7 +15,7 @@ from dask_augment.generator.jobs import Job, Made
 from dask_augment.options import named_options
 from dask_augment.places import local_folder
 from dask_augment.runs.progress import Progress, for_a_person
-from dask_augment.runs.where import opened
+from dask_augment.runs.where import by_former_names, opened
 from dask_augment.words import counted
 
 FILESET = "fileset.json"
@@ -34,6 +34,7 @@ class _Make:
         return job.write(self.folder)
 
 
+@by_former_names
 @named_options
 def generate(
     processes: str | Sequence[str],

@@ -30,10 +30,11 @@ from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, merged
 from dask_augment.runs.teaching import learned_before, learned_of, reports_of, taught
 from dask_augment.runs.trial import place_tried, tried, what_stands
-from dask_augment.runs.where import chunk_at, opened
+from dask_augment.runs.where import by_former_names, chunk_at, opened
 from dask_augment.words import counted, one_line
 
 
+@by_former_names
 @named_options
 def run(
     plan: Plan | str | Path,
@@ -109,6 +110,8 @@ def _without_bad_files(
                 discard_staging(work.job)
 
 
+@by_former_names
+@named_options
 def dry_run(
     plan: Plan,
     output: str | Path | None = None,

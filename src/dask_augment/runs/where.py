@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import MISSING, fields
+from functools import wraps
 from reprlib import repr as short
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from dask_augment.cluster import connected, of, refuse_without_guard
 from dask_augment.runs.cluster_pool import Cluster, untold
 from dask_augment.runs.pools import CORES, Futures, Iterative, Pool, processes
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 CHUNK = 100_000
 """Most events that a task reads at once, unless told."""
@@ -33,6 +37,40 @@ _INSTEAD = {
     "checkpointer": ", a run that was cut off goes on with resume",
     "savemetrics": ", the result has the seconds of each step",
 }
+
+_FORMER = ("client", "runner", "scheduler", "executor", "workers")
+"""Names that ``where`` had, the one that says most before the others."""
+
+
+def by_former_names(function: F) -> F:
+    """The function; it takes ``where`` by its former names too, with a DeprecationWarning. TypeError where two differ."""
+
+    @wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        said = {name: value for name in _FORMER if (value := options.pop(name, None)) is not None}
+        if said:
+            options["where"] = _by_former_names(said, options.get("where"))
+            text = f"{', '.join(said)}: say where=, which takes clients, addresses, executors and numbers of processes alike"
+            warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return function(*args, **options)
+
+    return cast("F", called)
+
+
+def _by_former_names(said: dict[str, Any], where: Any) -> Any:
+    executor = said.get("executor")
+    if executor in ("dask", "futures"):
+        # Both had as many processes of this machine as were asked for, and Dask those of a scheduler.
+        del said["executor"]
+        said = said or {"executor": "processes"}
+    elif executor == "iterative":
+        said = {"executor": "synchronous"}
+    first, *others = said
+    if where is not None or set(others) - {"workers"}:
+        raise TypeError(
+            f"it is said more than once where to run, by {', '.join([*said, *['where'] * (where is not None)])}"
+        )
+    return said[first]
 
 
 @contextmanager
