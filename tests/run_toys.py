@@ -43,7 +43,8 @@ def write(
     values = {name: column for name, column in columns(first, rows).items() if name not in without} | dict(more or {})
     with uproot.recreate(path) as file:
         kinds = {
-            name: column.dtype if isinstance(column, np.ndarray) else column.type for name, column in values.items()
+            name: np.dtype((column.dtype, column.shape[1:])) if isinstance(column, np.ndarray) else column.type
+            for name, column in values.items()
         }
         file.mktree(tree, kinds)
         for part in range(baskets if rows else 0):

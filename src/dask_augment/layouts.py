@@ -76,6 +76,30 @@ def _used(lists: ListOffsetArray) -> Content:
     return lists.content
 
 
+def size_of(content: Content) -> int:
+    """Bytes of the values that a layout reaches, about: slices share all their objects; what is virtual and not read is 0."""
+    if content.is_record:
+        return sum(size_of(inner) for inner in content.contents)
+    if content.is_numpy:
+        return int(content.data.nbytes) if _is_read(content.data) else 0
+    if content.is_list and not isinstance(content, RegularArray):
+        if not (_is_read(content.starts.data) and _is_read(content.stops.data)):
+            return 0
+        starts, stops = np.asarray(content.starts.data), np.asarray(content.stops.data)
+        inner, items = content.content, int(np.sum(stops - starts))
+        if isinstance(content, ListOffsetArray) and len(starts):
+            inner = inner[int(starts[0]) : int(stops[-1])]
+        return 8 * len(starts) + size_of(inner) * items // max(int(inner.length), 1)
+    if content.is_indexed or content.is_option or content.is_list:
+        items = int(content.length) * (int(content.size) if content.is_list else 1)
+        return size_of(content.content) * items // max(int(content.content.length), 1)
+    return 0
+
+
+def _is_read(data: Any) -> bool:
+    return isinstance(data, np.ndarray) or bool(getattr(data, "is_materialized", False))
+
+
 def same_counts(one: ListOffsetArray, other: ListOffsetArray) -> bool:
     """Whether two plain lists have the same number of entries in every event."""
     if one.offsets is other.offsets or not one.backend.nplike.known_data or not other.backend.nplike.known_data:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from dask_augment.dataset.arrow import row_bytes
 from dask_augment.dataset.commit import open_staging
 from dask_augment.dataset.hashing import logical_hash
 from dask_augment.dataset.parquet import Settings, not_finite
@@ -298,10 +299,56 @@ def test_a_missing_input_is_not_a_missing_staging_folder(sink: Sink) -> None:
     assert attempt_files(sink) == []
 
 
-def test_row_groups_of_wide_tables() -> None:
-    narrow = Settings.for_schema(SCHEMA)
-    wide = Settings.for_schema(pa.schema({f"Jet_{i}": pa.list_(pa.float32()) for i in range(1500)}))
-    assert narrow.row_group_rows == 200_000
-    assert wide.row_group_rows == 10_000
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        Settings(row_group_rows=0)
+def images(rows: int, side: int = 40) -> pa.Table:
+    """An image of 32-bit floats for each row."""
+    counts = np.arange(side * rows + 1, dtype=np.int32)
+    inner = pa.ListArray.from_arrays(counts * side, pa.array(np.zeros(rows * side * side, np.float32)))
+    return pa.table({"image": pa.ListArray.from_arrays(counts[: rows + 1] * side, inner)})
+
+
+@pytest.mark.parametrize(
+    ("table", "bytes_of_a_row"),
+    [
+        (images(7), 4 * 40 * 40 + 4 * 40 + 4),
+        (images(9).slice(3, 5), 4 * 40 * 40 + 4 * 40 + 4),
+        (pa.table({"x": np.zeros(5), "flag": np.zeros(5, bool)}), 9),
+        (pa.table({"name": ["abc", "xyz"], "code": pa.array(["a", "a"]).dictionary_encode()}), 4 + 3 + 4),
+        (pa.table({"Jet_pt": pa.array([[], []], pa.list_(pa.float64()))}), 4),
+    ],
+    ids=["images", "a slice", "numbers", "texts", "no objects"],
+)
+def test_bytes_of_rows(table: pa.Table, bytes_of_a_row: int) -> None:
+    assert row_bytes(table).tolist() == [bytes_of_a_row] * table.num_rows
+
+
+def test_bytes_of_rows_that_differ() -> None:
+    lists = pa.chunked_array([pa.array([[1.0], []]), pa.array([[1.0] * 10**6, [2.0, 3.0]]).slice(0, 1)])
+    assert row_bytes(pa.table({"Jet_pt": lists})).tolist() == [12, 4, 8 * 10**6 + 4]
+
+
+@pytest.mark.parametrize("cuts", [[40], [1, 38, 1], [17, 17, 6]])
+def test_row_groups_end_by_bytes(cuts: list[int], tmp_path: Path) -> None:
+    """An image is not the 40 bytes of a few jets, and where pieces end decides about nothing."""
+    rows, largest = images(40), int(row_bytes(images(12)).sum())
+    settings = Settings(row_group_bytes=largest + 1)
+    schema = pa.schema([pa.field("image", rows.schema.field("image").type)])
+    sink = open_staging(job(tmp_path / "out", schema=schema, settings=settings))
+    starts = np.cumsum([0, *cuts])[:-1].tolist()
+    pieces = [rows.slice(start, count) for start, count in zip(starts, cuts, strict=True)]
+    receipt = sink.write_part(part(0), pieces, lambda: Account(rows_in=40, rows_out=40))
+    footer = pq.ParquetFile(sink.attempts / receipt.files[0].name).metadata
+    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [12, 12, 12, 4]
+
+
+def test_an_event_that_is_larger_than_a_row_group_is_one(tmp_path: Path) -> None:
+    rows = pa.table({"hits": pa.array([np.zeros(1000), [], np.zeros(1000), [1.0]])})
+    sink = open_staging(job(tmp_path / "out", schema=rows.schema, settings=Settings(row_group_bytes=100)))
+    receipt = sink.write_part(part(0), [rows], lambda: Account(rows_in=4, rows_out=4))
+    footer = pq.ParquetFile(sink.attempts / receipt.files[0].name).metadata
+    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["row_group_rows", "row_group_bytes"])
+def test_a_row_group_has_a_row(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is at least 1, got 0"):
+        Settings(**{name: 0})

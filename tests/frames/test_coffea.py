@@ -102,13 +102,14 @@ def test_receipts_name_their_parts(toy: toys.Coffea) -> None:
     assert run(toy, *STEPS, sink=sink) == out
 
 
-def test_rows_at_a_time_do_not_matter(toy: toys.Coffea) -> None:
+def test_bytes_at_a_time_do_not_matter(toy: toys.Coffea) -> None:
     schema = schema_of(expected(toy, *STEPS))
     tables = []
-    for rows in (7, 1000):
+    for most in (1, 2000, 10**9):
         sink = toys.sink_at(toy.folder, schema)
-        tables.append(toys.read_back(sink, run(toy, *STEPS, sink=sink, rows=rows)))
+        tables.append(toys.read_back(sink, run(toy, *STEPS, sink=sink, slice_bytes=most)))
     assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
 
 
 def test_tracing_touches_and_writes_nothing(toy: toys.Coffea) -> None:

@@ -45,8 +45,11 @@ def stored(tmp_path: Path) -> tuple[CheckpointReader, Part]:
 
 def test_events_come_back(stored: tuple[CheckpointReader, Part]) -> None:
     reader, part = stored
-    assert reader(part).to_list() == EVENTS.to_list()
-    assert str(reader(part).type) == str(EVENTS.type)
+    (events,) = reader.batches(part)
+    assert events.to_list() == EVENTS.to_list()
+    assert str(events.type) == str(EVENTS.type)
+    assert ak.concatenate(list(reader.batches(part, 1))).to_list() == EVENTS.to_list()
+    assert [len(few) for few in replace(reader, columns=()).batches(part)] == [len(EVENTS)]
     assert reader.account(part).made == {"copy": 1}
     assert reader.form().fields == EVENTS.fields
     assert len(reader.form()) == 0
@@ -54,13 +57,13 @@ def test_events_come_back(stored: tuple[CheckpointReader, Part]) -> None:
 
 def test_only_what_is_needed_is_read(stored: tuple[CheckpointReader, Part]) -> None:
     reader, part = stored
-    assert reader.narrowed({"Jet.pt", "other"})(part).fields == ["Jet_pt"]
+    assert next(reader.narrowed({"Jet.pt", "other"}).batches(part)).fields == ["Jet_pt"]
     assert reader.narrowed({"nJet", "x"}).columns == ("Jet_pt", "Jet_phi", "x")
 
 
 def test_part_that_is_not_there(stored: tuple[CheckpointReader, Part]) -> None:
     with pytest.raises(FileNotFoundError, match=r"was not stored in .*; run the plan again"):
-        stored[0](Part.of("toy", {"file": "b.root"}))
+        next(stored[0].batches(Part.of("toy", {"file": "b.root"})))
 
 
 @pytest.mark.parametrize("chunksize", [1, 7, 12, 100])

@@ -42,6 +42,33 @@ def counts(lists: pa.Array) -> NDArray[np.int64]:
     return offsets[1:] - offsets[:-1]
 
 
+def row_bytes(table: pa.Table) -> NDArray[np.int64]:
+    """Bytes that each row of a table takes: its values, and where its lists and texts end; masks are left out."""
+    total = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        start = 0
+        for chunk in column.chunks:
+            ends = _bytes_before(chunk, np.arange(len(chunk) + 1))
+            total[start : start + len(chunk)] += ends[1:] - ends[:-1]
+            start += len(chunk)
+    return total
+
+
+def _bytes_before(array: pa.Array, borders: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bytes of the values before each of these borders between values."""
+    kind, types = array.type, pa.types
+    if types.is_dictionary(kind):
+        return _bytes_before(array.indices, borders)
+    if types.is_list(kind):
+        return 4 * borders + _bytes_before(array.values, primitive(array.offsets).astype(np.int64)[borders])
+    if types.is_string(kind) or types.is_binary(kind):
+        ends = (
+            np.frombuffer(array.buffers()[1], np.int32, len(array) + 1, 4 * array.offset) if len(array) else np.zeros(1)
+        )
+        return 4 * borders + ends.astype(np.int64)[borders]
+    return borders * max(int(kind.bit_width) // 8, 1)
+
+
 def _convert(layout: Any, field: pa.Field) -> pa.Array:
     if layout.is_unknown:
         # An array of no items has no type of its own, and fits every type.

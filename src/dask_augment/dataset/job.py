@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,8 @@ class Job:
     parts: tuple[Part, ...]
     schema: pa.Schema
     partition_by: tuple[str, ...] = ("dataset",)
-    settings: Settings | None = None
-    """How Parquet is written; None: :meth:`Settings.for_schema`."""
+    settings: Settings = field(default_factory=Settings)
+    """How Parquet is written."""
 
     def __post_init__(self) -> None:
         # A rename cannot take the place of a link, so the data set goes where the link leads.
@@ -84,8 +84,7 @@ class Job:
     @cached_property
     def sink(self) -> Sink:
         """What the tasks write to; it needs :func:`open_staging` to have been called."""
-        settings = self.settings or Settings.for_schema(self.schema)
-        return Sink(str(self.staging), self.schema, self.partition_by, settings)
+        return Sink(str(self.staging), self.schema, self.partition_by, self.settings)
 
 
 def digest_of(plan: Mapping[str, Any], parts: Iterable[Part], schema: str, partition_by: Sequence[str]) -> str:

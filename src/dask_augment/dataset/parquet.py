@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from dask_augment.dataset import files
+from dask_augment.dataset.arrow import row_bytes
 from dask_augment.dataset.footer import joined
 from dask_augment.dataset.hashing import LogicalHash, logical_hash, primitive
 from dask_augment.dataset.layout import hive_keys
 from dask_augment.dataset.receipt import Written
 
-_ROW_GROUP_BYTES = 256 << 20
+ROW_GROUP_BYTES = 128 << 20
+"""Most bytes in memory of a row group, of one row at least."""
 _MAGIC = b"PAR1"
 
 
@@ -34,17 +37,13 @@ class Settings:
 
     compression: str = "lz4"
     row_group_rows: int = 200_000
+    row_group_bytes: int = ROW_GROUP_BYTES
+    """A row group ends before the row with which it would have more rows or bytes, so every attempt cuts alike."""
 
     def __post_init__(self) -> None:
-        if self.row_group_rows < 1:
-            raise ValueError(f"row_group_rows is at least 1, got {self.row_group_rows}")
-
-    @classmethod
-    def for_schema(cls, schema: pa.Schema) -> Settings:
-        """Row groups of 200,000 rows, fewer for wide tables so that one stays near 256 MB (jagged columns: 40 bytes
-        a row), but not under 10,000. It depends on the schema alone, so every attempt cuts alike."""
-        bytes_per_row = sum(40 if pa.types.is_list(field.type) else 8 for field in schema)
-        return cls(row_group_rows=min(200_000, max(10_000, _ROW_GROUP_BYTES // max(bytes_per_row, 1))))
+        for name in ("row_group_rows", "row_group_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
 
     def writer(self, target: Any, schema: pa.Schema) -> pq.ParquetWriter:
         """A writer with these settings and a checksum on each page."""
@@ -109,22 +108,34 @@ class PartFile(_NewParquet):
     def __init__(self, path: Path, folder: str, schema: pa.Schema, settings: Settings) -> None:
         super().__init__(path, folder, schema)
         self.pending = 0
-        """Rows that wait."""
+        """Bytes that wait."""
+        self._settings = settings
         self._waiting: list[pa.Table] = []
+        self._sizes: list[NDArray[np.int64]] = []
+        """Of each row that waits."""
         self._file = files.buffered(self._raw)
         self._writer = settings.writer(self._file, schema)
 
     def add(self, table: pa.Table) -> None:
         """Take rows; nothing is written yet."""
         self._waiting.append(table)
-        self.pending += table.num_rows
+        self._sizes.append(row_bytes(table))
+        self.pending += int(self._sizes[-1].sum())
 
-    def flush(self, rows: int) -> None:
-        """Write the first ``rows`` of the waiting rows, or all if there are fewer, as one row group."""
-        waiting = pa.concat_tables(self._waiting)
+    @property
+    def rows(self) -> int:
+        """Rows that wait."""
+        return sum(table.num_rows for table in self._waiting)
+
+    def flush(self) -> None:
+        """Write one row group of the first rows that wait, as many as the settings allow."""
+        waiting, sizes = pa.concat_tables(self._waiting), np.concatenate(self._sizes)
+        fit = int(np.searchsorted(np.cumsum(sizes), self._settings.row_group_bytes, side="right"))
+        rows = min(max(fit, 1), self._settings.row_group_rows)
         group = waiting.slice(0, rows).combine_chunks()
         rest = waiting.slice(rows)
-        self._waiting, self.pending = ([rest] if rest.num_rows else []), rest.num_rows
+        self._waiting, self._sizes = ([rest], [sizes[rows:]]) if rest.num_rows else ([], [])
+        self.pending = int(sizes[rows:].sum())
         self._hash += logical_hash(group, hive_keys(self._folder))
         for name, count in not_finite(group).items():
             self.not_finite[name] = self.not_finite.get(name, 0) + count
@@ -133,8 +144,8 @@ class PartFile(_NewParquet):
 
     def finish(self) -> None:
         """Write what waits, close, wait for the disk, and read the footer back; OSError if it differs."""
-        if self.pending:
-            self.flush(self.pending)
+        while self.rows:
+            self.flush()
         self._writer.close()
         self._file.flush()
         self._raw.sync()

@@ -153,10 +153,13 @@ class _Attempt:
             if folder not in self._open:
                 self._open[folder] = self._new_file(folder)
             self._open[folder].add(table)
-        limit = self._sink.settings.row_group_rows
+        settings, files_open = self._sink.settings, self._open.values()
         # With several folders open, the fullest gives up its rows, so that memory does not grow with their number.
-        while sum(file.pending for file in self._open.values()) >= limit:
-            max(self._open.values(), key=lambda file: file.pending).flush(limit)
+        while (
+            sum(file.pending for file in files_open) >= settings.row_group_bytes
+            or sum(file.rows for file in files_open) >= settings.row_group_rows
+        ):
+            max(files_open, key=lambda file: (file.pending, file.rows)).flush()
 
     def _new_file(self, folder: str) -> PartFile:
         count = len(self._open)

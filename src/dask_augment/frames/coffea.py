@@ -24,7 +24,7 @@ from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.frames import columns_of, data, put_question, run_stage, total
 from dask_augment.frames.chunks import Made, only_traced, part_of
 from dask_augment.frames.planning import settled
-from dask_augment.frames.stage import Stage
+from dask_augment.frames.stage import SLICE_BYTES, Stage
 from dask_augment.frames.steps import Setting, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION
 from dask_augment.meters import Account
@@ -80,8 +80,8 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
     weight
         Column that ``weight`` is made from, times the data set's entry in ``factors``; where a file lacks it, 1 takes
         its place. It is 0 on made rows too, where it is kept. None: the events have the weights they need.
-    rows
-        Rows augmented at a time; memory stays bounded where rows multiply.
+    slice_bytes
+        Bytes of events, and of what steps make of them, at a time; memory stays bounded where rows multiply.
 
     Errors: ValueError for training steps or generator columns on collision data (``is_mc: False`` in the fileset's
     metadata, or as other frameworks say it), SinkError where a part cannot be written.
@@ -98,7 +98,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         ids: Sequence[str] | Literal["position"] = IDS,
         weights: Sequence[str] | Literal["none"] = ("weight",),
         split: str | None = "split",
-        rows: int = 100_000,
+        slice_bytes: int = SLICE_BYTES,
     ) -> None:
         if purpose not in ("training", "analysis"):
             raise ValueError(f'purpose must be "training" or "analysis", got {purpose!r}')
@@ -111,7 +111,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
             steps = tuple(step for step in steps if step.augmenter.use != "training")
         self._work = _Work(Stage(steps, setting), weight, dict(factors or {}))
         self._sink = sink
-        self._rows = rows
+        self._most = slice_bytes
 
     def process(self, events: Any) -> Any:
         """Augment one chunk; see the class for what is returned."""
@@ -130,7 +130,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         if self._sink is not None:
             return {part.dataset: {part.id: self._written(self._sink, part, stage, made, events)}}
         account = Account()
-        for _ in stage.pieces(made(events), self._rows, account):
+        for _ in stage.pieces(made(events), account, self._most):
             pass
         return {part.dataset: {part.id: account.to_dict()}}
 
@@ -151,7 +151,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
 
     def _written(self, sink: Sink, part: Part, stage: Stage, made: Made, events: ak.Array) -> dict[str, Any]:
         account = Account()
-        tables = _Tables(sink.schema, stage, made, events, self._rows, account)
+        tables = _Tables(sink.schema, stage, made, events, self._most, account)
         try:
             receipt = sink.write_part(part, tables, lambda: account)
         except (OSError, StagingGone) as error:
@@ -173,7 +173,7 @@ class _Tables:
     stage: Stage
     made: Made
     events: ak.Array
-    rows: int
+    most: int
     account: Account
     error: BaseException | None = None
 
@@ -183,7 +183,7 @@ class _Tables:
                 # Even an empty slice of virtual arrays would read every column that is written.
                 yield empty_table(self.schema)
                 return
-            for piece in self.stage.pieces(self.made(self.events), self.rows, self.account):
+            for piece in self.stage.pieces(self.made(self.events), self.account, self.most):
                 yield to_table(piece, self.schema)
         except Exception as error:
             self.error = error

@@ -23,8 +23,14 @@ from dask_augment.frames.given import draw_of, given, only, refuse_missing_value
 from dask_augment.frames.planning import Steps, promised, reads, refuse, shape
 from dask_augment.frames.rows import training_rows
 from dask_augment.identity import refuse_keyless
+from dask_augment.layouts import size_of
 from dask_augment.meters import Account
 from dask_augment.own_columns import DATASET, PROVENANCE
+
+SLICE_BYTES = 64 << 20
+"""Bytes that are read, or made of what was read, at once."""
+_WIDEST, _FASTER = 1000, 4
+"""How many times larger than its row the first slice takes all that is made of it to be, and how slices may grow."""
 
 TREE_WIDTH = 16
 """Answers that one task of a reduction adds up."""
@@ -42,8 +48,14 @@ class Stage(Steps):
             events = self._acted(events, account)
             tell(self.steps, account.doubted)
             return events
+        *_, events = self._after_each(events, account)
+        return events
+
+    def _after_each(self, events: ak.Array, account: Account) -> Iterator[ak.Array]:
+        """The events as they are, and after each step."""
         account.rows_in += len(events)
         _add_weights(account.weights_in, events, self.setting.weights)
+        yield events
         for step in self.steps:
             began = time.perf_counter()
             before, events = events, act(step, events, self.setting, account)
@@ -52,27 +64,34 @@ class Stage(Steps):
                 _add_weights(account.weights_cut, before, self.setting.weights)
                 _add_weights(account.weights_cut, events, self.setting.weights, -1)
             account.seconds[step.label] = account.seconds.get(step.label, 0.0) + time.perf_counter() - began
+            yield events
         account.rows_out += len(events)
         _add_weights(account.weights_out, events, self.setting.weights)
-        return events
 
     def _acted(self, events: ak.Array, account: Account) -> ak.Array:
         for step in self.steps:
             events = act(step, events, self.setting, account)
         return events
 
-    def pieces(self, events: ak.Array, rows: int, account: Account | None = None) -> Iterator[ak.Array]:
-        """Augment a slice at a time, so that about ``rows`` rows come out at once: the same rows as :meth:`run`.
+    def pieces(self, events: ak.Array, account: Account, most: int = SLICE_BYTES) -> Iterator[ak.Array]:
+        """Augment a slice at a time, so that no step makes more than about ``most`` bytes: the same rows as :meth:`run`.
 
-        How far rows multiply is seen from slice to slice.
+        What steps make of a row is seen from slice to slice; it is not less than one event.
         """
-        size = rows if self.keeps_rows else max(rows // 16, 1)
-        start = 0
+        if not self.steps:
+            yield self.run(events, account)
+            return
+        row = max(size_of(events.layout) // max(len(events), 1), 8)
+        start, size = 0, max(1, most // (_WIDEST * row))
         while start < max(len(events), 1):
-            piece = self.run(events[start : start + size], account)
+            largest = 1
+            for piece in self._after_each(events[start : start + size], account):
+                largest = max(largest, size_of(piece.layout))
             yield piece
+            # What was virtual has been read now.
+            largest = max(largest, size_of(piece.layout))
             start += size
-            size = max(1, min(4 * size, rows, size * rows // max(len(piece), 1)))
+            size = max(1, min(_FASTER * size, size * most // largest))
 
     @property
     def resources(self) -> dict[str, float]:

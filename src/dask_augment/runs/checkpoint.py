@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import awkward as ak
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dask_augment.columns import flat
 from dask_augment.dataset import files
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Part, Receipt
 from dask_augment.dataset.sink import Sink
+from dask_augment.frames.stage import SLICE_BYTES
 from dask_augment.meters import Account
+from dask_augment.runs.parquet_files import ParquetFile
 from dask_augment.runs.reader import as_events
 
 
@@ -23,7 +24,7 @@ def checkpoint_sink(folder: Path, schema: pa.Schema) -> Sink:
     """A sink for parts that only this run reads, in a folder that is made in one inside its staging."""
     for name in ("attempts", "receipts"):
         files.make_below(folder.parent, folder / name)
-    return Sink(str(folder), schema, (), Settings.for_schema(schema))
+    return Sink(str(folder), schema, (), Settings())
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,15 @@ class CheckpointReader:
     sink: Sink
     columns: tuple[str, ...]
 
-    def __call__(self, part: Part) -> ak.Array:
-        """The events of one part after the stage."""
-        (file,) = self._receipt(part).files
-        path = self.sink.attempts / file.name
-        table = pq.read_table(path, columns=list(self.columns), page_checksum_verification=True, partitioning=None)
-        return self._events(table)
+    def batches(self, part: Part, most: int = SLICE_BYTES) -> Iterator[ak.Array]:
+        """The events of one part after the stage, as many at a time as are about ``most`` bytes."""
+        (written,) = self._receipt(part).files
+        if not self.columns or not written.rows:
+            yield as_events({}, (), self.sink.schema, written.rows) if not self.columns else self.form()
+            return
+        file = ParquetFile(str(self.sink.attempts / written.name))
+        for start, stop, events in file.batches(self.columns, 0, written.rows, most, self.sink.schema):
+            yield as_events(events, self.columns, self.sink.schema, stop - start)
 
     def account(self, part: Part) -> Account:
         """What became of the rows of this part up to here."""
@@ -53,10 +57,8 @@ class CheckpointReader:
 
     def form(self) -> ak.Array:
         """No events, of the form that parts have."""
-        return self._events(self.sink.schema.empty_table().select(list(self.columns)))
-
-    def _events(self, table: pa.Table) -> ak.Array:
-        return as_events(ak.from_arrow(table), self.columns, self.sink.schema, table.num_rows)
+        table = self.sink.schema.empty_table().select(list(self.columns))
+        return as_events(ak.from_arrow(table), self.columns, self.sink.schema, 0)
 
     def _receipt(self, part: Part) -> Receipt:
         receipt = self.sink.receipt(part.id)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any
 
 import awkward as ak
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dask_augment.columns import dotted, flat
 from dask_augment.dataset.schema import schema_of
@@ -51,6 +55,21 @@ class Opened(ABC):
     @abstractmethod
     def read(self, names: Sequence[str], start: int, stop: int, schema: pa.Schema | None = None) -> dict[str, ak.Array]:
         """The columns of some entries; without missing values where the schema says so, if writers allow for some anyway."""
+
+    @abstractmethod
+    def reckoned(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Entries, from the first to behind the last, and about the bytes in memory of these columns before each of them."""
+
+    def batches(
+        self, names: Sequence[str], start: int, stop: int, most: int, schema: pa.Schema | None = None
+    ) -> Iterator[tuple[int, int, dict[str, ak.Array]]]:
+        """First and last entry, and the columns of :meth:`read`, as many at a time as are about ``most`` bytes; one at least."""
+        entries, before = self.reckoned(names)
+        first, last = np.interp((start, stop), entries, before)
+        ends = np.linspace(first, last, max(math.ceil((last - first) / most), 1) + 1)[1:-1]
+        inside = np.interp(ends, before, entries).astype(int).tolist()
+        for a, b in pairwise(sorted({start, *inside, stop})):
+            yield a, b, self.read(names, a, b, schema)
 
 
 @dataclass(frozen=True)

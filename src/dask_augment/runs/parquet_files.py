@@ -9,15 +9,20 @@ from hashlib import sha256
 from typing import Any
 
 import awkward as ak
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from dask_augment.columns import flat
 from dask_augment.runs.columns_of_files import At, Opened, table_of
 from dask_augment.runs.paths import is_url, opened, path_of
 from dask_augment.runs.sums import UNSELECTED, summed
 
+_AHEAD = 1 << 16
+"""Bytes of a column of a local file that are read at once."""
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
 PRESELECTED = b"sum_genw_presel"
 """Where skims of HiggsDNA keep the sum of generator weights of all events that they were made of."""
 
@@ -29,7 +34,9 @@ class ParquetFile(Opened):
         location = path_of(location)
         self.uuid = parquet_uuid(location)
         source = opened(location) if is_url(location) else location
-        self._file = pq.ParquetFile(source, page_checksum_verification=True)
+        # From afar columns are read in few journeys, and wait whole; here none of their bytes need wait.
+        how = {"pre_buffer": True} if is_url(location) else {"pre_buffer": False, "buffer_size": _AHEAD}
+        self._file = pq.ParquetFile(source, page_checksum_verification=True, **how)
         self.entries = int(self._file.metadata.num_rows)
         fields = [leaf for field in self._file.schema_arrow for leaf in _leaves(field, (field.name,))]
         keys = [self._file.metadata.schema.column(index).path for index in range(len(self._file.metadata.schema))]
@@ -71,10 +78,47 @@ class ParquetFile(Opened):
                 groups.append(index)
                 first = at if first is None else first
             at = end
-        places = {name: self._place(name) for name in names}
-        table = self._file.read_row_groups(groups, columns=sorted({place.key for place in places.values()}))
+        table = self._file.read_row_groups(groups, columns=self._keys(names))
+        return self._made(table, names, start - (first or 0), stop - (first or 0), schema)
+
+    def reckoned(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """By the numbers of values in each row group."""
+        keys = {place.key: _is_list(self._types[place.name].type) for place in map(self._place, names)}
+        entries, before = [0], [0]
+        for number in range(self._file.metadata.num_row_groups):
+            group = self._file.metadata.row_group(number)
+            columns = [(group.column(self._index[key]), jagged) for key, jagged in keys.items()]
+            size = sum(_bytes_of(column) + 8 * jagged * group.num_rows for column, jagged in columns)
+            entries.append(entries[-1] + group.num_rows)
+            before.append(before[-1] + size)
+        return np.array(entries, np.float64), np.array(before, np.float64)
+
+    def batches(
+        self, names: Sequence[str], start: int, stop: int, most: int, schema: pa.Schema | None = None
+    ) -> Iterator[tuple[int, int, dict[str, ak.Array]]]:
+        """In one go, so that no row group is decoded again for each of its batches."""
+        entries, before = self.reckoned(names)
+        first = int(np.searchsorted(entries, start, side="right")) - 1
+        groups = range(first, int(np.searchsorted(entries, stop, side="left")))
+        widest = np.max(np.diff(before) / np.maximum(np.diff(entries), 1), initial=1.0)
+        size = max(1, min(int(most // widest), stop - start))
+        at = int(entries[first])
+        for batch in self._file.iter_batches(size, row_groups=groups, columns=self._keys(names)):
+            a, b = max(start, at), min(stop, at + batch.num_rows)
+            if a < b:
+                yield a, b, self._made(pa.Table.from_batches([batch]), names, a - at, b - at, schema)
+            at += batch.num_rows
+
+    def _keys(self, names: Sequence[str]) -> list[str]:
+        return sorted({self._place(name).key for name in names})
+
+    def _made(
+        self, table: pa.Table, names: Sequence[str], start: int, stop: int, schema: pa.Schema | None
+    ) -> dict[str, ak.Array]:
+        """Columns of the rows of a table that was read."""
         columns = {}
-        for name, place in places.items():
+        for name in names:
+            place = self._place(name)
             field = self._types[place.name]
             if schema is not None and name in schema.names and not schema.field(name).nullable:
                 field = _not_null(field)
@@ -84,7 +128,7 @@ class ParquetFile(Opened):
             whole = pa.chunked_array(chunks, chunks[0].type if chunks else field.type)
             # Sliced as awkward: its conversion takes the missing values of a sliced table from the wrong rows.
             made = pa.table([whole.cast(field.type)], pa.schema([field.with_name("x")]))
-            columns[name] = ak.from_arrow(made)["x"][start - (first or 0) : stop - (first or 0)]
+            columns[name] = ak.from_arrow(made)["x"][start:stop]
         return columns
 
     def _place(self, name: str) -> At:
@@ -117,6 +161,12 @@ class ParquetFile(Opened):
                 if _nulls(_leaf(batch.column(place.path[0]), place.path[1:])):
                     return True
         return False
+
+
+def _bytes_of(column: Any) -> int:
+    """Bytes in memory of the values of a column in a row group; of texts, as they are stored."""
+    width = _WIDTHS.get(column.physical_type)
+    return int(column.num_values * width if width else column.total_uncompressed_size + 8 * column.num_values)
 
 
 def parquet_uuid(location: str) -> str:

@@ -5,7 +5,8 @@ ROOT files are read with uproot and Parquet files with pyarrow, only the columns
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,7 @@ from dask_augment.columns import flat
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import collection
 from dask_augment.frames.made import made_columns
+from dask_augment.frames.stage import SLICE_BYTES
 from dask_augment.own_columns import WEIGHT
 from dask_augment.runs.columns_of_files import Opened
 from dask_augment.runs.fills import siblings
@@ -54,22 +56,31 @@ class Reader:
     """Where files are read whose addresses hold what may not be told."""
 
     def __call__(self, part: Part) -> ak.Array:
-        """The events of one part; BadInput where the file cannot be read."""
-        where = part.input
-        rows = where["stop"] - where["start"]
-        if rows == 0:
-            return self.form()
-        names = sorted({*self.columns, *self._weight_columns(part)})
-        events = self._read(where, names, rows) if names else {}
-        weights = {name: events[name] for name in self.weights}
-        if self.weight is not None:
-            weights[WEIGHT] = events[self.weight] if self.weight in self._weight_columns(part) else None
-        position = (where["uuid"], where["start"]) if self.position else None
-        made = made_columns(rows, weights, self.factors.get(part.dataset, 1.0), position, self.weight)
-        return as_events(events, self.columns, self.schema, rows, made)
+        """All events of a part of few; BadInput where the file cannot be read."""
+        (events,) = self.batches(part, sys.maxsize)
+        return events
 
-    def _read(self, where: Mapping[str, Any], names: Sequence[str], rows: int) -> dict[str, ak.Array]:
+    def batches(self, part: Part, most: int = SLICE_BYTES) -> Iterator[ak.Array]:
+        """The events of a part, as many at a time as are about ``most`` bytes; BadInput where the file cannot be read."""
+        where = part.input
+        names = sorted({*self.columns, *self._weight_columns(part)})
+        if where["start"] == where["stop"]:
+            yield self.form()
+            return
+        found = self._read(where, names, most) if names else iter([(where["start"], where["stop"], {})])
+        for start, stop, events in found:
+            weights = {name: events[name] for name in self.weights}
+            if self.weight is not None:
+                weights[WEIGHT] = events[self.weight] if self.weight in self._weight_columns(part) else None
+            position = (where["uuid"], start) if self.position else None
+            made = made_columns(stop - start, weights, self.factors.get(part.dataset, 1.0), position, self.weight)
+            yield as_events(events, self.columns, self.schema, stop - start, made)
+
+    def _read(
+        self, where: Mapping[str, Any], names: Sequence[str], most: int
+    ) -> Iterator[tuple[int, int, dict[str, ak.Array]]]:
         path, span = where["file"], (where["start"], where["stop"])
+        rows = where["stop"] - where["start"]
         with reading(path, rows):
             location, tree = located(self.addresses.get(path, path), self.base), where["tree"]
             file: Opened = _opened(location, tree, where["uuid"]) if tree else ParquetFile(location)
@@ -79,11 +90,17 @@ class Reader:
             lacking = [name for name in names if name in self.fill and file.at(name) is None]
             others = {name: siblings(name, self.schema, file.columns)[:1] for name in lacking}
             asked = sorted({*names, *(other for found in others.values() for other in found)} - {*lacking})
-            events = file.read(asked, *span, self.schema) if asked else {}
-        for name, found in others.items():
-            like = events[found[0]] if found else None
-            events[name] = filled_with(self.fill[name], self.schema.field(name), rows, like)
-        return events
+            batches = file.batches(asked, *span, most, self.schema) if asked else iter([(*span, {})])
+        while True:
+            with reading(path, rows):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            start, stop, events = batch
+            for name, found in others.items():
+                like = events[found[0]] if found else None
+                events[name] = filled_with(self.fill[name], self.schema.field(name), stop - start, like)
+            yield start, stop, events
 
     def _weight_columns(self, part: Part) -> tuple[str, ...]:
         if self.weight is None or part.dataset in self.weightless:

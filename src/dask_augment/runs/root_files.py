@@ -12,6 +12,7 @@ import pyarrow as pa
 import uproot
 from awkward.contents import Content, ListOffsetArray
 from awkward.index import Index64
+from numpy.typing import NDArray
 
 from dask_augment.columns import flat
 from dask_augment.runs.columns_of_files import At, Opened, fields_of, one, table_of
@@ -20,6 +21,10 @@ from dask_augment.runs.sums import UNSELECTED, summed
 
 _TOGETHER = 16
 """Branches of a local file that are read at once: their baskets are held as they come, decompressed and as arrays."""
+
+
+_MANY = 2**50
+"""Bytes of which it is asked how many entries they are."""
 
 
 class NoTree(Exception):
@@ -79,6 +84,19 @@ class Tree(Opened):
     def _form(self, key: str) -> Any:
         return self._tree[key].interpretation.awkward_form(self._tree.file)
 
+    def reckoned(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """By the baskets of the branches, as the file says their sizes; a list is a number more."""
+        branches = [self._tree[key] for key in sorted({place.key for place in self._places(names).values()})]
+        borders = [np.asarray(branch.entry_offsets, np.float64) for branch in branches]
+        entries = np.unique(np.concatenate([[0.0, self.entries], *borders]))
+        before = 8.0 * len(branches) * entries
+        for branch, ends in zip(branches, borders, strict=True):
+            sizes = np.zeros(len(ends))
+            packed = branch.member("fBasketBytes")[: len(ends) - 1]
+            sizes[1 : len(packed) + 1] = packed
+            before += np.interp(entries, ends, np.cumsum(sizes)) * branch.uncompressed_bytes / max(sizes.sum(), 1)
+        return entries, before
+
     def _places(self, names: Sequence[str]) -> dict[str, At]:
         return {name: place for name in names if (place := self.at(name)) is not None}
 
@@ -125,6 +143,12 @@ class Ntuple(Opened):
 
     def _form(self, key: str) -> Any:
         return self._ntuple.to_akform(filter_name=[key])[0]
+
+    def reckoned(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """By the numbers of elements of its columns: those of all entries."""
+        keys = sorted({place.key for name in names if (place := self.at(name)) is not None})
+        width = _MANY / (self._ntuple.num_entries_for(_MANY, filter_name=keys) or _MANY) if self.entries else 1.0
+        return np.array([0.0, self.entries]), np.array([0.0, self.entries * width])
 
     def empty(self, names: Sequence[str]) -> ak.Array:
         """No events, of the forms."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import awkward as ak
 
 from dask_augment.addresses import untold
 from dask_augment.contract import Measure
@@ -28,11 +30,14 @@ from dask_augment.runs.reader import Reader
 from dask_augment.runs.sources import BadInput
 from dask_augment.words import counted
 
-SLICE = 100_000
-"""Rows that a step may make before they are handed to the writer."""
-
-
 KEPT = "Nothing was published; what is done is kept: mend the cause and run the plan again with resume (--resume)"
+
+
+def _pieces(reader: Reader | CheckpointReader, stage: Stage, part: Part, account: Account) -> Iterator[ak.Array]:
+    """The events of a part after the stage, a slice at a time: no more is held of them than some slices."""
+    stage = for_dataset(stage, part.dataset)
+    for events in reader.batches(part):
+        yield from stage.pieces(events, account)
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,9 @@ class Write:
         known = self.sink.receipt(part.id)
         if known is not None:
             return known
-        events = self.reader(part)
         account = Account()
         before = self.reader.account(part)
-        pieces = for_dataset(self.stage, part.dataset).pieces(events, SLICE, account)
+        pieces = _pieces(self.reader, self.stage, part, account)
         tables = (to_table(piece[list(self.columns)], self.sink.schema) for piece in pieces)
         return self.sink.write_part(part, tables, lambda: account if before is None else before.then(account))
 
@@ -83,8 +87,9 @@ class Ask:
         answers, done, again = [], [], []
         for part in parts:
             try:
-                stage = for_dataset(self.stage, part.dataset)
-                answers.append(stage.measure(self.reader(part), self.measure, self.label))
+                asked = replace(for_dataset(self.stage, part.dataset), steps=())
+                pieces = _pieces(self.reader, self.stage, part, Account())
+                answers.append(total(asked.measure(piece, self.measure, self.label) for piece in pieces))
             except Exception as error:
                 if len(parts) == 1 or classify(error) != "transient":
                     raise
