@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import awkward as ak
@@ -84,9 +84,7 @@ class LogUniform:
 class Policy(Augmenter):
     """All its operations, one after the other."""
 
-    shorthand: ClassVar[str] = "ops"
-
-    ops: tuple[Augmenter | tuple[str, Augmenter], ...] = ()
+    ops: tuple[Augmenter | tuple[str, Augmenter], ...] = field(default=(), metadata={"shorthand": True})
     first: Augmenter | None = None
     named: Mapping[str, Augmenter] | None = None
     choices: tuple[Choice, ...] = ()

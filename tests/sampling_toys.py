@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from dask_augment import columns as cols
 from dask_augment import frames
 from dask_augment.contract import Learner
+from dask_augment.flow import Step
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, Step
+from dask_augment.frames.steps import Setting
 
 SETTING = Setting(seed=7, dataset="toy", split=None)
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from dask.tokenize import tokenize
 
-from dask_augment.contract import Augmenter, Learner, Measure, Output, plain, taught
+from dask_augment.configuration import plain
+from dask_augment.contract import Augmenter, Learner, Measure, Output, taught
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
 

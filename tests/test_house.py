@@ -137,3 +137,10 @@ def test_our_columns_have_one_home() -> None:
     named = re.compile(r"[\"'](augment_(kind|copy|changed|base|other|share)\w*|train_weight)[\"']")
     found = {path.name for path in SOURCES if named.search(path.read_text(encoding="utf-8"))}
     assert found == {"own_columns.py"}
+
+
+def test_steps_have_no_hooks_but_those_declared() -> None:
+    """Nobody asks a step for what its contract does not name: getattr with a name in quotes."""
+    asked = re.compile(r"getattr\((?:\w+\.)*(?:augmenter|step|learner|ready|inner|part)\b,\s*[\"']")
+    assert {path.name for path in SOURCES if asked.search(path.read_text(encoding="utf-8"))} == set()
+    assert asked.search('getattr(step.augmenter, "weights", ())')

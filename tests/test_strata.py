@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_augment import strata as module
-from dask_augment.contract import plain
+from dask_augment.configuration import plain
 from dask_augment.strata import Bins, Strata, paired
 
 

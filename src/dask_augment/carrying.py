@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from dask_augment.columns import dotted
-from dask_augment.contract import Augmenter
+from dask_augment.flow import Step
+from dask_augment.interpolating import Interpolating
 from dask_augment.own_columns import DATASET, TRAIN_WEIGHT, is_provenance
 
 
-def left_by(augmenter: Augmenter, always: Iterable[str]) -> frozenset[str] | None:
+def left_by(step: Step, always: Iterable[str]) -> frozenset[str] | None:
     """Columns, dotted, that are left after this step, with those that ``always`` are; None: all."""
-    carried = augmenter.carries()
+    carried = step.augmenter.carries() if isinstance(step.augmenter, Interpolating) else None
     if carried is None:
         return None
-    return frozenset(map(dotted, {*carried, *augmenter.produces(), *always, DATASET}))
+    return step.products | set(map(dotted, {*carried, *always, DATASET}))
 
 
 def is_left(name: str, left: Collection[str]) -> bool:
@@ -22,20 +23,20 @@ def is_left(name: str, left: Collection[str]) -> bool:
     return dotted(name) in left or name == TRAIN_WEIGHT or is_provenance(name) or name.startswith("\x00")
 
 
-def refuse_gone(steps: Iterable[tuple[str, Augmenter]], always: Collection[str]) -> None:
+def refuse_gone(steps: Iterable[Step], always: Collection[str]) -> None:
     """Raise ValueError for a step that uses a column which a step before it did not leave."""
     left: frozenset[str] | None = None
     by = ""
-    for label, augmenter in steps:
-        gone = [] if left is None else sorted(name for name in augmenter.uses() if not is_left(name, left))
+    for step in steps:
+        gone = [] if left is None else sorted(name for name in step.uses if not is_left(name, left))
         if gone:
             raise ValueError(
-                f"step {label!r} uses {gone[0]!r}, which is not there after step {by!r}: that leaves what is true of the "
-                f"rows it makes. Put {label!r} before it, make {gone[0]!r} one of its features, or say carry: parent, "
+                f"step {step.label!r} uses {gone[0]!r}, which is not there after step {by!r}: that leaves what is true of the "
+                f"rows it makes. Put {step.label!r} before it, make {gone[0]!r} one of its features, or say carry: parent, "
                 "with which its rows have their parent's values"
             )
-        now = left_by(augmenter, always)
+        now = left_by(step, always)
         if now is not None:
-            left, by = now, label
+            left, by = now, step.label
         elif left is not None:
-            left |= frozenset(map(dotted, augmenter.produces()))
+            left |= step.products

@@ -9,8 +9,9 @@ from typing import Any, Self, TypeVar
 
 import awkward as ak
 
-from dask_augment.contract import Augmenter, Output
+from dask_augment.contract import Augmenter, Learner, Output
 from dask_augment.draw import Draw
+from dask_augment.flow import Step
 from dask_augment.learned import Learned
 
 A = TypeVar("A", bound=Augmenter)
@@ -53,23 +54,18 @@ class Compound(Augmenter):
         mine = {field.name for field in fields(self)} & {field.name for field in fields(kind)} - {"learned"}
         return kind(**{name: getattr(self, name) for name in mine} | options)
 
-    def uses(self) -> frozenset[str]:
-        """Columns that the steps use and none of them makes before."""
-        used: set[str] = set()
+    def uses(self) -> Mapping[str, str]:
+        """Columns that the steps use and none of them makes before, with what to do where one is missing."""
+        used: dict[str, str] = {}
         made: set[str] = set()
-        for step in self.steps():
-            used |= step.uses() - made
-            made |= set(step.produces())
-        return frozenset(used)
+        for step in (Step("", step) for step in self.steps()):
+            used |= {name: step.remedies.get(name, "") for name in step.uses - made - used.keys()}
+            made |= {*step.produces}
+        return used
 
     def produces(self) -> Mapping[str, str | None]:
         """Columns that the steps produce."""
         return {name: kind for step in self.steps() for name, kind in step.produces().items()}
-
-    def carries(self) -> frozenset[str] | None:
-        """Columns that all the steps carry."""
-        carried = [columns for step in self.steps() if (columns := step.carries()) is not None]
-        return frozenset.intersection(*carried) if carried else None
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:  # noqa: ARG002
         """Its steps are applied, one after the other, each to what the frame makes of the one before."""
@@ -77,7 +73,7 @@ class Compound(Augmenter):
 
     def report(self) -> list[dict[str, Any]]:
         """The reports of the steps, one after the other."""
-        return [entry for part in self.parts for entry in part.report()]
+        return [entry for part in self.parts if isinstance(part, (Learner, Compound)) for entry in part.report()]
 
     @property
     def digest(self) -> str:

@@ -7,41 +7,23 @@ and can account for every row because each new row has a source.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Generator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_augment.configuration import Configured
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import NamedOptions
+from dask_augment.second_parents import SecondParents
 
 T = TypeVar("T")
-A = TypeVar("A", bound="Augmenter")
 L = TypeVar("L", bound="Learner")
-
-
-class Other(NamedTuple):
-    """The second parents of rows that were interpolated: what tells m rows apart, and which of them is whose."""
-
-    ids: Mapping[str, NDArray[np.uint64]]
-    """Their ids (m,), under the names and in the order that ``draw.ids`` has."""
-    dataset: NDArray[np.uint64]
-    """The words of their data sets (m,), :func:`dask_augment.identity.file_word` of the name."""
-    copy: NDArray[np.int64]
-    """Their copy numbers (m,)."""
-    row: NDArray[np.integer[Any]]
-    """Which of the m each output row has (n_out,); what stands at rows that are not made does not count."""
-    share: NDArray[np.float64]
-    """How far the row lies on the way from the source row to it (n_out,): 0 at the source row, 1 there."""
-    columns: Mapping[str, NDArray[Any]]
-    """Their values (m,) of the columns ``between``."""
 
 
 class Output(NamedTuple):
@@ -49,57 +31,18 @@ class Output(NamedTuple):
 
     source: int64 (n_out,); None says one row out for each row in, in order.
     nth: int32 (n_out,); 0 is the source row itself, n > 0 the n-th row made from it; None: all 0.
-    other: of a step that interpolates, the second parents.
+    second: of a step that interpolates, the second parents.
     Columns not in ``columns`` are carried over from the source row.
     """
 
     columns: Mapping[str, Any]
     source: NDArray[np.int64] | None = None
     nth: NDArray[np.int32] | None = None
-    other: Other | None = None
-
-
-def plain(value: Any) -> Any:
-    """A configuration value as JSON would hold it: lists, dictionaries with sorted keys, numbers, strings, None.
-
-    A step is told by its class and digest: by its fields alone it would equal others that have the same fields.
-    """
-    if isinstance(value, Augmenter):
-        return {"step": f"{type(value).__module__}:{type(value).__qualname__}", "digest": value.digest}
-    if is_dataclass(value) and not isinstance(value, type):
-        as_plan = getattr(value, "as_plan", None)
-        return plain(as_plan() if as_plan else {field.name: getattr(value, field.name) for field in fields(value)})
-    if isinstance(value, Mapping):
-        return {str(key): plain(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, (set, frozenset)):
-        if any(isinstance(entry, Augmenter) for entry in value):
-            raise TypeError(f"a step holds steps in a tuple, which has an order, not in a set: {value!r}")
-        return sorted(plain(entry) for entry in value)
-    if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    raise TypeError(
-        f"a configuration holds numbers, strings, lists and dictionaries, not {type(value).__name__}: {value!r}"
-    )
-
-
-def _classes(value: Any) -> list[str]:
-    """The classes of values that are told by their fields: others may have the same fields."""
-    if isinstance(value, Mapping):
-        return [name for key in sorted(value, key=str) for name in _classes(value[key])]
-    if isinstance(value, (list, tuple)):
-        return [name for entry in value for name in _classes(entry)]
-    if not is_dataclass(value) or isinstance(value, (type, Augmenter)) or hasattr(value, "as_plan"):
-        return []
-    own = f"{type(value).__module__}:{type(value).__qualname__}"
-    return [own, *(name for field in fields(value) for name in _classes(getattr(value, field.name)))]
+    second: SecondParents | None = None
 
 
 class Promises:
-    """What a step says of itself: class attributes, or fields of those whose options decide."""
+    """What a step says of itself: attributes of its class, or fields where its options decide."""
 
     keeps_rows: bool = True
     """False: rows may be dropped, copied or made."""
@@ -111,31 +54,31 @@ class Promises:
     """Or "training": acts on training rows only, and runs neither in an analysis pass nor on collision data."""
     originals: bool = True
     """False: of a step for training that keeps rows, original ones are left as they are where there are others."""
-    sums: str = "exactly"
-    """How a training step that drops rows keeps sums of physics weights: "exactly", or "on average"."""
-    spectra: str = "on average"
-    """How a training step that drops rows or changes physics weights keeps histograms inside a stratum: "on average", but
-    for the ``weight_bias`` that its ``report()`` tells; or "not", where who is dropped has to do with what is filled."""
+    keeps_weight: str = "exactly"
+    """Of a training step that drops rows or changes physics weights, what stays of these in a stratum: "exactly", their
+    sum, and histograms on average (but for the ``weight_bias`` of its report); "on average", both; "in sum", the sum,
+    but no histogram, where who is dropped has to do with what is filled."""
     takes_missing: bool = False
     """True: ``apply`` also gets missing values (option types). Else they are refused, with the column named."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Augmenter(Promises, NamedOptions, ABC):
+class Augmenter(Promises, Configured, ABC):
     """One way to augment events. Its fields are its whole configuration.
 
     It holds no data, no random state and no open model, so it can be compared, tokenised, written to a footer and
     shipped. Two augmenters are equal when their class, configuration and learned arrays are.
+
+    The metadata of a field may say ``{"shorthand": True}``, for the one that a plan may give alone, ``select: nJet >= 4``,
+    and ``{"file": True}``, for the path of a file, which a plan file names relative to itself.
     """
 
-    shorthand: ClassVar[str] = ""
-    """The field that a plan may give alone: ``select: nJet >= 4``."""
-    files: ClassVar[tuple[str, ...]] = ()
-    """Fields that are paths of files; a plan file names them relative to itself."""
-
     @abstractmethod
-    def uses(self) -> frozenset[str]:
-        """Columns that the step needs, also to learn, by their dotted names: ``{"Jet.pt", "weight"}``."""
+    def uses(self) -> AbstractSet[str] | Mapping[str, str]:
+        """Columns that the step needs, also to learn, by their dotted names: ``{"Jet.pt", "weight"}``.
+
+        Or each with what to do where the events have no such column, which the error then says.
+        """
 
     @abstractmethod
     def produces(self) -> Mapping[str, str | None]:
@@ -145,28 +88,12 @@ class Augmenter(Promises, NamedOptions, ABC):
         one object. None stands for the type that the column has.
         """
 
-    def remedy(self, name: str) -> str:  # noqa: ARG002
-        """What to do where the events have no column of this name, one of ``uses``; the error says it."""
-        return ""
+    def rescales(self) -> tuple[str, ...]:
+        """The physics weights, among what it produces, that it multiplies by a factor for each event.
 
-    def carries(self) -> frozenset[str] | None:
-        """Columns that the result has beside those that the step produces, ids, weights, split and provenance.
-
-        None: all that the events have. A step whose made rows differ from their source names those that are true of
-        them.
+        Other weights of whole events get the factor of the first where the step drops rows.
         """
-        return None
-
-    def between(self) -> frozenset[str]:
-        """Of a step that interpolates, the columns that lie between those of two rows, x + share (y - x), in made rows.
-
-        The frame computes them, and ``apply`` gives those of second parents as ``Output.other``.
-        """
-        return frozenset()
-
-    def sees(self) -> frozenset[str]:
-        """The columns among ``uses`` that ``apply`` gets."""
-        return self.uses()
+        return ()
 
     def resources(self) -> Mapping[str, float]:
         """What a worker must have free to run ``apply`` on one partition: ``{"GPU": 1}``."""
@@ -176,8 +103,9 @@ class Augmenter(Promises, NamedOptions, ABC):
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         """Augment one slice of events.
 
-        ``events`` holds what it ``sees`` and no more, nested (``events.Jet.pt``), is never empty and never changed in place.
-        The result may not depend on how the events were sliced.
+        ``events`` holds what it ``uses`` (of a learner, what it ``reads_to_apply``) and no more, nested
+        (``events.Jet.pt``), is never empty and never changed in place. The result may not depend on how the events were
+        sliced.
         """
 
     def matched(self, columns: Collection[str]) -> Augmenter:  # noqa: ARG002
@@ -198,39 +126,6 @@ class Augmenter(Promises, NamedOptions, ABC):
     def doubted(self, draw: Draw) -> int:  # noqa: ARG002
         """How many of these rows, by their ids, the assumption does not hold for. Only of a keyed step with a doubt."""
         return 0
-
-    def report(self) -> list[dict[str, Any]]:
-        """What it learned about the rows that it makes or leaves, one entry for each stratum; empty if there is nothing.
-
-        Plain values, from ``learned`` alone; a data set's manifest has them.
-        """
-        return []
-
-    def configuration(self) -> dict[str, Any]:
-        """The fields as JSON would hold them, without what was learned."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self) if field.name != "learned"}
-
-    @property
-    def digest(self) -> str:
-        """sha256 of class, configuration and learned arrays: the identity of this augmenter."""
-        learned: Learned | None = getattr(self, "learned", None)
-        return self._digest(learned.digest if learned else None)
-
-    def _digest(self, learned: Any) -> str:
-        kind = type(self)
-        identity = [kind.__module__, kind.__qualname__, self.configuration(), learned]
-        if values := [name for field in fields(self) for name in _classes(getattr(self, field.name))]:
-            identity.append(values)
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Augmenter) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __dask_tokenize__(self) -> str:
-        return self.digest
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -266,6 +161,17 @@ class Learner(Augmenter):
     @abstractmethod
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Ask as many questions as it needs and return what was learned: the same for any partitioning."""
+
+    def reads_to_apply(self) -> frozenset[str]:
+        """The columns among ``uses`` that ``apply`` gets; the others are asked about while it learns."""
+        return frozenset(self.uses())
+
+    def report(self) -> list[dict[str, Any]]:
+        """What it learned about the rows that it makes or leaves, one entry for each stratum; empty if there is nothing.
+
+        Plain values, from ``learned`` alone; a data set's manifest has them.
+        """
+        return []
 
 
 def taught(learner: L, ask: Callable[[Measure[Any]], Any]) -> L:

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dask_augment.contract import Augmenter, plain
+from dask_augment.configuration import plain
+from dask_augment.contract import Augmenter
 
 _EXAMPLE = "Example\n-------\n"
 _NEEDED = "needed"

@@ -16,6 +16,7 @@ from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import IDS
 from dask_augment.meters import Account
 from dask_augment.options import named_options
+from dask_augment.own_columns import WEIGHT
 from dask_augment.registry import name_of
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def preview(
     label, augmenter = step if isinstance(step, tuple) else (name_of(step), step)
     if isinstance(weights, str):
         raise TypeError(f"weights must be a list of columns, got {weights!r}; write weights=[{weights!r}]")
-    own = [name for name in getattr(augmenter, "weights", ()) if cols.has(events, name)]
+    own = [name for name in dict.fromkeys((WEIGHT, *augmenter.rescales())) if cols.has(events, name)]
     # Numbers of entries are no yields, so that rows may be made whatever the weights are.
     stage = Stage(labelled([step]), Setting(seed, dataset, tuple(ids), tuple(weights) or own or "none", split))
     by = weights[0] if weights else None

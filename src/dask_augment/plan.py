@@ -14,8 +14,10 @@ from dask_augment import registry
 from dask_augment.addresses import told
 from dask_augment.augmenters.function import Function
 from dask_augment.carrying import refuse_gone
-from dask_augment.contract import Augmenter, plain
+from dask_augment.configuration import plain
+from dask_augment.contract import Augmenter
 from dask_augment.documents import read_yaml
+from dask_augment.flow import Step
 from dask_augment.identity import POSITION
 from dask_augment.inputs import DEFAULT_TREE, Inputs, PlanError, names, refuse_misspelt
 from dask_augment.learned import Learned
@@ -99,7 +101,9 @@ class Plan(NamedOptions):
         try:
             steps = registry.with_labels(self.steps)
             registry.refuse_unlearned_inside(steps)
-            refuse_gone(steps, (*ids, *weights, *([self.split] if self.split else [])))
+            refuse_gone(
+                [Step(label, step) for label, step in steps], (*ids, *weights, *([self.split] if self.split else []))
+            )
         except (ValueError, RuntimeError) as error:
             raise PlanError(str(error)) from None
 

@@ -11,7 +11,8 @@ from typing import Any, Union, get_args, get_origin
 from dask_augment import registry
 from dask_augment.augmenters.function import Function
 from dask_augment.compound import Compound
-from dask_augment.contract import Augmenter, plain
+from dask_augment.configuration import plain
+from dask_augment.contract import Augmenter
 from dask_augment.inputs import PlanError
 from dask_augment.learned import Learned
 from dask_augment.models.files import SHIPPED
@@ -74,10 +75,10 @@ class Steps:
         known = {f.name for f in fields(kind)} - {"learned"}
         if options is None:
             options = {}
-        elif kind.shorthand and not (isinstance(options, Mapping) and set(options) <= known):
-            if not holds_steps(types_of(kind).get(kind.shorthand)):
+        elif (alone := _marked(kind, "shorthand")) and not (isinstance(options, Mapping) and set(options) <= known):
+            if not holds_steps(types_of(kind).get(alone[0])):
                 return kind(options)  # type: ignore[call-arg]  # the one field that may be given by position
-            options = {kind.shorthand: options}
+            options = dict.fromkeys(alone, options)
         if not isinstance(options, Mapping):
             raise TypeError(f"options must be a dictionary, got {options!r}")
         refuse_unknown("", options, known)
@@ -85,7 +86,7 @@ class Steps:
         if lacking:
             raise ValueError(f"the options {lacking} are needed; there are {sorted(known)}")
         values = {key: self._option(types_of(kind).get(key), key, value) for key, value in options.items()}
-        for key in kind.files:
+        for key in _marked(kind, "file"):
             file = values.get(key)
             if isinstance(file, str) and file and not file.startswith(SHIPPED):
                 values[key] = str(self.folder / file)
@@ -206,6 +207,11 @@ def function_of(address: str, options: Any, folder: Path) -> Augmenter:
     return Function.from_file(address, folder, options)
 
 
+def _marked(kind: type[Augmenter], mark: str) -> list[str]:
+    """The fields of a step whose metadata say this."""
+    return [entry.name for entry in fields(kind) if entry.metadata.get(mark)]
+
+
 def _needed(option: Any) -> bool:
     return bool(option.default is MISSING and option.default_factory is MISSING)
 
@@ -226,8 +232,8 @@ def step_to(step: Augmenter | tuple[str, Augmenter]) -> Any:
             for f in fields(augmenter)
             if f.name != "learned" and getattr(augmenter, f.name) != f.default
         }
-        alone = augmenter.shorthand
-        entry = {name: options[alone] if alone and set(options) == {alone} else options}
+        alone = _marked(type(augmenter), "shorthand")
+        entry = {name: options[alone[0]] if alone and [*options] == alone else options}
     if isinstance(step, tuple):
         entry["as"] = step[0]
     return entry
@@ -249,7 +255,7 @@ def _told(value: Any) -> Any:
         entry = step_to(value)
         step = value[1] if isinstance(value, tuple) else value
         parts = [part for _, part in registry.taken_apart("", step)]
-        learned = [None if (one := getattr(part, "learned", None)) is None else one.digest for part in parts]
+        learned = [None if (one := part.learned) is None else one.digest for part in parts]
         if isinstance(step, Compound):
             return {**entry, LEARNED: learned} if any(learned) else entry
         return {**entry, LEARNED: learned[0]} if learned[0] else entry

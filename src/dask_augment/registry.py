@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from dask_augment.augmenters import TABLE
+from dask_augment.augmenters.function import Function
 from dask_augment.compound import Compound
 from dask_augment.contract import Augmenter, Learner
 from dask_augment.nesting import inner_steps
@@ -53,9 +54,8 @@ def get(name: str) -> type[Augmenter]:
 
 def name_of(augmenter: Augmenter) -> str:
     """The registered name of an augmenter, else its own ``name`` or its class name in snake case."""
-    own = getattr(augmenter, "name", None)
-    if isinstance(own, str):
-        return own
+    if isinstance(augmenter, Function):
+        return augmenter.name
     kind = type(augmenter)
     address = f"{kind.__module__}:{kind.__qualname__}"
     for name, target in TABLE.items():

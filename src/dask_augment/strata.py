@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
@@ -232,3 +232,10 @@ def _coded(events: ak.Array, entry: str | Bins) -> tuple[list[str], NDArray[np.i
 def _is_text(content: Any) -> bool:
     inner = content.content if content.is_indexed and not content.is_option else content
     return inner.is_list and inner.parameter("__array__") in ("string", "bytestring")
+
+
+def strata_of(step: Any) -> Strata:
+    """The strata that a step treats by themselves: its options ``strata`` and ``label``, where it has any."""
+    options = {entry.name: getattr(step, entry.name) for entry in fields(step)}
+    entries = [*given.entries] if isinstance(given := options.get("strata"), Strata) else []
+    return Strata.of([*entries, *([options["label"]] if isinstance(options.get("label"), str) else [])])

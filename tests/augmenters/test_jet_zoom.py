@@ -581,7 +581,7 @@ def test_plan() -> None:
 
 
 def test_columns() -> None:
-    assert da.JetZoom().uses() == {
+    assert set(da.JetZoom().uses()) == {
         "FatJet.pt", "FatJetPFCand.jetIdx", "FatJetPFCand.pfCandIdx", "PFCand.pt", "PFCand.eta", "PFCand.phi", "PFCand.mass"
     }  # fmt: skip
     assert "JetPFCands.jetIdx" in da.JetZoom(jets="Jet", constituents="pfnano").uses()

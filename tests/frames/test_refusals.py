@@ -15,9 +15,10 @@ import dask_augment as da
 from dask_augment import forms
 from dask_augment.columns import MissingColumn
 from dask_augment.contract import Augmenter
+from dask_augment.flow import Step
 from dask_augment.frames.planning import Steps
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, Step, labelled
+from dask_augment.frames.steps import Setting, labelled
 from dask_augment.laws.sample import sample_events
 from dask_augment.learned import Learned, load
 

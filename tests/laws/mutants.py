@@ -78,7 +78,7 @@ class AsksForMore(Centre):
     def uses(self) -> frozenset[str]:
         return frozenset()
 
-    def sees(self) -> frozenset[str]:
+    def reads_to_apply(self) -> frozenset[str]:
         return frozenset({"MET.pt"})
 
 
@@ -190,7 +190,7 @@ class DropsWeight(Thin):
 class KeepsAFewAsTheyAre(Thin):
     """Says that sums of weights stay on average, and does not hand on the weight of the rows that go."""
 
-    sums = "on average"
+    keeps_weight = "on average"
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         return Output({}, np.flatnonzero(np.arange(len(events)) % 8 == 0))
@@ -213,7 +213,7 @@ class EqualWeights(Thin):
 class ForgetsHowProbable(EqualWeights):
     """Takes rows in proportion to their weight, and leaves the weights as they are."""
 
-    sums = "on average"
+    keeps_weight = "on average"
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
         source = np.flatnonzero(draw.uniform(0) * 40 < np.abs(np.asarray(events.weight)))
@@ -221,11 +221,11 @@ class ForgetsHowProbable(EqualWeights):
 
 
 class KeepsSumsRoughly(Thin):
-    sums = "roughly"
+    keeps_weight = "roughly"
 
 
-class KeepsSpectraRoughly(Thin):
-    spectra = "roughly"
+class BetweenWithoutParents(Generate):
+    makes = "interpolated"
 
 
 class MovesOriginals(Generate):
@@ -305,7 +305,7 @@ class Mutant(NamedTuple):
 MUTANTS = [
     Mutant("says_what_it_is", "use is 'train'", Misspelled()),
     Mutant("says_what_it_is", "says keeps_rows = True", KeepsAndMakes()),
-    Mutant("says_what_it_is", "sums is 'roughly'", KeepsSumsRoughly()),
+    Mutant("says_what_it_is", "keeps_weight is 'roughly'", KeepsSumsRoughly()),
     Mutant("says_what_it_is", 'does not say use = "training"', CopiesTestEvents(n=1)),
     Mutant("says_what_it_is", "which the frame writes", WritesProvenance()),
     Mutant("says_what_it_is", "positive amounts", WantsNothing()),
@@ -339,7 +339,7 @@ MUTANTS = [
     Mutant("weight_is_not_lost", "the sum of 'weight' was", KeepsAFewAsTheyAre()),
     Mutant("spectra_stay_on_average", "rows of weight 40 have", EqualWeights()),
     Mutant("spectra_stay_on_average", "rows of weight 8 have", ForgetsHowProbable()),
-    Mutant("says_what_it_is", "spectra is 'roughly'", KeepsSpectraRoughly()),
+    Mutant("says_what_it_is", "if it is derived from Interpolating, and only then", BetweenWithoutParents()),
     Mutant("made_rows_add_no_yield", r"histogram of MET.pt weighted by 'weight'\*\*1 changes", MovesOriginals()),
     Mutant("broken_weights_are_refused", "it takes a 'weight' that is nan", TakesAnyWeight()),
     Mutant("broken_weights_are_refused", "without naming the column: there are numbers", BlamesNobody()),
@@ -367,7 +367,7 @@ def forgets_empty(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_ids(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(planning, "reads", lambda step, events, setting: step.augmenter.uses())
+    patch.setattr(planning, "reads", lambda step, events, setting: step.uses)
 
 
 def places_dotted(patch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from dask_augment import Learner, frames, registry
+from dask_augment.flow import Step
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Step
 from dask_augment.identity import IdTable, Spans
 from dask_augment.laws.case import Case
 from dask_augment.runs.totals import NotKept, from_bytes, to_bytes

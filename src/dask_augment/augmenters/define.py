@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 import awkward as ak
 import numpy as np
@@ -41,10 +40,9 @@ class Define(Augmenter):
         - define: {HT: sum(Jet.pt), Jet.px: Jet.pt * cos(Jet.phi)}
     """
 
-    shorthand: ClassVar[str] = "columns"
     takes_missing = True
 
-    columns: Mapping[str, str]
+    columns: Mapping[str, str] = field(metadata={"shorthand": True})
 
     def __init__(self, columns: Mapping[str, str] | None = None, **named: str) -> None:
         columns = {} if columns is None else columns

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -92,9 +92,8 @@ class FastSim(Augmenter):
 
     keyed = True
     takes_missing = True
-    files: ClassVar[tuple[str, ...]] = ("model",)
 
-    model: str = ""
+    model: str = field(default="", metadata={"file": True})
     sha256: str = ""
     source: str = "GenJet"
     target: str = "FastJet"
@@ -134,16 +133,14 @@ class FastSim(Augmenter):
         """The field of the target that is the number of the generated object in its event."""
         return f"{self.source[0].lower()}{self.source[1:]}Idx"
 
-    def uses(self) -> frozenset[str]:
-        """The columns of the source that the model needs."""
-        return frozenset(f"{self.source}.{name}" for name in self.about.columns)
-
-    def remedy(self, name: str) -> str:  # noqa: ARG002  all columns are needed for one reason
-        """The model decides about the columns."""
-        return (
-            f"the model {self._name!r} needs {', '.join(sorted(self.about.columns))} of the generated objects in source, "
-            f"{self.source}: simulated events have them, collision data do not"
+    def uses(self) -> Mapping[str, str]:
+        """The columns of the source that the model needs, all for one reason."""
+        columns = sorted(self.about.columns)
+        remedy = (
+            f"the model {self._name!r} needs {', '.join(columns)} of the generated objects in source, {self.source}: "
+            "simulated events have them, collision data do not"
         )
+        return {f"{self.source}.{name}": remedy for name in columns}
 
     def produces(self) -> Mapping[str, str | None]:
         """The new collection."""

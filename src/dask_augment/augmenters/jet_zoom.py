@@ -197,9 +197,9 @@ class JetZoom(Augmenter):
         """A column of the jets: their mass where it is read, else any."""
         return f"{self.jets}.{self.column or 'pt'}"
 
-    def uses(self) -> frozenset[str]:
-        """The constituents, and a column of the jets."""
-        return self._where.columns() | {self._jet_column}
+    def uses(self) -> Mapping[str, str]:
+        """The constituents, each with the layouts of them that there are, and a column of the jets."""
+        return dict.fromkeys(self._where.columns(), hint(self.constituents, self.jets)) | {self._jet_column: ""}
 
     def produces(self) -> Mapping[str, str | None]:
         """Fields of the jets, and the new collection."""
@@ -210,10 +210,6 @@ class JetZoom(Augmenter):
             kinds = dict.fromkeys(("x", "y", "pt"), "float32") | dict.fromkeys(("jetIdx", "candIdx"), "int32")
             found |= {f"{self._output}.{name}": f"var * {kind}" for name, kind in kinds.items()}
         return found
-
-    def remedy(self, name: str) -> str:
-        """Which layouts of constituents there are, where a column of them is missing."""
-        return "" if name == self._jet_column else hint(self.constituents, self.jets)
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:  # noqa: ARG002
         """Cluster, trim, zoom."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -87,10 +87,8 @@ class LBN(Augmenter):
         - lbn: {inputs: ["Jet[:4]", "Muon[:1]", MET], weights: lbn.safetensors}
     """
 
-    files: ClassVar[tuple[str, ...]] = ("weights",)
-
     inputs: Any
-    weights: str | Mapping[str, Any]
+    weights: str | Mapping[str, Any] = field(metadata={"file": True})
     sha256: str = ""
     features: Sequence[str] = ("E", "pt", "eta", "phi", "m", "pair_cos")
     boost: str = "exact"
@@ -150,15 +148,9 @@ class LBN(Augmenter):
         """The columns that are made, in the order of lbn's outputs."""
         return _names(self.prefix, tuple(self.features), self.final_weights()[0].shape[1])
 
-    def uses(self) -> frozenset[str]:
-        """The columns of the objects."""
-        columns: frozenset[str] = self.inputs.uses()
-        return columns
-
-    def remedy(self, name: str) -> str:
-        """What to do where objects have no mass."""
-        text: str = self.inputs.remedy(name)
-        return text
+    def uses(self) -> Mapping[str, str]:
+        """The columns of the objects, and what to do where these have no mass."""
+        return {name: self.inputs.remedy(name) for name in self.inputs.uses()}
 
     def produces(self) -> Mapping[str, str | None]:
         """The features."""

@@ -100,6 +100,10 @@ class PositiveResample(Resampling):
         """Groups of one stratum."""
         return Groups(self.strata, (), self.keep == "uncertainty")
 
+    def rescales(self) -> tuple[str, ...]:
+        """The weights."""
+        return tuple(self.weights)
+
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Count, add up weights and squares, and divide."""
         groups = Groups(self.strata, tuple(self.weights), self._whole.train)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import awkward as ak
 import numpy as np
@@ -36,10 +35,9 @@ class Select(Augmenter):
     """
 
     keeps_rows = False
-    shorthand: ClassVar[str] = "condition"
     takes_missing = True
 
-    condition: str = field(kw_only=False)
+    condition: str = field(kw_only=False, metadata={"shorthand": True})
 
     def __post_init__(self) -> None:
         Expression.parse(self.condition)

@@ -119,7 +119,7 @@ class Undersample(Resampling):
         check_columns(self, "weights")
         check_choices(self, train_weight=POLICIES, keep=_FORMS)
         if self.keep == "average":
-            object.__setattr__(self, "sums", "on average")  # here an option decides what is a class's as a rule
+            object.__setattr__(self, "keeps_weight", "on average")
         check_strategy(self.sampling_strategy, "under")
         check_choices(self, allocation=_ALLOCATIONS)
         if (self.allocation is None) != (self.size is None):
@@ -138,13 +138,17 @@ class Undersample(Resampling):
         """Strata, weights, the variable, and train_weight unless it becomes 1."""
         return self._groups.uses() | ({self.variable} if self.variable else set())
 
-    def sees(self) -> frozenset[str]:
+    def reads_to_apply(self) -> frozenset[str]:
         """All but the variable."""
         return self._groups.uses()
 
     def produces(self) -> Mapping[str, str | None]:
         """The weights, rescaled."""
         return {**dict.fromkeys(self.weights), TRAIN_WEIGHT: "float64"}
+
+    def rescales(self) -> tuple[str, ...]:
+        """The weights."""
+        return tuple(self.weights)
 
     @property
     def _groups(self) -> Groups:

@@ -66,7 +66,7 @@ class Unweight(Learner):
     keeps_rows = False
     keyed = True
     use = "training"
-    sums = "on average"
+    keeps_weight = "on average"
 
     strata: Any = ()
     quantile: float = 1.0
@@ -93,6 +93,10 @@ class Unweight(Learner):
     def produces(self) -> Mapping[str, str | None]:
         """The weights."""
         return dict.fromkeys(self.weights)
+
+    def rescales(self) -> tuple[str, ...]:
+        """The weights."""
+        return tuple(self.weights)
 
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Find the largest weight of each stratum."""

@@ -15,8 +15,9 @@ import pyarrow.dataset as ds
 from dask_augment.augmenters.define import Define
 from dask_augment.augmenters.split import Split
 from dask_augment.augmenters.undersample import Undersample
+from dask_augment.flow import Step
 from dask_augment.frames import augment
-from dask_augment.frames.steps import Step, labelled
+from dask_augment.frames.steps import labelled
 from dask_augment.inputs import DEFAULT_TREE
 from dask_augment.own_columns import KIND, SPLIT, TRAIN_WEIGHT, WEIGHT
 from dask_augment.plan import Inputs, Plan

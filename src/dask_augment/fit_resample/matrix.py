@@ -20,12 +20,13 @@ from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import composed
 from dask_augment.fit_resample.features import ROW
 from dask_augment.fit_resample.strategies import CLASS
+from dask_augment.flow import Step
 from dask_augment.frames import learned, total
 from dask_augment.frames.acting import output_of
 from dask_augment.frames.given import draw_of
 from dask_augment.frames.planning import promised, refuse
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, Step, labelled
+from dask_augment.frames.steps import Setting, labelled
 from dask_augment.kernels.matrices import columns_of, interpolated_rows
 from dask_augment.own_columns import COPY, KIND, KINDS, TRAIN_WEIGHT
 
@@ -100,7 +101,7 @@ class Matrix:
             taught.append(step.augmenter)
             rows = rows._after(step, setting, last=len(taught) == len(steps))
         if isinstance(augmenter, Compound):
-            return augmenter.taught_by(getattr(part, "learned", None) for part in taught), rows
+            return augmenter.taught_by(part.learned for part in taught), rows
         return taught[0], rows
 
     def _ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
@@ -117,11 +118,11 @@ class Matrix:
     def _after(self, step: Step, setting: Setting, *, last: bool) -> Matrix:
         """The rows after a step; ``last``: no other one needs copies to be told apart."""
         room: dict[str, _Room] = {}
-        some = self.events(slice(0, 1), strided=step.augmenter.uses() | set(setting.ids))
+        some = self.events(slice(0, 1), strided=step.uses | set(setting.ids))
         refuse(step, some, setting)
         types = promised(step, some, setting)
         for rows in self.slices(ACTED_ON):
-            events = self.events(rows, step.augmenter.sees() | set(setting.ids))
+            events = self.events(rows, step.gets | set(setting.ids))
             output = output_of(step, events, types, setting)
             source = np.arange(len(events)) if output.source is None else output.source
             beside = self._beside(step, rows, source, output, last)
@@ -137,7 +138,7 @@ class Matrix:
 
     def _fill(self, taken: NDArray[Any], rows: slice, source: NDArray[np.int64], output: Output) -> None:
         """The rows of X that a step leaves or makes of a slice."""
-        values, other = self.values[rows], output.other
+        values, other = self.values[rows], output.second
         if other is None:
             np.take(values, source, axis=0, out=taken, mode="clip")  # "raise" would take them to another place first
         else:

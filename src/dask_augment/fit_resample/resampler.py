@@ -247,7 +247,7 @@ class Resampler(Parameters):
                 )
         options |= {name: value for name, value in (("weights", ()), ("carry", "parent")) if self._has(name)}
         step = self._kind(**options)
-        features = [column_of(name, names) for name in getattr(step, "features", ())]
+        features = [column_of(name, names) for name in options.get("features", ())]
         for name in features:
             if getattr(dtypes[names.index(name)], "kind", "") in "iubcmM":
                 raise nothing_between(name, dtypes[names.index(name)])

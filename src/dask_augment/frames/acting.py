@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -12,18 +11,19 @@ from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment import forms
-from dask_augment.contract import Other, Output
+from dask_augment.contract import Output
 from dask_augment.draw import composed
+from dask_augment.flow import Step
 from dask_augment.frames.doubts import count as count_doubted
 from dask_augment.frames.given import (
     draw_of,
     followed,
-    following,
     only,
     refuse_missing_values,
     zero_where,
     zeroed,
 )
+from dask_augment.frames.interpolation import between, check_parents, lineage_columns
 from dask_augment.frames.planning import narrow, promised, reads, refuse, shape, splits
 from dask_augment.frames.promise import checked
 from dask_augment.frames.rows import (
@@ -37,12 +37,10 @@ from dask_augment.frames.rows import (
     spread,
     training_rows,
 )
-from dask_augment.frames.steps import Setting, Step, refuse_unlearned
-from dask_augment.identity import copy_numbers, whole_numbers
-from dask_augment.kernels.interpolation import interpolated
+from dask_augment.frames.steps import Setting, refuse_unlearned
+from dask_augment.identity import copy_numbers
 from dask_augment.meters import Account
-from dask_augment.own_columns import BASE_COPY, CHANGED, COPY, DATASET, KIND, KINDS, OTHER_COPY, SHARE, lineage
-from dask_augment.own_columns import other as other_column
+from dask_augment.own_columns import CHANGED, COPY, KIND, KINDS
 
 
 def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.Array:
@@ -57,31 +55,29 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         if len(events) == 0:
             return forms.empty(shape(step, forms.typetracer(events), types, setting))
         new = {name: kept(events, name, kind) for name, kind in types.items()}
-        return narrow(step, cols.assemble(events, new, like=augmenter.uses()), setting)
+        return narrow(step, cols.assemble(events, new, like=step.uses), setting)
     acting = events if rows is None else events[rows]
     if divides(step, setting.split):
         refuse_to_part(step, acting)
     output = output_of(step, acting, types, setting)
     count_doubted(account.doubted, step, acting, setting)
     if augmenter.keeps_rows:
-        columns = {name: output.columns[name] for name in augmenter.produces()}
+        columns = {name: output.columns[name] for name in step.produces}
         if CHANGED in types:
             columns[CHANGED] = changed(acting, step)
         if rows is not None:
             columns = spread(events, columns, types, rows)
-        return cols.assemble(events, columns, like=augmenter.uses())
+        return cols.assemble(events, columns, like=step.uses)
     source = np.arange(count) if output.source is None else output.source
-    columns = dict(output.columns) | between(step, acting, source, output.other)
-    if following(augmenter, acting, setting):
-        columns |= followed(augmenter, acting, setting, source, columns[getattr(augmenter, "weights")[0]])  # noqa: B009
+    columns = dict(output.columns) | between(step, acting, source, output.second)
+    columns |= followed(step, acting, setting, source, columns)
     nth = np.zeros(len(source), np.int64) if output.nth is None else output.nth.astype(np.int64)
     made = int(np.count_nonzero(nth))
     _count(account.made, step.label, made)
     _count(account.dropped, step.label, count - (len(source) - made))
     if augmenter.makes:
         columns |= made_columns(step, acting, setting, source, nth, types, columns)
-    if augmenter.makes == "interpolated":
-        columns |= lineage_columns(acting, setting, source, nth, types, output.other)
+    columns |= lineage_columns(step, acting, setting, source, nth, types, output.second)
     return narrow(step, _with_the_rest(step, events, rows, source, columns, types), setting)
 
 
@@ -91,26 +87,14 @@ def output_of(step: Step, events: ak.Array, types: Mapping[str, ak.types.Type], 
     draw = draw_of(step.label, events, setting) if augmenter.keyed else None
     needed = reads(step, events, setting) - set(setting.ids)
     try:
-        refuse_missing_values(events, needed - augmenter.uses() if augmenter.takes_missing else needed)
-        output = augmenter.apply(only(events, augmenter.sees(), setting), draw)
+        refuse_missing_values(events, needed - step.uses if augmenter.takes_missing else needed)
+        output = augmenter.apply(only(events, step.gets, setting), draw)
     except Exception as error:
-        error.add_note(f"in step {step.label!r}, which sees the columns {sorted(augmenter.sees())}")
+        error.add_note(f"in step {step.label!r}, which sees the columns {sorted(step.gets)}")
         raise
-    return checked(step, output, types, len(events))
-
-
-def between(step: Step, events: ak.Array, source: NDArray[np.int64], other: Other | None) -> dict[str, Content]:
-    """The columns that lie between those of two rows, of all rows that a step leaves."""
-    columns = {}
-    for name in step.augmenter.between():
-        values = np.asarray(cols.plain(cols.column(events, name)).data)
-        if other is None:
-            columns[name] = cols.as_content(values[source])
-            continue
-        found = np.empty(len(source), values.dtype)
-        interpolated(values, other.columns[name], source, other.row, other.share, found)
-        columns[name] = cols.as_content(found)
-    return columns
+    output = checked(step, output, types, len(events))
+    check_parents(step, output.second, output.nth)
+    return output
 
 
 def acting_rows(step: Step, events: ak.Array, setting: Setting) -> NDArray[np.int64] | None:
@@ -144,43 +128,18 @@ def made_columns(
     return columns
 
 
-def lineage_columns(
-    events: ak.Array, setting: Setting, source: NDArray[np.int64], nth: NDArray[np.int64],
-    types: Mapping[str, ak.types.Type], other: Other | None,
-) -> dict[str, Content]:  # fmt: skip
-    """Of rows interpolated now, both parents and the way between them; of others, what there was."""
-    made = np.flatnonzero(nth)
-    copies = copy_numbers(events)
-    new: dict[str, NDArray[Any]] = {BASE_COPY: copies[source[made]]}
-    if other is not None:
-        told = {**other.ids, DATASET: other.dataset}
-        new |= {other_column(name): values[other.row[made]] for name, values in told.items()}
-        new |= {OTHER_COPY: other.copy[other.row[made]], SHARE: other.share[made]}
-    columns = {}
-    for name in lineage(setting.ids):
-        kind = np.dtype(types[name].primitive)
-        if cols.has(events, name) and kind.kind != "f":
-            column = whole_numbers(events, name).astype(kind)[source]
-        else:
-            column = np.asarray(kept(events, name, types[name]).data).astype(kind)[source]
-        if name in new:
-            column[made] = new[name]
-        columns[name] = cols.as_content(column)
-    return columns
-
-
 def _with_the_rest(
     step: Step, events: ak.Array, rows: NDArray[np.int64] | None, source: NDArray[np.int64],
     columns: Mapping[str, Content], types: Mapping[str, ak.types.Type],
 ) -> ak.Array:  # fmt: skip
     """The rows of the result: sources in order, each followed by its children; rows not acted on stay as they are."""
     if rows is None:
-        return cols.assemble(events, columns, source, step.augmenter.uses())
+        return cols.assemble(events, columns, source, step.uses)
     rest = np.setdiff1d(np.arange(len(events)), rows, assume_unique=True)
     order = np.argsort(np.concatenate([rows[source], rest]), kind="stable")
     untouched = events[rest]
     both = {name: merged(columns[name], kept(untouched, name, types[name]), order) for name in columns}
-    return cols.assemble(events, both, np.concatenate([rows[source], rest])[order], step.augmenter.uses())
+    return cols.assemble(events, both, np.concatenate([rows[source], rest])[order], step.uses)
 
 
 def _count(counts: dict[str, int], label: str, number: int) -> None:

@@ -31,11 +31,10 @@ def asked(steps: Steps) -> dict[str, str]:
     made: set[str] = set()
     found: dict[str, str] = {}
     for step in steps.steps:
-        for name in step.augmenter.uses():
+        for name in step.uses:
             if cols.dotted(name) not in made:
                 found.setdefault(name, step.label)
-        products = {cols.dotted(name) for name in step.augmenter.produces()}
-        made |= products | {f"n{name.partition('.')[0]}" for name in products if "." in name}
+        made |= step.products | {f"n{name.partition('.')[0]}" for name in step.products if "." in name}
     return found
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import awkward as ak
 
+from dask_augment.flow import Step
 from dask_augment.frames.given import draw_of
-from dask_augment.frames.steps import Setting, Step
+from dask_augment.frames.steps import Setting
 
 _layer: ContextVar[str] = ContextVar("layer", default="")
 _MOST = 1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import awkward as ak
 import numpy as np
@@ -12,8 +12,8 @@ from awkward.forms import Form
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
-from dask_augment.contract import Augmenter
 from dask_augment.draw import Draw
+from dask_augment.flow import Step
 from dask_augment.frames.steps import Setting
 from dask_augment.identity import copy_numbers, dataset_codes, row_ids
 from dask_augment.layouts import bare
@@ -116,27 +116,28 @@ def zeroed(events: ak.Array, setting: Setting) -> tuple[str, ...]:
     return (*named, *(name for name in known_weights(events) if cols.dotted(name) not in there))
 
 
-def following(augmenter: Augmenter, events: ak.Array, setting: Setting) -> tuple[str, ...]:
+def following(step: Step, events: ak.Array, setting: Setting) -> tuple[str, ...]:
     """Weights of whole events, known by their names, that a step leaves out which drops rows and rescales others.
 
     They get the factor of its first weight, so that a yield of theirs stays too.
     """
-    named = [cols.dotted(name) for name in getattr(augmenter, "weights", ())]
-    produced = {cols.dotted(name) for name in augmenter.produces()}
+    augmenter = step.augmenter
     drops = augmenter.use == "training" and not augmenter.keeps_rows and not augmenter.makes
-    if not drops or setting.unweighted or not named or named[0] not in produced:
+    if not drops or setting.unweighted or not augmenter.rescales():
         return ()
-    return tuple(name for name in known_weights(events) if is_whole_weight(name) and cols.dotted(name) not in produced)
+    known = (name for name in known_weights(events) if is_whole_weight(name))
+    return tuple(name for name in known if cols.dotted(name) not in step.products)
 
 
 def followed(
-    augmenter: Augmenter, events: ak.Array, setting: Setting, source: NDArray[np.int64], new: Content
+    step: Step, events: ak.Array, setting: Setting, source: NDArray[np.int64], new: Mapping[str, Content]
 ) -> dict[str, Content]:
-    """The weights that follow the first weight of a step, for the rows that it takes; ``new`` is what it made of that."""
+    """The weights that follow the first weight of a step, for the rows that it takes; ``new`` are the columns it made."""
     found: dict[str, Content] = {}
-    for name in following(augmenter, events, setting):
-        before = np.asarray(cols.plain(cols.column(events, getattr(augmenter, "weights")[0])).data)[source]  # noqa: B009
-        factor = np.divide(np.asarray(new.data), before, out=np.ones(len(source)), where=before != 0)
+    for name in following(step, events, setting):
+        first = step.augmenter.rescales()[0]
+        before = np.asarray(cols.plain(cols.column(events, first)).data)[source]
+        factor = np.divide(np.asarray(new[first].data), before, out=np.ones(len(source)), where=before != 0)
         weight = cols.plain(cols.column(events, name))[source]
         kind = _number(weight).primitive
         if not kind.startswith("float"):

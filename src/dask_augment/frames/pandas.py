@@ -22,6 +22,7 @@ from dask_augment.contract import Measure
 from dask_augment.dataset.arrow import arrow_array
 from dask_augment.frames.planning import always_left, written_by
 from dask_augment.frames.stage import Stage
+from dask_augment.interpolating import Interpolating
 from dask_augment.own_columns import CHANGED, KIND
 from dask_augment.simulation import is_known_weight
 
@@ -52,15 +53,15 @@ def _categories(stage: Stage) -> set[str]:
     """Columns whose values the last step that writes them takes from other rows."""
     found: set[str] = set()
     for step in stage.steps:
-        own = set(getattr(step.augmenter, "categorical", ()))
-        found = found - set(step.augmenter.produces()) | own
+        taken = {name for name, kind in step.produces.items() if kind is None} - {*step.between}
+        found = found - {*step.produces} | (taken if isinstance(step.augmenter, Interpolating) else set())
     return {form for name in found for form in (name, flat(name))}
 
 
 def _narrowed(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
     """The frame with the columns that the steps leave."""
     for step in stage.steps:
-        left = left_by(step.augmenter, always_left(stage.setting))
+        left = left_by(step, always_left(stage.setting))
         if left is not None:
             frame = frame[[name for name in frame.columns if is_left(str(name), left)]]
     return frame
@@ -101,7 +102,7 @@ def _replaced(frame: pd.DataFrame, stage: Stage) -> set[str]:
     """Columns of the frame that the steps write anew."""
     written: set[str] = set()
     for step in stage.steps:
-        written |= {*step.augmenter.produces(), CHANGED}
+        written |= {*step.produces, CHANGED}
         if step.augmenter.makes:
             written |= {*written_by(step, stage.setting), *stage.setting.zeroed}
             written |= {name for name in map(str, frame.columns) if _is_weight(frame, name)}

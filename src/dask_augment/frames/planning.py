@@ -11,11 +11,12 @@ import awkward as ak
 from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.carrying import is_left, left_by
-from dask_augment.contract import Augmenter
+from dask_augment.flow import Step
 from dask_augment.frames.given import following, given, known_weights, seed_of, zeroed
 from dask_augment.frames.rows import alters, changed_bit, divides, spares_originals
-from dask_augment.frames.steps import Setting, Step, refuse_other_key
+from dask_augment.frames.steps import Setting, refuse_other_key
 from dask_augment.identity import refuse_keyless
+from dask_augment.interpolating import Interpolating
 from dask_augment.own_columns import CHANGED, DATASET, KIND, PROVENANCE, SPLIT, lineage
 
 
@@ -42,7 +43,7 @@ class Steps:
     @property
     def interpolates(self) -> bool:
         """Whether rows are made that lie between two others."""
-        return any(step.augmenter.makes == "interpolated" for step in self.steps)
+        return any(isinstance(step.augmenter, Interpolating) for step in self.steps)
 
     @property
     def changed_bits(self) -> dict[str, int]:
@@ -71,11 +72,10 @@ class Steps:
         wanted = {cols.dotted(name) for name in needed}
         kept: list[Step] = []
         for step in reversed(self.steps):
-            products = {cols.dotted(name) for name in step.augmenter.produces()}
-            if step.augmenter.keeps_rows and not products & wanted:
+            if step.augmenter.keeps_rows and not step.products & wanted:
                 continue
             kept.append(step)
-            extra = set(step.augmenter.uses()) | (set(self.setting.ids) if step.augmenter.keyed else set())
+            extra = set(step.uses) | (set(self.setting.ids) if step.augmenter.keyed else set())
             if step.augmenter.use == "training" and self.setting.split is not None:
                 extra.add(self.setting.split)
             wanted |= {cols.dotted(name) for name in extra}
@@ -86,7 +86,7 @@ class Steps:
         setting = self.setting
         needed = {*final, *PROVENANCE, CHANGED, setting.split or SPLIT, DATASET}
         for step in self.steps:
-            needed |= step.augmenter.uses()
+            needed |= step.uses
         if keyed or self.keyed:
             needed |= {*setting.ids}
         if not self.keeps_rows:
@@ -99,7 +99,7 @@ def settled(steps: Iterable[Step], columns: Iterable[str]) -> tuple[Step, ...]:
     known, result = {cols.dotted(name) for name in columns}, []
     for step in steps:
         result.append(replace(step, augmenter=step.augmenter.matched(known)))
-        known |= {cols.dotted(name) for name in result[-1].augmenter.produces()}
+        known |= result[-1].products
     return tuple(result)
 
 
@@ -109,7 +109,7 @@ def remarks(steps: Iterable[Step], columns: Iterable[str]) -> list[str]:
     for step in steps:
         if text := step.augmenter.remark(known):
             said.append(f"step {step.label!r} {text}")
-        known |= {cols.dotted(name) for name in step.augmenter.produces()}
+        known |= step.products
     return said
 
 
@@ -120,7 +120,7 @@ def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
     """Raise where a step cannot do what it says with these events, or would falsify their weights in silence."""
     augmenter = step.augmenter
     refuse_other_key(step, setting)
-    refuse_missing(step, events, setting)
+    _refuse_missing(step, events, setting)
     if augmenter.keyed:
         seed_of(step.label, setting)
         refuse_keyless(events, setting.ids, setting.dataset)
@@ -129,13 +129,16 @@ def refuse(step: Step, events: ak.Array, setting: Setting) -> None:
             f'step {step.label!r} makes {augmenter.makes}, so it must say use = "training": otherwise it would make them '
             "of test events too, and of those in an analysis"
         )
+    if augmenter.makes == "interpolated" and not isinstance(augmenter, Interpolating):
+        raise TypeError(
+            f"step {step.label!r} makes rows between others, so it must say which: derive it from Interpolating"
+        )
     weights = [name for name in setting.weights if cols.has(events, name)]
     _refuse_unweighted(step, events, setting, weights)
-    produced = {cols.dotted(name) for name in augmenter.produces()}
     _refuse_collections_that_are_there(step, events)
-    left = [name for name in weights if cols.dotted(name) not in produced]
+    left = [name for name in weights if cols.dotted(name) not in step.products]
     drops = augmenter.use == "training" and not augmenter.keeps_rows and not augmenter.makes
-    named = getattr(augmenter, "weights", ())
+    named = augmenter.rescales()
     if drops and left and (named or len(left) < len(weights)):
         rescaled = list(named) or [name for name in weights if name not in left]
         raise ValueError(
@@ -164,7 +167,7 @@ def _refuse_unweighted(step: Step, events: ak.Array, setting: Setting, weights: 
 
 def _refuse_collections_that_are_there(step: Step, events: ak.Array) -> None:
     """A list for each event is of a new collection: into one that is there it fits or not by chance, and mixes with it."""
-    for name, kind in step.augmenter.produces().items():
+    for name, kind in step.produces.items():
         head, dot, _ = name.partition(".")
         if dot and (kind or "").startswith("var *") and cols.collection_of(events.layout, head) is not None:
             raise ValueError(
@@ -173,14 +176,13 @@ def _refuse_collections_that_are_there(step: Step, events: ak.Array) -> None:
             )
 
 
-def refuse_missing(step: Step, events: ak.Array, setting: Setting) -> None:
+def _refuse_missing(step: Step, events: ak.Array, setting: Setting) -> None:
     """Raise where a column is missing of which the step knows a remedy; of others the reader of columns says so."""
-    augmenter = step.augmenter
-    if type(augmenter).remedy is Augmenter.remedy:
-        return
-    for name in sorted(augmenter.uses() - given(augmenter.uses(), events, setting)):
-        if not cols.has(events, name) and (remedy := augmenter.remedy(name)):
-            raise cols.MissingColumn(f"step {step.label!r} finds no column {name!r} among the events; {remedy}")
+    for name in sorted(step.remedies.keys() - given(step.uses, events, setting)):
+        if step.remedies[name] and not cols.has(events, name):
+            raise cols.MissingColumn(
+                f"step {step.label!r} finds no column {name!r} among the events; {step.remedies[name]}"
+            )
 
 
 def splits(step: Step, events: ak.Array, setting: Setting) -> bool:
@@ -201,7 +203,7 @@ def splits(step: Step, events: ak.Array, setting: Setting) -> bool:
 def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
     """All columns that a step needs of these events: those it uses, ids, provenance, split and weights."""
     augmenter = step.augmenter
-    needed = set(augmenter.uses() - given(augmenter.uses(), events, setting))
+    needed = set(step.uses - given(step.uses, events, setting))
     if augmenter.keyed:
         needed |= set(setting.ids)
         needed |= {DATASET} if setting.dataset is None else set()
@@ -211,7 +213,7 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
         needed |= _spared(step, events, setting)
     if augmenter.makes:
         needed |= {name for name in written_by(step, setting) if cols.has(events, name)} | {*zeroed(events, setting)}
-    needed |= {*following(augmenter, events, setting)}
+    needed |= {*following(step, events, setting)}
     if divides(step, setting.split) and cols.has(events, KIND):
         needed.add(KIND)
     if alters(step, events) and cols.has(events, CHANGED):
@@ -226,7 +228,7 @@ def _spared(step: Step, events: ak.Array, setting: Setting) -> set[str]:
         tell.add(KIND)
     if not tell:
         return set()
-    produced = step.augmenter.produces()
+    produced = step.produces
     counters = {f"n{name.partition('.')[0]}" for name in produced if "." in name and not cols.has(events, name)}
     return (
         tell
@@ -239,12 +241,12 @@ def written_by(step: Step, setting: Setting) -> dict[str, str]:
     """Columns, and their types, that tell of the rows that a step made."""
     if not step.augmenter.makes:
         return {}
-    return dict(PROVENANCE) | (lineage(setting.ids) if step.augmenter.makes == "interpolated" else {})
+    return dict(PROVENANCE) | (lineage(setting.ids) if isinstance(step.augmenter, Interpolating) else {})
 
 
 def narrow(step: Step, events: ak.Array, setting: Setting) -> ak.Array:
     """The result of a step with the columns that it leaves."""
-    left = left_by(step.augmenter, always_left(setting))
+    left = left_by(step, always_left(setting))
     return events if left is None else cols.narrowed(events, lambda name: is_left(name, left))
 
 
@@ -255,12 +257,12 @@ def always_left(setting: Setting) -> tuple[str, ...]:
 
 def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.types.Type]:
     """Types of all columns that the result has anew: the step's own, and those that the frame writes for it."""
-    types = forms.promised(events.layout, step.augmenter.produces())
+    types = forms.promised(events.layout, step.produces)
     written = written_by(step, setting)
     if alters(step, events):
         written[CHANGED] = "int64"
     types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}
-    names = zeroed(events, setting) if step.augmenter.makes else following(step.augmenter, events, setting)
+    names = zeroed(events, setting) if step.augmenter.makes else following(step, events, setting)
     if names:
         weights: dict[str, str | None] = dict.fromkeys(names)
         types |= {name: kind for name, kind in forms.promised(events.layout, weights).items() if name not in types}
@@ -270,5 +272,5 @@ def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.typ
 def shape(step: Step, events: ak.Array, types: Mapping[str, ak.types.Type], setting: Setting) -> ak.Array:
     """The form of the result of a step that gives columns of these types, for events that are typetracers."""
     augmenter = step.augmenter
-    whole = forms.shape_only(events, types, keeps_rows=augmenter.keeps_rows, like=augmenter.uses())
+    whole = forms.shape_only(events, types, keeps_rows=augmenter.keeps_rows, like=step.uses)
     return narrow(step, whole, setting)

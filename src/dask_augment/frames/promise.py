@@ -11,8 +11,8 @@ from awkward.contents import Content, ListOffsetArray, NumpyArray
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
-from dask_augment.contract import Other, Output
-from dask_augment.frames.steps import Step
+from dask_augment.contract import Output
+from dask_augment.flow import Step
 from dask_augment.identity import repeats
 from dask_augment.words import counted
 
@@ -26,7 +26,7 @@ def checked(step: Step, output: Any, types: Mapping[str, ak.types.Type], rows: i
     label = step.label
     if not isinstance(output, Output):
         raise PromiseBroken(f"step {label!r} must return an Output, it returned {type(output).__name__}")
-    promised, given = set(step.augmenter.produces()) - step.augmenter.between(), set(output.columns)
+    promised, given = set(step.produces) - {*step.between}, set(output.columns)
     if promised != given:
         raise PromiseBroken(f"step {label!r} promised the columns {sorted(promised)} and returned {sorted(given)}")
     source, nth = output.source, output.nth
@@ -49,9 +49,7 @@ def checked(step: Step, output: Any, types: Mapping[str, ak.types.Type], rows: i
         if not _has_type(content, types[name]):
             raise PromiseBroken(f"step {label!r} promised {name!r} as {types[name]} and returned {content.form.type}")
         columns[name] = content
-    if step.augmenter.makes == "interpolated" and nth is not None and np.any(nth):
-        _check_other(step, output.other, np.asarray(nth) > 0)
-    return Output(columns, source, None if nth is None else np.asarray(nth), output.other)
+    return Output(columns, source, None if nth is None else np.asarray(nth), output.second)
 
 
 def _has_type(content: Content, kind: ak.types.Type) -> bool:
@@ -72,29 +70,6 @@ def _checked_source(label: str, source: Any, rows: int) -> NDArray[np.int64]:
             f"step {label!r} names source rows {indices.min()} to {indices.max()}; there are {rows} rows in"
         )
     return indices.astype(np.int64, copy=False)
-
-
-def _check_other(step: Step, other: Any, made: NDArray[np.bool_]) -> None:
-    label = step.label
-    if not isinstance(other, Other):
-        raise PromiseBroken(
-            f"step {label!r} interpolates, so it must say of which second rows: return Output(other=...)"
-        )
-    for values in (other.row, other.share):
-        if np.shape(values) != made.shape:
-            raise PromiseBroken(f"step {label!r} must name a second parent for each of {len(made)} rows")
-    parents, rows = len(other.dataset), other.row[made]
-    if rows.min() < 0 or rows.max() >= parents:
-        raise PromiseBroken(
-            f"step {label!r} names second parents {rows.min()} to {rows.max()}; it told {parents} rows apart"
-        )
-    if set(other.columns) != step.augmenter.between():
-        raise PromiseBroken(f"step {label!r} must give {sorted(step.augmenter.between())} of its second parents")
-    for values in (*other.ids.values(), other.copy, *other.columns.values()):
-        if np.shape(values) != (parents,):
-            raise PromiseBroken(
-                f"step {label!r} must give ids, copy numbers and columns of all {parents} second parents"
-            )
 
 
 def _check_children(step: Step, source: NDArray[np.int64], nth: NDArray[Any]) -> None:

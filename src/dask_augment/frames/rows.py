@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment import forms
-from dask_augment.frames.steps import Step
+from dask_augment.flow import Step
 from dask_augment.identity import whole_numbers
 from dask_augment.own_columns import CHANGED, KIND, KINDS, SPLIT, TRAIN
 
@@ -65,7 +65,7 @@ def kinds(events: ak.Array) -> NDArray[np.int64] | None:
 
 def divides(step: Step, split: str | None) -> bool:
     """Whether a step says which rows are for training."""
-    return bool(step.augmenter.produces().keys() & {SPLIT, split})
+    return bool(step.produces.keys() & {SPLIT, split})
 
 
 def refuse_to_part(step: Step, events: ak.Array) -> None:

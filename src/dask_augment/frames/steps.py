@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dask_augment.contract import Augmenter, Learner
+from dask_augment.flow import Step
 from dask_augment.identity import IDS
 from dask_augment.own_columns import SPLIT, WEIGHT
 
@@ -46,15 +47,6 @@ class Setting:
                 # A list of its letters would name columns that no events have.
                 raise ValueError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")  # noqa: TRY004  as "position" is
             object.__setattr__(self, name, tuple(value))
-
-
-@dataclass(frozen=True)
-class Step:
-    """One augmenter under its label, and its position among the steps."""
-
-    label: str
-    augmenter: Augmenter
-    position: int = 0
 
 
 def labelled(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> tuple[Step, ...]:

@@ -109,8 +109,9 @@ class _Follower:
         decides = set(varied)
         for step in self.steps.steps:
             depends = any(_among(dotted(name), decides) for name in step.augmenter.uses())
-            named = getattr(step.augmenter, "weights", ()) if not step.augmenter.makes else ()
-            follow = [name for name in varied if named and not self.prefix and is_whole_weight(name)]
+            follow = [
+                name for name in varied if step.augmenter.rescales() and not self.prefix and is_whole_weight(name)
+            ]
             for name in (*map(dotted, step.augmenter.produces()), *follow):
                 if depends or _among(name, decides):
                     stale[name] = step.label

@@ -15,11 +15,12 @@ from dask_augment import frames
 from dask_augment.compound import Compound
 from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import Draw
+from dask_augment.flow import Step
 from dask_augment.frames.given import draw_of, only
 from dask_augment.frames.planning import narrow
 from dask_augment.frames.promise import PromiseBroken
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, Step, labelled
+from dask_augment.frames.steps import Setting, labelled
 from dask_augment.laws.sample import sample_events
 from dask_augment.meters import Account
 
@@ -122,7 +123,7 @@ class Case:
     def inputs(self) -> tuple[ak.Array, Draw | None]:
         """What the frame hands to ``apply``."""
         augmenter, events = self.augmenter, self.acting
-        return self.only(events, augmenter.uses()), self.draw(events) if augmenter.keyed else None
+        return self.only(events, frozenset(augmenter.uses())), self.draw(events) if augmenter.keyed else None
 
     def only(self, events: ak.Array, columns: frozenset[str]) -> ak.Array:
         """The events with these columns, as the frame hands them over."""

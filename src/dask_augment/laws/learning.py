@@ -57,7 +57,7 @@ def broken_weights_are_refused(case: Case) -> None:
         return
     split = case.setting.split
     row = 0 if split is None else int(np.argmin(cols.column(case.events, split).data != TRAIN))
-    for name in sorted({*case.setting.weights, TRAIN_WEIGHT} & case.augmenter.uses()):
+    for name in sorted({*case.setting.weights, TRAIN_WEIGHT} & {*case.augmenter.uses()}):
         for value in (np.nan, np.inf):
             there = cols.has(case.events, name)
             weight = np.array(cols.column(case.events, name).data) if there else np.ones(len(case.events))

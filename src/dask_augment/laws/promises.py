@@ -20,6 +20,7 @@ from dask_augment import forms, registry
 from dask_augment.contract import Augmenter, Learner, Measure, taught
 from dask_augment.draw import Draw
 from dask_augment.frames import planning
+from dask_augment.interpolating import Interpolating
 from dask_augment.laws.case import Case
 from dask_augment.laws.compare import columns_of, content_bytes, difference
 from dask_augment.laws.sample import flattened
@@ -28,21 +29,23 @@ from dask_augment.nesting import steps_in, whole
 from dask_augment.own_columns import CHANGED, KINDS, PROVENANCE, TRAIN_WEIGHT
 from dask_augment.plan_steps import Steps, step_to
 
+_KEPT = ["exactly", "on average", "in sum"]
+
 
 def says_what_it_is(case: Case) -> None:
     """Its flags have values that the frames know, and it leaves to the frame what the frame writes."""
     augmenter = case.augmenter
     used = augmenter.uses()
-    if not isinstance(used, (set, frozenset)) or not all(isinstance(name, str) for name in used):
+    if not isinstance(used, (set, frozenset, Mapping)) or not all(isinstance(name, str) for name in used):
         raise case.broken(f"uses() is a set of names of columns, as frozenset([...]) makes it, got {used!r}")
     if augmenter.use not in ("always", "training"):
         raise case.broken(f"use is {augmenter.use!r}; it is 'always' or 'training'")
-    if augmenter.sums not in ("exactly", "on average"):
-        raise case.broken(f"sums is {augmenter.sums!r}; it is 'exactly' or 'on average'")
-    if augmenter.spectra not in ("on average", "not"):
-        raise case.broken(f"spectra is {augmenter.spectra!r}; it is 'on average' or 'not'")
+    if augmenter.keeps_weight not in _KEPT:
+        raise case.broken(f"keeps_weight is {augmenter.keeps_weight!r}; it is one of {_KEPT}")
     if augmenter.makes not in KINDS:
         raise case.broken(f"makes is {augmenter.makes!r}; it is one of {sorted(KINDS)}")
+    if (augmenter.makes == "interpolated") != isinstance(augmenter, Interpolating):
+        raise case.broken("a step makes interpolated rows if it is derived from Interpolating, and only then")
     if augmenter.makes and augmenter.keeps_rows:
         raise case.broken(f"it makes {augmenter.makes} and says keeps_rows = True")
     if augmenter.makes and augmenter.use != "training":
@@ -88,7 +91,7 @@ def reads_what_it_declares(case: Case) -> None:
 
 def _declared(case: Case, question: Measure[Any]) -> Any:
     """The answer to a question, which is about columns that its learner declares: no others may have been read."""
-    if undeclared := sorted(question.uses() - case.augmenter.uses()):
+    if undeclared := sorted(question.uses() - frozenset(case.augmenter.uses())):
         raise case.broken(f"{type(question).__name__} asks about {undeclared}, which uses() of the step does not name")
     return _answered(case, question, "measure", question.measure)
 
@@ -99,7 +102,7 @@ def _answered(
     """What it answers given the columns that it declares; broken where it needs others to do so."""
     events = case.training
     try:
-        return function(case.only(events, asked.uses()), case.draw(events) if asked.keyed else None)
+        return function(case.only(events, frozenset(asked.uses())), case.draw(events) if asked.keyed else None)
     except Exception as error:
         every = {name for field in events.fields for name in _names(events, field)}
         try:
@@ -260,7 +263,7 @@ def _made(augmenter: Augmenter, configuration: Mapping[str, Any]) -> Augmenter:
 
 def _from_plan(augmenter: Augmenter) -> Augmenter:
     written = yaml.safe_dump(step_to(augmenter))
-    inside = [getattr(step, "learned", None) for step in whole(augmenter)]
+    inside = [step.learned for step in whole(augmenter)]
     reader = Steps(Path(), {one.digest: one for one in inside if isinstance(one, Learned)})
     read = reader.read(yaml.safe_load(written), 0)
     return _with_learned(read[1] if isinstance(read, tuple) else read, augmenter)

@@ -133,7 +133,7 @@ def weight_is_not_lost(case: Case) -> None:
         before, after = (numbers(events, name).astype(np.float64) for events in (case.events, result))
         lost = math.fsum(before) - math.fsum(after)
         most = 1e-10 * math.fsum(np.abs(before))
-        if case.augmenter.sums == "on average":
+        if case.augmenter.keeps_weight == "on average":
             most += 4 * math.sqrt(_change(case, result, name))
         if abs(lost) > most:
             raise case.broken(f"the sum of {name!r} was {math.fsum(before)} and is {math.fsum(after)}")
@@ -197,7 +197,7 @@ def leaves_test_events_alone(case: Case) -> None:
         return
     result = case.run(case.events)
     before, after = (events[numbers(events, split) != 0] for events in (case.events, result))
-    names = columns_of(before if case.augmenter.carries() is None else case.narrowed(before))
+    names = columns_of(case.narrowed(before))
     if found := difference(columns_of(after), columns_of(before), names):
         raise case.broken(f"it changes events with {split} != 0, which are not for training: {found}")
     if case.augmenter.makes:

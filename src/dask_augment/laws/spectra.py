@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
+from dask_augment.contract import Learner
 from dask_augment.identity import row_ids
 from dask_augment.laws.case import Case
 from dask_augment.laws.compare import numbers
 from dask_augment.own_columns import KIND
-from dask_augment.strata import Strata
+from dask_augment.strata import strata_of
 
 SEEDS = 40
 SIGMAS = 5.0
@@ -33,7 +33,7 @@ def spectra_stay_on_average(case: Case) -> None:
     """
     augmenter, names = case.augmenter, case.setting.weights
     changes = not augmenter.keeps_rows or any(name in augmenter.produces() for name in names)
-    if augmenter.use != "training" or augmenter.spectra == "not" or not changes:
+    if augmenter.use != "training" or augmenter.keeps_weight == "in sum" or not changes:
         return
     bins, number, events = _weighed(case)
     keys = _keys(events, case)
@@ -51,7 +51,7 @@ def spectra_stay_on_average(case: Case) -> None:
             found.append(_filled(bins[rows], weight, number))
             np.maximum.at(largest, bins[rows] // len(_SIZES), np.abs(weight))
             positive &= bool(np.all(weight >= 0))
-            report: list[dict[str, Any]] = getattr(tried.ready, "report", list)()
+            report = tried.ready.report() if isinstance(tried.ready, Learner) else []
             bias = max([bias, *(entry.get("weight_bias", 0.0) for entry in report)])
         else:
             expected = _expected(bins, before, number, positive=positive)
@@ -97,10 +97,7 @@ def _filled(bins: NDArray[np.int64], weight: NDArray[np.float64], number: int) -
 def _weighed(case: Case) -> tuple[NDArray[np.int64], int, ak.Array]:
     """Training rows with weights that vary in each stratum: the bin of each row, the number of strata, and the rows."""
     events = _training(case.events, case)
-    entries = [*getattr(getattr(case.augmenter, "strata", None), "entries", ())]
-    if label := getattr(case.augmenter, "label", None):
-        entries.append(label)
-    strata = Strata.of(entries)
+    strata = strata_of(case.augmenter)
     readable = case.only(events, strata.uses())
     labels, which = strata.codes(readable)
     place = np.zeros(len(events), np.int64)

@@ -18,6 +18,7 @@ import pyarrow as pa
 import dask_augment
 from dask_augment import registry
 from dask_augment.addresses import untold
+from dask_augment.carrying import left_by
 from dask_augment.columns import flat
 from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.quarantine import Quarantined
@@ -145,7 +146,7 @@ def prepare(
     columns, schema = _result(stage, reader, target, shared.kept)
     warnings = [*warnings, *shared.warnings, *matches, *remarks_on(stage, columns)]
     check_names(target, columns, {source.dataset for source in sources})
-    narrowing = [s.label for s in stage.steps if s.augmenter.carries() is not None]
+    narrowing = [s.label for s in stage.steps if left_by(s, ()) is not None]
     check_keep(target.keep or (), columns, filled(found), narrowing, shared.kept)
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
     quarantined = quarantined_of(sources, bad)
@@ -201,8 +202,8 @@ def _check_remedies(stage: Stage, explicit: Collection[str], found: Mapping[Sour
     """Refuse columns that no file has and of which their step knows a remedy; others are refused with all the rest."""
     there: frozenset[str] = frozenset().union(*(content.columns for content in filled(found).values()))
     for step in stage.steps:
-        for name in sorted(step.augmenter.uses() & {*explicit}):
-            if flat(name) not in there and (remedy := step.augmenter.remedy(name)):
+        for name in sorted(step.remedies.keys() & {*explicit}):
+            if flat(name) not in there and (remedy := step.remedies[name]):
                 raise PlanError(f"step {step.label!r} finds no column {name!r} in any input file; {remedy}")
 
 
@@ -256,7 +257,7 @@ def _reader(
 def _result(stage: Stage, reader: Reader, target: Target, kept: Collection[str]) -> tuple[tuple[str, ...], pa.Schema]:
     """The columns of the result and their types, from the form of the events alone."""
     shape = shape_of(stage, reader)
-    made = {flat(name) for step in stage.steps for name in step.augmenter.produces()}
+    made = {flat(name) for step in stage.steps for name in step.produces}
     always = {*map(flat, (*stage.setting.ids, *stage.setting.weights, stage.setting.split or "")), *OURS} | made
     read = set(reader.columns)
     columns = sorted(
@@ -276,7 +277,7 @@ def _identity(plan: Plan, normalisation: Mapping[str, Normalisation]) -> dict[st
     values["output"].pop("path", None)
     code = plan.code()
     steps = registry.with_labels(plan.steps)
-    learned = {label: one.digest for label, step in steps if (one := getattr(step, "learned", None)) is not None}
+    learned = {label: one.digest for label, step in steps if (one := step.learned) is not None}
     return {
         **values,
         **({"code": code} if code else {}),

@@ -19,14 +19,13 @@ def settled(stage: Stage, read: Iterable[str]) -> tuple[Stage, list[str]]:
         raise PlanError(str(error)) from None
     said = []
     for old, new in zip(stage.steps, steps, strict=True):
-        if matched := sorted(new.augmenter.uses() - old.augmenter.uses()):
+        if matched := sorted(new.uses - old.uses):
             said.append(f"step {new.label!r} has wildcards, which match {', '.join(matched)}")
     return replace(stage, steps=steps), said
 
 
 def remarks_on(stage: Stage, written: Iterable[str]) -> list[str]:
     """What steps say of columns that are written, or used by any step, and that they leave as they are."""
-    steps = [step.augmenter for step in stage.steps]
-    used = {dotted(name) for step in steps for name in step.uses()}
-    made = {dotted(name) for step in steps for name, kind in step.produces().items() if kind is not None}
+    used = {dotted(name) for step in stage.steps for name in step.uses}
+    made = {dotted(name) for step in stage.steps for name, kind in step.produces.items() if kind is not None}
     return planning.remarks(stage.steps, ({*map(dotted, written)} | used) - made)

@@ -16,9 +16,9 @@ from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.receipt import Part, Receipt, Written
 from dask_augment.dataset.schema import to_table
 from dask_augment.dataset.sink import Sink
+from dask_augment.flow import Step
 from dask_augment.frames import total
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Step
 from dask_augment.identity import RepeatedIds
 from dask_augment.meters import Account
 from dask_augment.runs.answers import Answers

@@ -16,9 +16,9 @@ from dask_augment.dataset import files
 from dask_augment.dataset.job import Job
 from dask_augment.dataset.layout import encode
 from dask_augment.dataset.schema import schema_of
+from dask_augment.flow import Step
 from dask_augment.frames import learned as learned_by
 from dask_augment.frames import refuse_repeats
-from dask_augment.frames.steps import Step
 from dask_augment.identity import POSITION
 from dask_augment.learned import Learned, load
 from dask_augment.nesting import inner_steps
@@ -111,12 +111,12 @@ def _checkpointed(segment: Segment, step: Step, job: Job, tasks: Tasks) -> Segme
 
 def reports_of(steps: Iterable[Step]) -> dict[str, list[dict[str, Any]]]:
     """What steps say of the rows that they made or left, by label: for the manifest."""
-    return {step.label: report for step in steps if (report := step.augmenter.report())}
+    return {s.label: report for s in steps if isinstance(s.augmenter, Learner) and (report := s.augmenter.report())}
 
 
 def _learned_inside(label: str, step: Augmenter) -> Iterator[tuple[str, Learned]]:
     """What a step and the steps inside it learned, under the label and the names of these."""
-    learned: Learned | None = getattr(step, "learned", None)
+    learned: Learned | None = step.learned
     if learned is not None:
         yield label, learned
     for name, inner in with_labels([*inner_steps(step)]):

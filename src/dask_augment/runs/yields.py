@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from dask_augment.columns import dotted
-from dask_augment.frames.steps import Step
+from dask_augment.flow import Step
 from dask_augment.meters import Account
 from dask_augment.simulation import is_known_weight
-from dask_augment.strata import Strata
+from dask_augment.strata import strata_of
 
 
 def apart(steps: Sequence[Step], datasets: Collection[str]) -> list[str]:
@@ -16,15 +16,10 @@ def apart(steps: Sequence[Step], datasets: Collection[str]) -> list[str]:
     warnings = []
     for step in steps if len(set(datasets)) > 1 else ():
         augmenter = step.augmenter
-        strata = getattr(augmenter, "strata", None)
-        hands_on = augmenter.use == "training" and bool(
-            set(getattr(augmenter, "weights", ())) & set(augmenter.produces())
-        )
-        if not hands_on or not isinstance(strata, Strata) or augmenter.sums != "exactly":
+        hands_on = augmenter.use == "training" and augmenter.rescales() and augmenter.keeps_weight != "on average"
+        if not hands_on or "dataset" in strata_of(augmenter).entries:
             continue
-        if "dataset" in (*strata.entries, getattr(augmenter, "label", None)):
-            continue
-        how = "kept on average only" if augmenter.spectra == "on average" else "not kept"
+        how = "kept on average only" if augmenter.keeps_weight == "exactly" else "not kept"
         warnings.append(
             f"step {step.label!r}: strata do not contain dataset: sums of each data set are {how}; say strata: [dataset, "
             "...] to keep them exactly"
@@ -38,11 +33,7 @@ def overwritten(steps: Iterable[Step], weights: Collection[str], columns: Iterab
     Training steps are none of these: their promise is to keep sums.
     """
     there = {dotted(name) for name in (*weights, *filter(is_known_weight, columns))}
-    found = {
-        step.label: sorted(there & {dotted(name) for name in step.augmenter.produces()})
-        for step in steps
-        if step.augmenter.use == "always"
-    }
+    found = {step.label: sorted(there & step.products) for step in steps if step.augmenter.use == "always"}
     return {label: names for label, names in found.items() if names}
 
 

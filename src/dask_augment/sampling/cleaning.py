@@ -67,7 +67,7 @@ class Sums(Measure[ByGroup[Ints]]):
 class Cleaner(Resampling):
     """Base of samplers that drop events of some classes because of their neighbours in the same stratum."""
 
-    spectra = "not"
+    keeps_weight = "in sum"
 
     strata: Any = ()
     label: str = "label"
@@ -109,13 +109,17 @@ class Cleaner(Resampling):
         """Strata, label, features, weights, and train_weight unless it becomes 1."""
         return self._groups.uses() | set(self.features)
 
-    def sees(self) -> frozenset[str]:
+    def reads_to_apply(self) -> frozenset[str]:
         """All but the features."""
         return self._groups.uses()
 
     def produces(self) -> Mapping[str, str | None]:
         """The weights, rescaled."""
         return {**dict.fromkeys(self.weights), TRAIN_WEIGHT: "float64"}
+
+    def rescales(self) -> tuple[str, ...]:
+        """The weights."""
+        return tuple(self.weights)
 
     @abstractmethod
     def dropped(

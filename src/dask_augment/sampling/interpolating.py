@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.columns import lookup, plain
-from dask_augment.contract import Measure, Other, Output
+from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
+from dask_augment.interpolating import Interpolating
 from dask_augment.kernels.interpolation import expanded, modes, positions
 from dask_augment.learned import Learned
 from dask_augment.options import check_choices, check_columns, check_count
@@ -38,6 +39,7 @@ from dask_augment.sampling.report import Resampling, counted_alike, multiples, r
 from dask_augment.sampling.sharing import by_outer
 from dask_augment.sampling.spread import standard_deviations
 from dask_augment.sampling.strategy import Strategy, check_strategy, rows_of, targets
+from dask_augment.second_parents import SecondParents
 from dask_augment.strata import Strata
 
 NEIGHBOUR, SHARE, CATEGORY = 1, 2, 3
@@ -64,13 +66,11 @@ class Around(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Interpolator(Resampling):
+class Interpolator(Interpolating, Resampling):
     """Base of samplers that make events on the way from an event to one of its nearest neighbours.
 
     A subclass says how many are made of each event, :meth:`children`.
     """
-
-    makes = "interpolated"
 
     strata: Any = ()
     label: str | None = None
@@ -116,11 +116,11 @@ class Interpolator(Resampling):
         """The features, and the weight for training."""
         return {**dict.fromkeys((*self.features, *self._categorical)), TRAIN_WEIGHT: "float64"}
 
-    def between(self) -> frozenset[str]:
+    def between(self) -> tuple[str, ...]:
         """The features."""
-        return frozenset(self.features)
+        return tuple(self.features)
 
-    def sees(self) -> frozenset[str]:
+    def reads_to_apply(self) -> frozenset[str]:
         """Strata, label, categories, and train_weight unless it becomes 1."""
         return self._groups.uses() | set(self._categorical)
 
@@ -245,13 +245,13 @@ class Interpolator(Resampling):
         columns[TRAIN_WEIGHT] = self._shared(quotas, events, which, draw, times + 1, source, nth)
         return Output(columns, source, nth, self._parents(draw, other, share) if len(made) else None)
 
-    def _parents(self, draw: Draw, other: NDArray[np.int32], share: NDArray[np.float64]) -> Other:
+    def _parents(self, draw: Draw, other: NDArray[np.int32], share: NDArray[np.float64]) -> SecondParents:
         """The rows of the table, which of them are second parents, and how near made rows are to them."""
         assert self.learned is not None
         words = self.learned["words"]
         ids = {name: words[:, 1 + i] for i, name in enumerate(draw.ids)}
         columns = dict(zip(self.features, self.learned["features"], strict=True))
-        return Other(ids, words[:, 0], words[:, -1].astype(np.int64), other, share, columns)
+        return SecondParents(ids, words[:, 0], words[:, -1].astype(np.int64), other, share, columns)
 
     def _chosen(
         self, events: ak.Array, source: NDArray[np.int64], made: NDArray[np.int64], base: NDArray[np.int64],

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from dask_augment.contract import Learner, Measure
 from dask_augment.draw import Draw
+from dask_augment.interpolating import Interpolating
 from dask_augment.kernels.grouping import exact_sums
 from dask_augment.learned import Learned
 from dask_augment.own_columns import TRAIN_WEIGHT
@@ -83,7 +84,11 @@ class Resampling(Learner):
         and ``weight_bias`` the relative bias that histograms inside the stratum may have, about, where rows are dropped
         at random. Training rows only.
         """
-        return [] if self.learned is None else _rows(self.learned, getattr(self, "features", ()))
+        return (
+            []
+            if self.learned is None
+            else _rows(self.learned, self.between() if isinstance(self, Interpolating) else ())
+        )
 
 
 @dataclass(frozen=True)
