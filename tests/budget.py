@@ -1,4 +1,4 @@
-"""What a test costs in CPU time, which says the same on a busy machine: a quick test that costs much fails.
+"""What tests cost in CPU time: a quick test that costs much fails, and files that cost much are run first.
 
 A plugin of pytest. Its own process's time counts against a test, and the time of the processes that it started is told
 beside it. What numba compiles, the first test to call a kernel pays for, and it does not count.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,6 +17,15 @@ from numba.core import event
 
 MOST = 5.0
 """Seconds of CPU of its own process that a test may take which is not marked slow."""
+WORTH_TELLING = 0.5
+DEAREST = (
+    "whole/test_one_hash.py", "fault/test_client_killed.py", "laws/test_laws.py", "fault/test_state_machine.py",
+    "whole/test_one_hash_after_death.py", "fault/test_workers_killed.py", "sampling/test_one_result.py",
+    "demo/test_demo.py", "test_mutants.py", "sampling/test_acceptance.py", "fault/test_run_disk_full.py",
+    "fault/test_crash_points.py", "generator/test_jobs.py", "fault/test_transient_errors.py", "test_examples.py",
+    "fault/test_memory.py", "frames/test_every_frame.py", "runs/test_files_of_the_field.py",
+)  # fmt: skip
+"""Files that take longest: the last ones to be run would keep one process busy after all others are done."""
 
 PROCESS = psutil.Process()
 
@@ -48,6 +58,13 @@ def own() -> float:
     return time.process_time() - COMPILING.seconds
 
 
+def slowness() -> float:
+    """How many times as long as on a quiet machine of today some work takes here and now; at least 1."""
+    began = time.process_time()
+    sum(range(5_000_000))
+    return max(1.0, (time.process_time() - began) / 0.1)
+
+
 def ended() -> float:
     """CPU seconds of the processes that this one started and saw end."""
     times = PROCESS.cpu_times()
@@ -73,6 +90,12 @@ BEGAN = pytest.StashKey[tuple[float, float, float]]()
 """What a phase of a test began with."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The dearest files first, whatever their names."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(DEAREST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
     """Begin to count."""
@@ -89,7 +112,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     # Looking at processes takes a millisecond; what a shorter phase started is told by the next.
     report.cpu_of_others = by_others(before) if time.perf_counter() - clock > 0.1 else 0.0
     item.stash[BEGAN] = (own(), ended(), time.perf_counter())
-    if call.when == "call" and report.passed and report.cpu > MOST and item.get_closest_marker("slow") is None:
+    if call.when != "call" or not report.passed or item.get_closest_marker("slow") is not None:
+        return report
+    if report.cpu > MOST and report.cpu > MOST * slowness():
         report.outcome = "failed"
         report.longrepr = (
             f"{item.nodeid} took {report.cpu:.1f} s of CPU, and a test that is not marked slow may take {MOST:g}: "
@@ -105,9 +130,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         total = seconds.setdefault(report.nodeid, [0.0, 0.0])
         total[0] += report.cpu
         total[1] += report.cpu_of_others
-    lines = sorted(seconds.items(), key=lambda pair: -sum(pair[1]))[:20]
-    sums = [sum(values) for values in zip(*seconds.values(), strict=True)]
-    lines += [(f"all {len(seconds)} tests", sums)] if sums else []
+    sums = [sum(values) for values in zip(*seconds.values(), strict=True)] or [0.0, 0.0]
+    dear = [entry for entry in seconds.items() if sum(entry[1]) >= WORTH_TELLING]
+    lines = [*sorted(dear, key=lambda entry: -sum(entry[1]))[:20], (f"all {len(seconds)} tests", sums)]
     terminalreporter.section("dearest by CPU: of its own process, and of those that it started")
     for name, (mine, others) in lines:
         terminalreporter.write_line(f"{mine:6.1f} s {others:6.1f} s  {name}")

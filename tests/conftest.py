@@ -40,6 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.nano)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_disks() -> Iterator[None]:
+    """A process that dies loses nothing it has written; whether the descriptor is open is still asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
 @pytest.fixture(scope="session")
 def nano() -> Callable[[str], str]:
     """The path of a real NanoAOD file: ``nano("nano_dy")``, ``nano("nano_tt_v12")`` or ``nano("pfnano")``.

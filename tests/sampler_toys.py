@@ -8,6 +8,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+import pytest
 
 import dask_augment as da
 from dask_augment.contract import Augmenter
@@ -131,6 +132,11 @@ WAYS: dict[str, Sampler] = SAMPLERS | {
     ),
 }
 """All ways."""
+
+
+def some(*names: str) -> list[Any]:
+    """All samplers as the parameters of a test: it is quick for these, and slow for the others."""
+    return [pytest.param(name, marks=[] if name in names else [pytest.mark.slow]) for name in SAMPLERS]
 
 
 def one_hash(events: Any) -> str:

@@ -23,6 +23,14 @@ TEXTS = {".cfg", ".ini", ".json", ".md", ".py", ".rst", ".sh", ".toml", ".txt", 
 FOLDERS = ["benchmarks", "constraints", "docs", "examples", "src", "tests", "tools"]
 MOST_BYTES_IN_A_FILE = 3_000_000
 
+USES_DASK = re.compile(r'^ *(import|from) (dask|distributed)\b|importorskip\("dask\.|\bclient: Any', re.MULTILINE)
+NOT_ON_THE_NEWEST = {
+    "tests/augmenters/test_fast_sim_sample.py", "tests/augmenters/test_phi_rotate.py", "tests/fault/test_memory.py",
+    "tests/frames/test_dask_awkward.py", "tests/frames/test_references.py", "tests/generator/test_jobs.py",
+    "tests/whole/test_one_hash_after_death.py",
+}  # fmt: skip
+"""Their tests that use Dask are slow ones, or use dask-awkward as well."""
+
 
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """All functions and methods of a module."""
@@ -61,6 +69,12 @@ def texts() -> list[Path]:
     for folder in FOLDERS:
         files += (ROOT / folder).rglob("*")
     return sorted(path for path in files if path.suffix in TEXTS and path != Path(__file__) and path.is_file())
+
+
+def forgotten(tests: Mapping[str, str], named: str) -> list[str]:
+    """Files of tests that use Dask, and are not among the names of those that run on the newest one."""
+    there = {name.partition("::")[0] for name in named.split()}
+    return sorted(name for name, text in tests.items() if USES_DASK.search(text) and name not in there)
 
 
 def unwanted(text: str) -> list[str]:
@@ -104,6 +118,14 @@ def test_nothing_strays_into_the_repository() -> None:
     assert strays(files) == []
 
 
+def test_what_uses_dask_is_tried_on_the_newest() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "")
+    (named,) = re.findall(r"^DASK_TESTS := (.*)$", makefile, re.MULTILINE)
+    files = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py")}
+    assert set(forgotten(files, named)) == NOT_ON_THE_NEWEST
+    assert [name for name in named.split() if name.partition("::")[0] not in files] == []
+
+
 def test_public_names() -> None:
     import dask_augment
 
@@ -121,6 +143,9 @@ def test_rules_refuse() -> None:
     assert class_hooks("class A:\n    def __init_subclass__(cls): ...") == ["__init_subclass__"]
     assert class_hooks("class A(ABC): ...") == []
     assert unwanted("fine\nsee issue #7") == ["2: see issue #7"]
+    assert forgotten(
+        {"a.py": "import dask", "b.py": "import dask_augment", "c.py": "  from dask.x import y"}, "a.py::t"
+    ) == ["c.py"]
     assert strays({"README.md": 9, "src/a.py": MOST_BYTES_IN_A_FILE}) == []
     assert strays({"src/a.root": 3_000_001}) == ["src/a.root has 3,000,001 bytes"]
     assert strays({"tmp1a/out/.ours-2.staging-1/b": 1}) == ["tmp1a/ is no folder of the project"]

@@ -90,9 +90,9 @@ def test_resume(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_resume_twenty_times(plan: Path, quiet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_twelve_times(plan: Path, quiet: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(4)
-    for number in range(20):
+    for number in range(12):
         out = tmp_path / f"{number}" / "out"
         out.parent.mkdir()
         before = killed_at(plan, out, draw.choice(["iterative", "dask"]), draw.randrange(1, PARTS - 8))

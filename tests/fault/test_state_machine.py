@@ -218,14 +218,14 @@ def run(examples: int, steps: int, **options: Any) -> None:
     )  # fmt: skip
 
 
-def test_a_thousand_steps() -> None:
-    run(40, 25)
+def test_three_hundred_steps() -> None:
+    run(12, 25)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_ten_thousand_steps() -> None:
-    run(250, 50)
+    run(200, 50)
 
 
 def fixed_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,10 +139,10 @@ class Killer(threading.Thread):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_fifty_runs(tmp_path: Path, inputs: dict[str, Any], quiet: Result, own_client: Any, monkeypatch: Any) -> None:
+def test_thirty_runs(tmp_path: Path, inputs: dict[str, Any], quiet: Result, own_client: Any, monkeypatch: Any) -> None:
     """Workers are killed at any moment; what was done is not done again, but for what was under way."""
     killed, begun = 0, time.monotonic()
-    for number in range(50):
+    for number in range(30):
         own_client.wait_for_workers(2)
         killer = Killer(own_client, number, 0.3)
         killer.start()
@@ -155,4 +155,4 @@ def test_fifty_runs(tmp_path: Path, inputs: dict[str, Any], quiet: Result, own_c
         killed += killer.killed
         assert len({receipt.attempt for receipt in done.values()}) == len(done) == result.manifest.parts
         same(result, quiet)
-    assert killed >= 25, f"only {killed} workers were killed in {time.monotonic() - begun:.0f} s"
+    assert killed >= 15, f"only {killed} workers were killed in {time.monotonic() - begun:.0f} s"

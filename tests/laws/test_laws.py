@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -37,6 +37,35 @@ NAMED = [
 ]
 
 
+FILES = ("nano_tt_v12", "nano_dy", "pfnano")
+
+
+def is_plain(named: tuple[str, int, int]) -> bool:
+    """Whether it is the first example of a step by itself."""
+    name, number, _ = named
+    return number == 0 and not issubclass(registry.get(name), Compound)
+
+
+def tried() -> Iterator[Any]:
+    """Every law on the first example of each step; of others, and of the steps in compounds, every second law is slow."""
+    for place, named in enumerate(NAMED):
+        for number, law in enumerate(HERE):
+            quick = is_plain(named) or (place + number) % 2 == 0
+            yield pytest.param(
+                named, law, id=f"{named_as(named)}-{law.__name__}", marks=[] if quick else [pytest.mark.slow]
+            )
+
+
+def tried_on_files() -> Iterator[Any]:
+    """The first example of each step on one of the files, in turn; all others are slow."""
+    names = registry.names()
+    for name, number, part in NAMED:
+        for file in FILES if part == 0 else ():
+            quick = number == 0 and file == FILES[names.index(name) % len(FILES)]
+            marks = [] if quick else [pytest.mark.slow]
+            yield pytest.param(name, number, file, id=f"{named_as((name, number, part))}-{file}", marks=marks)
+
+
 def named_as(named: tuple[str, int, int]) -> str:
     name, number, part = named
     return f"{name}-{number}" + (f"-{part}" if issubclass(registry.get(name), Compound) else "")
@@ -54,8 +83,7 @@ def test_every_augmenter_has_an_example() -> None:
     assert sorted(EXAMPLES) == sorted(registry.names()), "add constructor arguments to tests/laws/examples.py"
 
 
-@pytest.mark.parametrize("law", HERE, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("named", NAMED, ids=named_as)
+@pytest.mark.parametrize(("named", "law"), list(tried()))
 def test_registered(named: tuple[str, int, int], law: Law) -> None:
     law(example(*named))
 
@@ -98,14 +126,9 @@ def wanted() -> list[str]:
     return names
 
 
-@pytest.mark.parametrize(
-    "file", ["nano_tt_v12", *(pytest.param(file, marks=pytest.mark.slow) for file in ("nano_dy", "pfnano"))]
-)
-@pytest.mark.parametrize("named", NAMED, ids=named_as)
-def test_real_events(named: tuple[str, int, int], file: str, nano: Callable[[str], str]) -> None:
-    name, number, part = named
-    if part == 0:
-        check(registry.get(name)(**EXAMPLES[name][number]), real_events(nano(file)), without=[ELSEWHERE])
+@pytest.mark.parametrize(("name", "number", "file"), list(tried_on_files()))
+def test_real_events(name: str, number: int, file: str, nano: Callable[[str], str]) -> None:
+    check(registry.get(name)(**EXAMPLES[name][number]), real_events(nano(file)), without=[ELSEWHERE])
 
 
 def named_after(mutant: Any) -> str:

@@ -22,7 +22,7 @@ from dask_augment import registry
 from dask_augment.dataset.schema import schema_of
 from frame_toys import Coffea, Partitions, read_back, sink_at
 from interpolation_toys import shuffled
-from sampler_toys import SAMPLERS, SETTING, WAYS, one_hash, sampled
+from sampler_toys import SAMPLERS, SETTING, WAYS, one_hash, sampled, some
 from sampling_toys import column
 
 events = cache(sampled)
@@ -76,17 +76,23 @@ def test_something_happens(name: str) -> None:
 
 @pytest.mark.parametrize("name", WAYS)
 def test_partitions_and_order(name: str) -> None:
+    agrees(name, divided(shuffled(events(), 3), 17), finish=in_one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WAYS)
+def test_more_partitions_and_orders(name: str) -> None:
     other = shuffled(events(), 3)
     for parts in (divided(events(), 3), divided(events(), 17), divided(other, 1), divided(other, 5)):
         agrees(name, parts, finish=in_one)
 
 
-QUICK = ("undersample", "bootstrap", "smote", "tomek_links")
+FRAMES = ("dask-awkward", "pandas", "cluster", "coffea")
+ON = {frame: [*SAMPLERS][number :: len(FRAMES)] for number, frame in enumerate(FRAMES)}
+"""The samplers that quick tests try on each frame: a frame knows nothing of samplers, and each is tried once."""
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in SAMPLERS]
-)
+@pytest.mark.parametrize("name", some("undersample", "smote"))
 def test_200_partitions(name: str) -> None:
     parts = divided(shuffled(events(), 1), 200)
     assert sum(len(part) == 0 for part in parts) > 5
@@ -94,7 +100,7 @@ def test_200_partitions(name: str) -> None:
     agrees(name, parts, finish=in_one)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", some("undersample", "bootstrap", "smote", "tomek_links"))
 def test_the_hash_bites(name: str) -> None:
     """Partitions that know nothing of one another would give other rows."""
 
@@ -108,14 +114,14 @@ def test_the_hash_bites(name: str) -> None:
 # Frames and schedulers ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", some(*ON["dask-awkward"]))
 def test_dask_awkward_in_threads(name: str) -> None:
     dak = pytest.importorskip("dask_awkward", exc_type=ImportError)
     with dask.config.set(scheduler="threads"):
         agrees(name, dak.from_awkward(events(), 4), finish=lambda lazy: lazy.compute())
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", some(*ON["pandas"]))
 def test_pandas_and_dask_dataframe_in_threads(name: str) -> None:
     import dask.dataframe as dd
 
@@ -141,13 +147,7 @@ def test_processes(name: str, processes: Any) -> None:
         agrees(name, dd.from_pandas(frame(), npartitions=3, sort=False), finish=lambda lazy: lazy.compute())
 
 
-SLOW = ("smotenc", "borderline_smote", "smote_undersample", "smote_tomek")
-"""Much like others that are tried on the cluster, and ask as many questions."""
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SAMPLERS]
-)
+@pytest.mark.parametrize("name", some(*ON["cluster"]))
 def test_on_a_cluster(name: str, client: Any, tmp_path: Path) -> None:
     import dask.dataframe as dd
 
@@ -183,7 +183,7 @@ def through_coffea(name: str, source: Coffea) -> None:
     assert one_hash(written) == wanted
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", some(*ON["coffea"]))
 def test_coffea(name: str, file: Path, tmp_path: Path) -> None:
     pytest.importorskip("coffea")
     through_coffea(name, Coffea(file, tmp_path, chunk=130))

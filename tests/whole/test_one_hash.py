@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
+from itertools import cycle, pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from dask_augment.dataset.schema import to_table
 from dask_augment.runs.run import published_plan, run
 from truth import COLLECTIONS, Truth
 
-CHUNKS = (1000, 33, 17)
+CHUNKS = (1000, 70, 17)
 
 
 @pytest.fixture(params=["real events", pytest.param("main job", marks=pytest.mark.slow)])
@@ -61,16 +61,22 @@ WHERE = (
     "coffea-futures",
     "coffea-dask",
 )
-QUICK = {("synchronous", 1000), ("synchronous", 33), ("processes", 33), ("client", 17), ("coffea-iterative", 70)}
+
+
+def over_both(pairs: Iterable[tuple[str, int]], quick: set[tuple[str, int]], other: dict[str, int]) -> list[Any]:
+    """All pairs over real events; over the main job each place once, for a place knows nothing of steps."""
+    real = [pytest.param("real events", *pair, marks=[] if pair in quick else [pytest.mark.slow]) for pair in pairs]
+    return real + [pytest.param("main job", *pair, marks=[pytest.mark.slow]) for pair in other.items()]
 
 
 @pytest.mark.parametrize(
-    ("where", "chunksize"),
-    [
-        pytest.param(where, size, marks=[] if (where, size) in QUICK else [pytest.mark.slow])
-        for where in WHERE
-        for size in CHUNKS
-    ],
+    ("truth", "where", "chunksize"),
+    over_both(
+        product(WHERE, CHUNKS),
+        {("synchronous", 1000), ("synchronous", 70), ("processes", 70), ("client", 17), ("coffea-iterative", 70)},
+        dict(zip(WHERE, cycle((17, 70, 1000)))),
+    ),
+    indirect=["truth"],
 )
 def test_run(truth: Truth, tmp_path: Path, request: pytest.FixtureRequest, where: str, chunksize: int) -> None:
     result = run(truth.plan, tmp_path / "out", chunksize=chunksize, where=place(where, request))
@@ -131,9 +137,9 @@ def test_learned_eagerly(truth: Truth) -> None:
 @pytest.mark.parametrize(
     ("kind", "partitions"),
     [
-        pytest.param("uproot", 1, marks=pytest.mark.slow),
-        ("uproot", 3),
-        ("nano", 2),
+        ("uproot", 1),
+        pytest.param("uproot", 3, marks=pytest.mark.slow),
+        pytest.param("nano", 2, marks=pytest.mark.slow),
         pytest.param("nano", 5, marks=pytest.mark.slow),
     ],
 )
@@ -156,7 +162,7 @@ def test_dask_awkward(truth: Truth, kind: str, partitions: int) -> None:
     assert truth.of(results) == truth.hash
 
 
-@pytest.mark.parametrize("partitions", [0, 1, 5])
+@pytest.mark.parametrize("partitions", [0, pytest.param(1, marks=pytest.mark.slow), 5])
 def test_pandas_and_dask_dataframe(truth: Truth, partitions: int) -> None:
     pd = pytest.importorskip("pandas")
     found = LogicalHash()
@@ -201,34 +207,42 @@ def executors(name: str, request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("executor", "chunksize"),
-    [
-        pytest.param(
-            name, size, marks=[] if (name, size) in {("iterative", 1000), ("dask", 70)} else [pytest.mark.slow]
-        )
-        for name in ("iterative", "futures", "dask")
-        for size in (1000, 70, 33)
-    ],
+    ("truth", "executor", "chunksize"),
+    over_both(
+        product(("iterative", "futures", "dask"), (1000, 70, 33)),
+        {("iterative", 1000), ("dask", 70)},
+        {"iterative": 33, "futures": 70, "dask": 1000},
+    ),
+    indirect=["truth"],
 )
 def test_coffea(truth: Truth, tmp_path: Path, request: pytest.FixtureRequest, executor: str, chunksize: int) -> None:
     processor = pytest.importorskip("coffea.processor")
     from coffea.nanoevents import NanoAODSchema
 
-    from dask_augment.frames.coffea import AugmentProcessor, Chunks
+    from dask_augment.frames.coffea import AugmentProcessor
 
     runner = processor.Runner(
         executors(executor, request), chunksize=chunksize, schema=NanoAODSchema, metadata_cache={}
     )
     fileset = {name: {"files": {path: "Events"}} for name, path in truth.files.items()}
-    if executor == "iterative" and chunksize == 1000:
-        labels = [label for label, _ in truth.steps]
-        at = labels.index("fewer")
-        chunks = Chunks(runner, fileset, weight="genWeight")
-        taught = da.learn(chunks, ("fewer", truth.plan.steps[at][1]), *truth.steps[:at], seed=7)
-        assert taught.learned == truth.steps[at][1].learned
     sink = toys.sink_at(tmp_path, truth.schema)
     out = runner(fileset, AugmentProcessor(*truth.steps, purpose="training", sink=sink, seed=7, weight="genWeight"))
     found = LogicalHash()
     for name, receipts in out.items():
         found += logical_hash(toys.read_back(sink, receipts), {"dataset": name})
     assert found == truth.hash
+
+
+@pytest.mark.slow
+def test_learned_from_chunks(truth: Truth, request: pytest.FixtureRequest) -> None:
+    processor = pytest.importorskip("coffea.processor")
+    from coffea.nanoevents import NanoAODSchema
+
+    from dask_augment.frames.coffea import Chunks
+
+    runner = processor.Runner(executors("iterative", request), schema=NanoAODSchema, metadata_cache={})
+    fileset = {name: {"files": {path: "Events"}} for name, path in truth.files.items()}
+    at = [label for label, _ in truth.steps].index("fewer")
+    chunks = Chunks(runner, fileset, weight="genWeight")
+    taught = da.learn(chunks, ("fewer", truth.plan.steps[at][1]), *truth.steps[:at], seed=7)
+    assert taught.learned == truth.steps[at][1].learned

@@ -15,10 +15,7 @@ from dask_augment.dataset.verify import verify
 from dask_augment.runs.run import run
 from truth import Truth
 
-
-@pytest.fixture(params=["real events", pytest.param("main job", marks=pytest.mark.slow)])
-def truth(request: pytest.FixtureRequest) -> Truth:
-    return request.getfixturevalue("real_events" if request.param == "real events" else "main_job")
+pytestmark = pytest.mark.slow
 
 
 def test_a_worker_is_killed(truth: Truth, tmp_path: Path) -> None:
@@ -34,7 +31,7 @@ def test_a_worker_is_killed(truth: Truth, tmp_path: Path) -> None:
     ):
         before = {info["pid"] for info in client.run(lambda: {"pid": os.getpid()}).values()}
         Path(tmp_path, "tokens", "one").touch()
-        result = run(plan, tmp_path / "out", where=client, chunksize=17)
+        result = run(plan, tmp_path / "out", where=client, chunksize=33)
         client.wait_for_workers(2)
         after = {info["pid"] for info in client.run(lambda: {"pid": os.getpid()}).values()}
     assert len(before - after) == 1, "one worker died"
@@ -47,7 +44,7 @@ import sys
 from dask_augment.plan import Plan
 from dask_augment.runs.run import run
 if __name__ == "__main__":
-    run(Plan.read(sys.argv[1]), sys.argv[2], chunksize=8)
+    run(Plan.read(sys.argv[1]), sys.argv[2], chunksize=12)
 """
 
 
@@ -59,12 +56,12 @@ def test_the_client_is_killed(truth: Truth, tmp_path: Path) -> None:
     command = [sys.executable, str(tmp_path / "client.py"), str(tmp_path / "plan.yaml"), str(tmp_path / "out")]
     child = subprocess.Popen(command)
     try:
-        whole_toys.wait_for_receipts(tmp_path / "out", 15, child)
+        whole_toys.wait_for_receipts(tmp_path / "out", 10, child)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
     assert not (tmp_path / "out").exists()
-    assert 15 <= len(whole_toys.attempts_at(tmp_path / "out")) < 30
-    result = run(truth.plan, tmp_path / "out", chunksize=8, resume=True)
+    assert 10 <= len(whole_toys.attempts_at(tmp_path / "out")) < 21
+    result = run(truth.plan, tmp_path / "out", chunksize=12, resume=True)
     assert result.manifest.logical_hash == truth.hash
     assert whole_toys.nothing_left(tmp_path / "out")

@@ -11,6 +11,7 @@ from dask_augment import columns as cols
 from dask_augment.contract import Learner
 from dask_augment.identity import RepeatedIds
 from dask_augment.laws.case import Case
+from dask_augment.meters import Account
 from dask_augment.own_columns import TRAIN, TRAIN_WEIGHT
 
 
@@ -55,6 +56,9 @@ def broken_weights_are_refused(case: Case) -> None:
     """A learner refuses weights of which one is NaN or infinite, and names the column: sums with it are no sums."""
     if not isinstance(case.augmenter, Learner):
         return
+    case.run(case.events, account := Account())
+    if case.augmenter.makes and not any(account.made.values()):
+        return  # Weights are those of rows that others are made of.
     split = case.setting.split
     row = 0 if split is None else int(np.argmin(cols.column(case.events, split).data != TRAIN))
     for name in sorted({*case.setting.weights, TRAIN_WEIGHT} & {*case.augmenter.uses()}):
