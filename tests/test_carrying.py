@@ -10,7 +10,7 @@ import pytest
 
 import dask_augment as da
 from dask_augment.columns import MissingColumn
-from dask_augment.inputs import PlanError
+from dask_augment.inputs.section import PlanError
 from dask_augment.laws import flattened, sample_events
 from dask_augment.laws.sample import sample_events as sample
 

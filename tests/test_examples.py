@@ -16,7 +16,7 @@ import pytest
 import uproot
 
 import dask_augment as da
-from dask_augment.runs.sources import find
+from dask_augment.inputs.find import find
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -46,7 +46,7 @@ def test_open_data(nano, tmp_path, monkeypatch):
     plan = da.Plan.read(EXAMPLES / "open_data.yaml")
     sources, metadata = find(plan.inputs, base=str(plan.folder))
     assert all(source.path.startswith("root://eospublic.cern.ch//eos/opendata/cms/") for source in sources)
-    assert all(source.path.endswith(".root") and source.tree == "Events" for source in sources)
+    assert all(source.path.endswith(".root") and source.kind.tree == "Events" for source in sources)
     local = {"TTToSemiLeptonic": nano("nano_tt_v12"), "DYJetsToLL_M-50": nano("nano_dy")}
     assert {source.dataset for source in sources} >= set(local)
     fileset = {name: {"files": {str(path): "Events"}, "metadata": metadata[name]} for name, path in local.items()}

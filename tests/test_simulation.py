@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dask_augment.filesets import metadata_of
-from dask_augment.inputs import PlanError
+from dask_augment.inputs.filesets import metadata_of
+from dask_augment.inputs.section import PlanError
 from dask_augment.simulation import UnreadableMetadata, is_generator, is_known_weight, simulated
 
 DATA: list[dict[str, Any]] = [

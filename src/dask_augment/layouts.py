@@ -20,6 +20,9 @@ from awkward.index import Index, Index64
 
 STRINGS = ("string", "bytestring")
 
+SLICE_BYTES = 64 << 20
+"""Bytes that are read, or made of what was read, at once."""
+
 
 def plain(content: Content) -> Content:
     """The same values without indirection, parameters (but of strings) or unused entries; buffers are shared.

@@ -19,7 +19,7 @@ from dask_augment.contract import Augmenter
 from dask_augment.documents import read_yaml
 from dask_augment.flow import Step
 from dask_augment.identity import POSITION
-from dask_augment.inputs import DEFAULT_TREE, Inputs, PlanError, names, refuse_misspelt
+from dask_augment.inputs.section import DEFAULT_TREE, Inputs, PlanError, names, refuse_misspelt
 from dask_augment.learned import Learned
 from dask_augment.local_modules import distributions, imported_names
 from dask_augment.nesting import whole

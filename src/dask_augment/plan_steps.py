@@ -13,7 +13,7 @@ from dask_augment.augmenters.function import Function
 from dask_augment.compound import Compound
 from dask_augment.configuration import plain
 from dask_augment.contract import Augmenter
-from dask_augment.inputs import PlanError
+from dask_augment.inputs.section import PlanError
 from dask_augment.learned import Learned
 from dask_augment.models.files import SHIPPED
 from dask_augment.nesting import holds_steps, steps_in, types_of

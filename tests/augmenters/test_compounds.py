@@ -16,7 +16,7 @@ import dask_augment as da
 from dask_augment import registry
 from dask_augment.compound import Compound
 from dask_augment.identity import RepeatedIds
-from dask_augment.inputs import PlanError
+from dask_augment.inputs.section import PlanError
 from dask_augment.interpolating import Interpolating
 from interpolation_toys import FEATURES, classes, matrix, shuffled
 from run_toys import plan, read, write

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import dask_augment as da
 from dask_augment import columns as cols
 from dask_augment.augmenters.jet_zoom import ZoomStatus
-from dask_augment.inputs import PlanError
+from dask_augment.inputs.section import PlanError
 from dask_augment.laws.sample import flattened
 from dask_augment.plan_steps import step_from, step_to
 from jet_toys import counted_jets, four_momenta, in_nano, jets_of, toy_jets

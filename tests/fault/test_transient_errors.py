@@ -15,8 +15,8 @@ import dask_augment as da
 import whole_toys
 from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.verify import verify
+from dask_augment.inputs.reader import Reader
 from dask_augment.runs import pools
-from dask_augment.runs.reader import Reader
 from dask_augment.runs.run import Result, run
 
 

@@ -14,16 +14,15 @@ import pytest
 import uproot
 
 import dask_augment as da
-from dask_augment.frames import stage
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
-from dask_augment.layouts import size_of
+from dask_augment.inputs.columns_of_files import Opened
+from dask_augment.inputs.parquet_files import ParquetFile
+from dask_augment.inputs.reader import Reader
+from dask_augment.inputs.root_files import open_root
+from dask_augment.layouts import SLICE_BYTES, size_of
 from dask_augment.meters import Account
 from dask_augment.runs.checkpoint import CheckpointReader
-from dask_augment.runs.columns_of_files import Opened
-from dask_augment.runs.parquet_files import ParquetFile
-from dask_augment.runs.reader import Reader
-from dask_augment.runs.root_files import open_root
 from dask_augment.runs.run import run
 from run_toys import plan, read, write
 
@@ -145,4 +144,4 @@ def test_a_run_does_not_depend_on_the_slices(tmp_path: Path, monkeypatch: pytest
     assert results[0].manifest.logical_hash == results[1].manifest.logical_hash
     assert results[0].manifest.account.rows_out == results[1].manifest.account.rows_out
     assert read(results[0]).to_list() == read(results[1]).to_list()
-    assert stage.SLICE_BYTES == 64 << 20
+    assert SLICE_BYTES == 64 << 20

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment.inputs import PlanError
+from dask_augment.inputs.section import PlanError
 from run_toys import plan, read, write
 
 FEATURES = ["HT", "MET.pt", "noise"]

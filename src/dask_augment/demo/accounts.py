@@ -18,7 +18,7 @@ from dask_augment.augmenters.undersample import Undersample
 from dask_augment.flow import Step
 from dask_augment.frames import augment
 from dask_augment.frames.steps import labelled
-from dask_augment.inputs import DEFAULT_TREE
+from dask_augment.inputs.section import DEFAULT_TREE
 from dask_augment.own_columns import KIND, SPLIT, TRAIN_WEIGHT, WEIGHT
 from dask_augment.plan import Inputs, Plan
 from dask_augment.runs.result import Result

@@ -11,8 +11,8 @@ import awkward as ak
 from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.dataset.receipt import Part
-from dask_augment.frames.made import made_columns
 from dask_augment.identity import POSITION
+from dask_augment.inputs.origin_columns import made_columns
 from dask_augment.own_columns import WEIGHT
 
 

@@ -24,9 +24,10 @@ from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.frames import columns_of, data, put_question, run_stage, total
 from dask_augment.frames.chunks import Made, only_traced, part_of
 from dask_augment.frames.planning import settled
-from dask_augment.frames.stage import SLICE_BYTES, Stage
+from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION
+from dask_augment.layouts import SLICE_BYTES
 from dask_augment.meters import Account
 
 

@@ -23,12 +23,10 @@ from dask_augment.frames.given import draw_of, given, only, refuse_missing_value
 from dask_augment.frames.planning import Steps, promised, reads, refuse, shape
 from dask_augment.frames.rows import training_rows
 from dask_augment.identity import refuse_keyless
-from dask_augment.layouts import size_of
+from dask_augment.layouts import SLICE_BYTES, size_of
 from dask_augment.meters import Account
 from dask_augment.own_columns import DATASET, PROVENANCE
 
-SLICE_BYTES = 64 << 20
-"""Bytes that are read, or made of what was read, at once."""
 _WIDEST, _FASTER = 1000, 4
 """How many times larger than its row the first slice takes all that is made of it to be, and how slices may grow."""
 

@@ -14,10 +14,10 @@ from dask_augment.dataset import files
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Part, Receipt
 from dask_augment.dataset.sink import Sink
-from dask_augment.frames.stage import SLICE_BYTES
+from dask_augment.inputs.parquet_files import ParquetFile
+from dask_augment.inputs.reader import as_events
+from dask_augment.layouts import SLICE_BYTES
 from dask_augment.meters import Account
-from dask_augment.runs.parquet_files import ParquetFile
-from dask_augment.runs.reader import as_events
 
 
 def checkpoint_sink(folder: Path, schema: pa.Schema) -> Sink:

@@ -30,22 +30,26 @@ from dask_augment.frames.data import asked
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import Setting, labelled
 from dask_augment.identity import POSITION
-from dask_augment.own_columns import DATASET, OURS, WEIGHT
-from dask_augment.plan import Inputs, Plan, PlanError, Target
-from dask_augment.runs.columns_of_files import Wanted, is_pattern
-from dask_augment.runs.common import Common, common
-from dask_augment.runs.fills import check_fill
-from dask_augment.runs.losses import bad_files, losses, quarantined_of
-from dask_augment.runs.normalisation import (
+from dask_augment.inputs.columns_of_files import Wanted, is_pattern
+from dask_augment.inputs.common import Common, common
+from dask_augment.inputs.contents import check_contents, filled, inspect, parts_of
+from dask_augment.inputs.fills import check_fill
+from dask_augment.inputs.find import find
+from dask_augment.inputs.losses import bad_files, losses, quarantined_of
+from dask_augment.inputs.normalisation import (
     Normalisation,
     check_weights,
     has_weight,
     normalised,
     weightless,
 )
-from dask_augment.runs.overlap import refuse_own_output, shared_files
+from dask_augment.inputs.overlap import refuse_own_output, shared_files
+from dask_augment.inputs.reader import Reader
+from dask_augment.inputs.sources import BadInput, Content, Source
+from dask_augment.inputs.vouching import held_to_manifests
+from dask_augment.own_columns import DATASET, OURS, WEIGHT
+from dask_augment.plan import Inputs, Plan, PlanError, Target
 from dask_augment.runs.pools import Pool
-from dask_augment.runs.reader import Reader
 from dask_augment.runs.refusals import (
     check_collision_data,
     check_folders,
@@ -54,17 +58,6 @@ from dask_augment.runs.refusals import (
     check_names,
 )
 from dask_augment.runs.remarks import remarks_on, settled
-from dask_augment.runs.sources import (
-    BadInput,
-    Content,
-    Source,
-    check_contents,
-    filled,
-    find,
-    inspect,
-    parts_of,
-)
-from dask_augment.runs.vouching import held_to_manifests
 from dask_augment.runs.yields import apart, overwritten, remarks_on_overwritten
 
 

@@ -19,6 +19,7 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.dataset.staging import discard_staging
 from dask_augment.frames.steps import labelled
+from dask_augment.inputs.sources import BadInput
 from dask_augment.options import named_options
 from dask_augment.plan import Plan, PlanError
 from dask_augment.runs.pools import Pool
@@ -26,7 +27,6 @@ from dask_augment.runs.prepare import Work, prepare
 from dask_augment.runs.progress import Progress, for_a_person
 from dask_augment.runs.refusals import output_folder
 from dask_augment.runs.result import Result
-from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, merged
 from dask_augment.runs.teaching import learned_before, learned_of, reports_of, taught
 from dask_augment.runs.trial import place_tried, tried, what_stands

@@ -20,14 +20,14 @@ from dask_augment.flow import Step
 from dask_augment.frames import total
 from dask_augment.frames.stage import Stage
 from dask_augment.identity import RepeatedIds
+from dask_augment.inputs.reader import Reader
+from dask_augment.inputs.sources import BadInput
 from dask_augment.meters import Account
 from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.prepare import for_dataset
 from dask_augment.runs.progress import Progress
-from dask_augment.runs.reader import Reader
-from dask_augment.runs.sources import BadInput
 from dask_augment.words import counted
 
 KEPT = "Nothing was published; what is done is kept: mend the cause and run the plan again with resume (--resume)"

@@ -9,9 +9,9 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import to_table
 from dask_augment.dataset.staging import is_free, left_aside, try_place
 from dask_augment.frames.doubts import count, sentence
+from dask_augment.inputs.sources import BadInput
 from dask_augment.meters import Account
 from dask_augment.runs.prepare import Work, for_dataset
-from dask_augment.runs.sources import BadInput
 from dask_augment.runs.tasks import failed
 from dask_augment.runs.yields import moved
 from dask_augment.words import one_line

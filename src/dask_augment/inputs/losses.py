@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
-from dask_augment.runs.normalisation import Normalisation
-from dask_augment.runs.sources import BadInput, Source
-from dask_augment.runs.sums import UNSELECTED
+from dask_augment.inputs.normalisation import Normalisation
+from dask_augment.inputs.sources import BadInput, Source
+from dask_augment.inputs.sums import UNSELECTED
 from dask_augment.words import counted
 
 
@@ -29,7 +29,7 @@ def bad_files(bad: Mapping[str, BadInput], most: int) -> str:
 def quarantined_of(sources: Sequence[Source], bad: Mapping[str, BadInput]) -> tuple[Quarantined, ...]:
     """The files that are left out, as the manifest lists them."""
     return tuple(
-        Quarantined.of(Part.of(s.dataset, {"file": s.path, "tree": s.tree}), bad[s.path], bad[s.path].entries)
+        Quarantined.of(Part.of(s.dataset, {"file": s.path, "tree": s.kind.tree}), bad[s.path], bad[s.path].entries)
         for s in sources
         if s.path in bad
     )

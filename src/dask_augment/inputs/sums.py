@@ -11,6 +11,8 @@ from dask_augment.words import counted
 
 UNSELECTED = "unselected sum of "
 """How it is said that a sum of weights is that of the events of a file, for want of those that were processed."""
+PRESELECTED = "sum_genw_presel"
+"""Where skims of HiggsDNA keep the sum of generator weights of all events that they were made of."""
 
 
 def summed(values: Any, name: str, prefix: str = "") -> tuple[float, str]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import uproot
 
-from dask_augment.runs.paths import is_url
-from dask_augment.runs.root_files import Tree
+from dask_augment.inputs.paths import is_url
+from dask_augment.inputs.root_files import Tree
 from run_toys import write
 
 NAMES = [f"x{number}" for number in range(20)]

@@ -8,9 +8,10 @@ from pathlib import Path
 from dask_augment.addresses import told
 from dask_augment.dataset.layout import MANIFEST
 from dask_augment.dataset.manifest import Manifest, NotADataset
-from dask_augment.plan import PlanError
-from dask_augment.runs.paths import PARQUET, is_url, path_of
-from dask_augment.runs.sources import Source
+from dask_augment.documents import PlanError
+from dask_augment.inputs.parquet_files import Parquet
+from dask_augment.inputs.paths import PARQUET, is_url, path_of
+from dask_augment.inputs.sources import Source
 from dask_augment.words import counted
 
 
@@ -21,7 +22,7 @@ def held_to_manifests(sources: Iterable[Source], folder: str | Path | None, base
     size or not of the data set; also where a plan names only some files of it, since nobody knows what else is wrong.
     A warning says of the ``folder`` of a plan that nothing vouches for its files, where it has no manifest.
     """
-    local = (path_of(source.location) for source in sources if source.tree is None)
+    local = (path_of(source.location) for source in sources if isinstance(source.kind, Parquet))
     roots = {_root(Path(base, path).absolute()) for path in local if not is_url(path)}
     where = None if folder is None else path_of(str(folder))
     warnings = []

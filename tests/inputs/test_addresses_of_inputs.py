@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from dask_augment.dataset.job import RunFailed
+from dask_augment.inputs.find import find
 from dask_augment.plan import Plan, PlanError
 from dask_augment.runs.run import dry_run, run
-from dask_augment.runs.sources import find
 from run_toys import write
 
 SECRETS = ("alice", "PASSWORD", "SIGNATURE")

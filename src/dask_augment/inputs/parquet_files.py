@@ -5,26 +5,37 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import awkward as ak
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dask_augment.columns import flat
-from dask_augment.runs.columns_of_files import At, Opened, table_of
-from dask_augment.runs.paths import is_url, opened, path_of
-from dask_augment.runs.sums import UNSELECTED, summed
+from dask_augment.inputs.columns_of_files import At, Opened, table_of
+from dask_augment.inputs.parquet_types import as_nullable_as, has_nulls, is_list, leaf_of, leaves_of, not_null, zone_of
+from dask_augment.inputs.paths import is_url, opened, path_of
+from dask_augment.inputs.sums import PRESELECTED
 
 _AHEAD = 1 << 16
 """Bytes of a column of a local file that are read at once."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}
-PRESELECTED = b"sum_genw_presel"
-"""Where skims of HiggsDNA keep the sum of generator weights of all events that they were made of."""
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """Parquet files, by path or by URL."""
+
+    tree = None
+    has_uuid = False
+    stays_open = False
+
+    def open(self, location: str) -> ParquetFile:
+        """One of them."""
+        return ParquetFile(location)
 
 
 class ParquetFile(Opened):
@@ -38,7 +49,7 @@ class ParquetFile(Opened):
         how = {"pre_buffer": True} if is_url(location) else {"pre_buffer": False, "buffer_size": _AHEAD}
         self._file = pq.ParquetFile(source, page_checksum_verification=True, **how)
         self.entries = int(self._file.metadata.num_rows)
-        fields = [leaf for field in self._file.schema_arrow for leaf in _leaves(field, (field.name,))]
+        fields = [leaf for field in self._file.schema_arrow for leaf in leaves_of(field, (field.name,))]
         keys = [self._file.metadata.schema.column(index).path for index in range(len(self._file.metadata.schema))]
         at, places = 0, []
         self._types: dict[str, pa.Field] = {}
@@ -52,12 +63,11 @@ class ParquetFile(Opened):
             at += width
         self.columns = table_of(places)
 
-    @property
-    def preselected(self) -> float | None:
-        """The sum of weights in the metadata of the schema; None where it is not there, or no number."""
+    def sum_of_weights(self, weight: str, weighed: bool) -> tuple[float | None, str]:
+        """As the metadata of the schema say it, else over the events of the file."""
         with suppress(KeyError, ValueError):
-            return float((self._file.schema_arrow.metadata or {})[PRESELECTED])
-        return None
+            return float((self._file.schema_arrow.metadata or {})[PRESELECTED.encode()]), PRESELECTED
+        return super().sum_of_weights(weight, weighed)
 
     def empty(self, names: Sequence[str]) -> ak.Array:
         """No events, where columns without a missing value are not nullable: most writers say that all may have some."""
@@ -65,7 +75,7 @@ class ParquetFile(Opened):
         for name in names:
             place = self._place(name)
             field = self._types[place.name]
-            exact = field if self._has_nulls(place, field) else _not_null(field)
+            exact = field if self._has_nulls(place, field) else not_null(field)
             columns[name] = ak.from_arrow(pa.schema([exact.with_name("x")]).empty_table())["x"]
         return ak.zip(columns, depth_limit=1)
 
@@ -83,7 +93,7 @@ class ParquetFile(Opened):
 
     def reckoned(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """By the numbers of values in each row group."""
-        keys = {place.key: _is_list(self._types[place.name].type) for place in map(self._place, names)}
+        keys = {place.key: is_list(self._types[place.name].type) for place in map(self._place, names)}
         entries, before = [0], [0]
         for number in range(self._file.metadata.num_row_groups):
             group = self._file.metadata.row_group(number)
@@ -121,10 +131,10 @@ class ParquetFile(Opened):
             place = self._place(name)
             field = self._types[place.name]
             if schema is not None and name in schema.names and not schema.field(name).nullable:
-                field = _not_null(field)
+                field = not_null(field)
             elif schema is not None and name in schema.names:
-                field = _as_nullable_as(field, schema.field(name))
-            chunks = [_leaf(chunk, place.path[1:]) for chunk in table.column(place.path[0]).chunks]
+                field = as_nullable_as(field, schema.field(name))
+            chunks = [leaf_of(chunk, place.path[1:]) for chunk in table.column(place.path[0]).chunks]
             whole = pa.chunked_array(chunks, chunks[0].type if chunks else field.type)
             # Sliced as awkward: its conversion takes the missing values of a sliced table from the wrong rows.
             made = pa.table([whole.cast(field.type)], pa.schema([field.with_name("x")]))
@@ -136,14 +146,14 @@ class ParquetFile(Opened):
         assert place is not None
         if not place.key:
             raise TypeError(f"is {self._types[place.name].type}, which is not read")
-        if zone := _zone(self._types[place.name].type):
+        if zone := zone_of(self._types[place.name].type):
             raise TypeError(f"times have the zone {zone!r}, which would be lost: write them as times without one")
         return place
 
     def _has_nulls(self, place: At, field: pa.Field) -> bool:
         """Whether any value of a column is missing; the data are read where the statistics do not say."""
         if place.key not in self._lacking:
-            self._lacking[place.key] = field != _not_null(field) and self._lacks(place, field)
+            self._lacking[place.key] = field != not_null(field) and self._lacks(place, field)
         return self._lacking[place.key]
 
     def _lacks(self, place: At, field: pa.Field) -> bool:
@@ -158,7 +168,7 @@ class ParquetFile(Opened):
                     return True
             # In lists the statistics count an empty list as null too, and some writers leave them out.
             for batch in self._file.iter_batches(row_groups=[number], columns=[place.key]):
-                if _nulls(_leaf(batch.column(place.path[0]), place.path[1:])):
+                if has_nulls(leaf_of(batch.column(place.path[0]), place.path[1:])):
                     return True
         return False
 
@@ -180,102 +190,3 @@ def parquet_uuid(location: str) -> str:
         length = int.from_bytes(stream.read(4), "little")
         stream.seek(max(0, size - 8 - length))
         return sha256(size.to_bytes(8, "little") + stream.read()).hexdigest()
-
-
-def sum_of_weights(file: ParquetFile, weight: str, weighed: bool) -> tuple[float | None, str]:
-    """Sum over all events that were processed, where the file's metadata say it, else over the events of the file."""
-    if file.preselected is not None:
-        return file.preselected, PRESELECTED.decode()
-    if weighed:
-        return summed(file.read([flat(weight)], 0, file.entries)[flat(weight)], weight, UNSELECTED)
-    return None, ""
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-def _leaves(field: pa.Field, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.Field, int]]:
-    """What is no record in a column: its path, its type as a column of its own, and how many columns of the file it is."""
-    kind, lists = field.type, []
-    inner, nullable = field, False
-    while _is_list(inner.type) and _holds_records(inner.type):
-        lists.append(inner.nullable)
-        inner = inner.type.value_field
-    if not pa.types.is_struct(inner.type) or not inner.type.num_fields:
-        yield path, pa.field(path[-1], _decoded(kind), field.nullable), _width(kind)
-        return
-    nullable = inner.nullable
-    for index in range(inner.type.num_fields):
-        child = inner.type.field(index)
-        for below, leaf, width in _leaves(child, (*path, child.name)):
-            made = leaf.with_nullable(leaf.nullable or nullable)
-            for outer in reversed(lists):
-                made = pa.field(leaf.name, pa.list_(made.with_name("element")), outer)
-            yield below, made, width
-
-
-def _holds_records(kind: pa.DataType) -> bool:
-    while _is_list(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_struct(kind))
-
-
-def _width(kind: pa.DataType) -> int:
-    if pa.types.is_dictionary(kind) or not kind.num_fields:
-        return 1
-    return sum(_width(kind.field(index).type) for index in range(kind.num_fields))
-
-
-def _decoded(kind: pa.DataType) -> pa.DataType:
-    """The type without categories: a file may have the same texts with other codes, or none."""
-    if pa.types.is_dictionary(kind):
-        return _decoded(kind.value_type)
-    if _is_list(kind):
-        return pa.list_(kind.value_field.with_type(_decoded(kind.value_type)))
-    if pa.types.is_large_string(kind) or kind == pa.string_view():
-        return pa.string()
-    if pa.types.is_fixed_size_binary(kind) or pa.types.is_large_binary(kind) or kind == pa.binary_view():
-        return pa.binary()
-    return kind
-
-
-def _leaf(array: Any, path: Sequence[str]) -> Any:
-    """A column in a record, or in the records of lists, as a column of its own."""
-    if not path:
-        return array
-    if pa.types.is_struct(array.type):
-        # Missing records are missing values of their fields.
-        return _leaf(array.flatten()[array.type.get_field_index(path[0])], path[1:])
-    offsets = array.offsets
-    inner = array.values[offsets[0].as_py() : offsets[-1].as_py()] if len(offsets) else array.values[:0]
-    kind = pa.LargeListArray if pa.types.is_large_list(array.type) else pa.ListArray
-    offsets = pc.subtract(offsets, offsets[0]) if len(offsets) else offsets
-    mask = array.is_null() if array.null_count else None
-    return kind.from_arrays(offsets, _leaf(inner, path), mask=mask)
-
-
-def _zone(kind: pa.DataType) -> str | None:
-    """The time zone of times, in lists too."""
-    while _is_list(kind):
-        kind = kind.value_type
-    return kind.tz if pa.types.is_timestamp(kind) else None
-
-
-def _nulls(values: pa.Array) -> bool:
-    return values.null_count > 0 or (_is_list(values.type) and _nulls(values.flatten()))
-
-
-def _not_null(field: pa.Field) -> pa.Field:
-    kind = field.type
-    if _is_list(kind):
-        kind = pa.list_(_not_null(kind.value_field))
-    return field.with_type(kind).with_nullable(False)
-
-
-def _as_nullable_as(field: pa.Field, other: pa.Field) -> pa.Field:
-    """A field that is nullable where the other is, however deep in lists."""
-    kind = field.type
-    if _is_list(kind) and _is_list(other.type):
-        kind = pa.list_(_as_nullable_as(kind.value_field, other.type.value_field))
-    return field.with_type(kind).with_nullable(other.nullable)

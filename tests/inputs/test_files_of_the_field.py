@@ -16,13 +16,14 @@ import pytest
 import uproot
 
 from dask_augment.dataset.job import RunFailed
+from dask_augment.inputs.find import find
+from dask_augment.inputs.paths import with_tree
+from dask_augment.inputs.root_files import Root, Tree
+from dask_augment.inputs.sources import Source
 from dask_augment.plan import Inputs, Plan, PlanError
-from dask_augment.runs.paths import with_tree
 from dask_augment.runs.pools import Iterative
 from dask_augment.runs.prepare import prepare
-from dask_augment.runs.root_files import Tree
 from dask_augment.runs.run import dry_run, run
-from dask_augment.runs.sources import Source, find
 from run_toys import columns, plan, read, write
 
 SPLIT = ({"split": {"train": 0.5}},)
@@ -295,7 +296,7 @@ def test_tree_after_a_colon_is_read_and_may_not_contradict(tmp_path: Path) -> No
     path = write(tmp_path / "a.root", 0, 4, tree="Other")
     assert len(outcome(tmp_path, f"{path}:Other")) == 4
     assert find(Inputs(files=f"{tmp_path}/*.root:Other", dataset="toy", tree="Other"))[0] == [
-        Source("toy", path, "Other")
+        Source("toy", path, Root("Other"))
     ]
     with pytest.raises(PlanError, match="names the tree 'Other', and the plan says 'Third' of the same file"):
         outcome(tmp_path, f"{path}:Other", tree="Third")

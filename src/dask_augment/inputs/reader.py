@@ -20,15 +20,14 @@ from awkward.index import Index64
 from dask_augment.columns import flat
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import collection
-from dask_augment.frames.made import made_columns
-from dask_augment.frames.stage import SLICE_BYTES
+from dask_augment.inputs.columns_of_files import Kind, Opened
+from dask_augment.inputs.fills import siblings
+from dask_augment.inputs.find import kind_of
+from dask_augment.inputs.origin_columns import made_columns
+from dask_augment.inputs.paths import located
+from dask_augment.inputs.sources import BadInput, reading
+from dask_augment.layouts import SLICE_BYTES
 from dask_augment.own_columns import WEIGHT
-from dask_augment.runs.columns_of_files import Opened
-from dask_augment.runs.fills import siblings
-from dask_augment.runs.parquet_files import ParquetFile
-from dask_augment.runs.paths import located
-from dask_augment.runs.root_files import open_root
-from dask_augment.runs.sources import BadInput, reading
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ class Reader:
         path, span = where["file"], (where["start"], where["stop"])
         rows = where["stop"] - where["start"]
         with reading(path, rows):
-            location, tree = located(self.addresses.get(path, path), self.base), where["tree"]
-            file: Opened = _opened(location, tree, where["uuid"]) if tree else ParquetFile(location)
+            location, kind = located(self.addresses.get(path, path), self.base), kind_of(where)
+            file = _kept_open(kind, location, where["uuid"]) if kind.stays_open else kind.open(location)
             if file.uuid != where["uuid"]:
                 text = f"input file {path!r} has changed since the plan was made: its uuid is {file.uuid}, it was {where['uuid']}"
                 raise BadInput(text, path, None)
@@ -152,9 +151,9 @@ def as_events(
 
 
 @lru_cache(maxsize=8)
-def _opened(location: str, tree: str, uuid: str) -> Any:  # noqa: ARG001  a file that has changed is opened again
-    """A tree that stays open in this process: reading the table of a thousand branches costs as much as reading ten."""
-    return open_root(location, tree)
+def _kept_open(kind: Kind, location: str, uuid: str) -> Opened:  # noqa: ARG001  a file that has changed is opened again
+    """A file that stays open in this process."""
+    return kind.open(location)
 
 
 def filled_with(value: Any, kind: pa.Field, rows: int, like: ak.Array | None) -> ak.Array:

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dask_augment.documents import PlanError
+from dask_augment.inputs.contents import is_weight, nearest
+from dask_augment.inputs.section import Inputs
+from dask_augment.inputs.sources import Content, Source
+from dask_augment.inputs.sums import PRESELECTED
 from dask_augment.own_columns import WEIGHT
-from dask_augment.plan import Inputs, PlanError
-from dask_augment.runs.parquet_files import PRESELECTED
-from dask_augment.runs.sources import Content, Source, is_weight, nearest
 from dask_augment.simulation import simulated
 
 
@@ -136,16 +138,16 @@ def normalised(
 def _of_skims(dataset: str, found: Mapping[Source, Content]) -> tuple[float | None, str]:
     """The sum that skims keep in the metadata of their files, and its name; PlanError where only some files have it."""
     mine = {source: content for source, content in found.items() if source.dataset == dataset}
-    having = {source: content.sumw for source, content in mine.items() if content.sumw_from == PRESELECTED.decode()}
+    having = {source: content.sumw for source, content in mine.items() if content.sumw_from == PRESELECTED}
     if not having:
         return None, ""
     for source, content in mine.items():
         if source not in having and content.entries:
             raise PlanError(
-                f"data set {dataset!r}: {next(iter(having)).path!r} keeps {PRESELECTED.decode()}, the sum of generator weights "
+                f"data set {dataset!r}: {next(iter(having)).path!r} keeps {PRESELECTED}, the sum of generator weights "
                 f"of all events it was made of, and {source.path!r} does not: a sum over both would be wrong, take one out"
             )
-    return math.fsum(value for value in having.values() if value is not None), PRESELECTED.decode()
+    return math.fsum(value for value in having.values() if value is not None), PRESELECTED
 
 
 def _check_sums(found: Mapping[Source, Content]) -> None:

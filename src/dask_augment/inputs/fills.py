@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from dask_augment.columns import flat
 from dask_augment.dataset.schema import collection
-from dask_augment.plan import PlanError
-from dask_augment.runs.sources import Files
+from dask_augment.documents import PlanError
+from dask_augment.inputs.sources import Files
 
 
 def refuse_unread(fill: Mapping[str, Any], names: Collection[str], known: Collection[str]) -> None:

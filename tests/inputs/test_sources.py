@@ -15,10 +15,14 @@ import uproot
 from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.verify import verify
 from dask_augment.identity import RepeatedIds, file_word
+from dask_augment.inputs.columns_of_files import Wanted, is_kept
+from dask_augment.inputs.contents import inspect, parts_of
+from dask_augment.inputs.find import find
+from dask_augment.inputs.parquet_files import Parquet
+from dask_augment.inputs.root_files import Root
+from dask_augment.inputs.sources import BadInput, Content, Source
 from dask_augment.plan import Inputs, PlanError
-from dask_augment.runs.columns_of_files import Wanted, is_kept
 from dask_augment.runs.run import dry_run, published_plan, run
-from dask_augment.runs.sources import BadInput, Content, Source, find, inspect, parts_of
 from run_toys import columns, plan, read, write
 
 SPLIT = ({"split": {"train": 0.5}},)
@@ -33,14 +37,14 @@ def two(tmp_path: Path) -> tuple[str, str]:
 
 
 def test_files_by_list_glob_and_fileset(two: tuple[str, str], tmp_path: Path) -> None:
-    expected = [Source("toy", path, "Events") for path in two]
+    expected = [Source("toy", path, Root("Events")) for path in two]
     for files in (list(two), str(tmp_path / "*.root"), str(tmp_path / "**" / "?.root"), [str(tmp_path / "[ab].root")]):
         assert find(Inputs(files=files, dataset="toy"))[0] == expected
         assert find(Inputs(fileset={"toy": files}))[0] == expected
     assert find(Inputs(fileset={"b": [two[0]], "a": {two[1]: "Other"}}))[0] == [
-        Source("a", two[1], "Other"), Source("b", two[0], "Events"),
+        Source("a", two[1], Root("Other")), Source("b", two[0], Root("Events")),
     ]  # fmt: skip
-    assert find(Inputs(files="x.parquet", dataset="toy", tree="T"))[0] == [Source("toy", "x.parquet", None)]
+    assert find(Inputs(files="x.parquet", dataset="toy", tree="T"))[0] == [Source("toy", "x.parquet", Parquet())]
 
 
 def test_limit_files_is_for_each_data_set(two: tuple[str, str]) -> None:
@@ -66,7 +70,7 @@ def test_folder_of_other_hive_keys_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "dataset=a%3Db" / "x.parquet"
     for where in (path, tmp_path / "_tmp" / "y.parquet"):
         pq.write_table(pa.table({"event": [1]}), where)
-    assert find(Inputs(folder=str(tmp_path)))[0] == [Source("a=b", str(path), None)]
+    assert find(Inputs(folder=str(tmp_path)))[0] == [Source("a=b", str(path), Parquet())]
     path.rename(tmp_path / "dataset=a%3Db" / "split=0" / "x.parquet")
     with pytest.raises(PlanError, match=r"columns that are only names of folders \(split\)"):
         find(Inputs(folder=str(tmp_path)))
@@ -84,7 +88,7 @@ def test_patterns(name: str, pattern: str, kept: bool) -> None:
 @pytest.mark.parametrize("entries", [1, 5, 12, 100])
 @pytest.mark.parametrize("chunksize", [1, 4, 12, 1000])
 def test_parts_cover_all_entries_once(entries: int, chunksize: int) -> None:
-    source = Source("toy", "a.root", "Events")
+    source = Source("toy", "a.root", Root("Events"))
     parts = parts_of(source, Content("1", entries, None, frozenset()), chunksize)
     sizes = [part.input["stop"] - part.input["start"] for part in parts]
     assert [i for part in parts for i in range(part.input["start"], part.input["stop"])] == list(range(entries))
@@ -105,7 +109,9 @@ def test_parts_cover_all_entries_once(entries: int, chunksize: int) -> None:
      ({"genEventSumw": 40.0}, "none", (None, ""))],
 )  # fmt: skip
 def test_sum_of_weights(runs: Any, weight: str, expected: Any, tmp_path: Path) -> None:
-    content = inspect(Source("toy", write(tmp_path / "a.root", runs=runs), "Events"), Wanted.of(["event"], ()), weight)
+    content = inspect(
+        Source("toy", write(tmp_path / "a.root", runs=runs), Root("Events")), Wanted.of(["event"], ()), weight
+    )
     assert (content.sumw, content.sumw_from) == expected
     assert content.entries == 12
     assert content.schema is not None
@@ -157,7 +163,9 @@ def test_unreadable_file_fails_or_is_left_out_and_listed(kind: str, two: tuple[s
 def test_missing_tree_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"has no tree 'Events'; it has \['Other'\]"):
         inspect(
-            Source("toy", write(tmp_path / "a.root", tree="Other"), "Events"), Wanted.of(["event"], ()), "genWeight"
+            Source("toy", write(tmp_path / "a.root", tree="Other"), Root("Events")),
+            Wanted.of(["event"], ()),
+            "genWeight",
         )
 
 
@@ -287,11 +295,11 @@ def test_wide_parquet_files_are_told_apart(tmp_path: Path) -> None:
     one, other = wide(tmp_path / "a.parquet", 2.0), wide(tmp_path / "b.parquet", 3.0)
     assert Path(one).read_bytes()[-(1 << 16) :] == Path(other).read_bytes()[-(1 << 16) :]
     first, second = (
-        inspect(Source("toy", path, None), Wanted.of(["x1"], ()), "genWeight").uuid for path in (one, other)
+        inspect(Source("toy", path, Parquet()), Wanted.of(["x1"], ()), "genWeight").uuid for path in (one, other)
     )
     assert first != second
     copy = Path(one).rename(tmp_path / "c.parquet")
-    assert inspect(Source("toy", str(copy), None), Wanted.of(["x1"], ()), "genWeight").uuid == first
+    assert inspect(Source("toy", str(copy), Parquet()), Wanted.of(["x1"], ()), "genWeight").uuid == first
 
 
 def test_parquet_file_that_changes_after_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +334,7 @@ def test_nulls_are_found_in_the_statistics(tmp_path: Path, monkeypatch: pytest.M
     for name, read_ in (("a", {"Mu_pt", "El_pt", "Tau_pt"}), ("b", {"hole", "Jet_pt", "Mu_pt", "El_pt", "Tau_pt"})):
         asked.clear()
         schema = inspect(
-            Source("toy", str(tmp_path / f"{name}.parquet"), None), Wanted.of(list(values), ()), "w"
+            Source("toy", str(tmp_path / f"{name}.parquet"), Parquet()), Wanted.of(list(values), ()), "w"
         ).schema
         assert schema is not None
         assert asked == read_
@@ -418,7 +426,7 @@ def test_position_tells_events_apart_whose_ids_repeat(tmp_path: Path) -> None:
     asked = plan(inputs=inputs, steps=[{"split": {"train": 0.5}}], output={"keep": ["event"]})
     rows = read(run(asked, tmp_path / "out", chunksize=7))
     assert set(rows.position_file.tolist()) == {
-        file_word(inspect(Source("toy", f, "Events"), Wanted.of([], ()), "").uuid) for f in files
+        file_word(inspect(Source("toy", f, Root("Events")), Wanted.of([], ()), "").uuid) for f in files
     }
     assert sorted(rows.position_entry.tolist()) == sorted([*range(200)] * 2)
     words = np.asarray(rows.position_file)

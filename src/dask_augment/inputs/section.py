@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from dask_augment import filesets
 from dask_augment.addresses import told
 from dask_augment.documents import PlanError, read_json
 from dask_augment.identity import IDS
+from dask_augment.inputs import filesets
+from dask_augment.inputs.metadata import metadata_of, positive
 
 __all__ = ["Inputs", "PlanError", "names", "refuse_misspelt"]
 
@@ -87,12 +88,12 @@ class Inputs:
         if not isinstance(self.fill, Mapping) or not all(isinstance(name, str) for name in self.fill):
             raise PlanError(f"inputs: fill must say what fills each column, {{HLT.New: false}}, got {self.fill!r}")
         if self.lumi is not None:
-            filesets.positive("inputs: lumi", self.lumi)
+            positive("inputs: lumi", self.lumi)
         if self.fileset is not None and (self.metadata or self.dataset):
             raise PlanError("a fileset names its data sets and says their metadata itself: put them there")
         if self.folder is not None and self.dataset:
             raise PlanError("the names of a folder's data sets are those of its hive folders: leave dataset out")
-        metadata = filesets.metadata_of(self.dataset or str(self.folder or ""), self.metadata)
+        metadata = metadata_of(self.dataset or str(self.folder or ""), self.metadata)
         object.__setattr__(self, "metadata", metadata)
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import awkward as ak
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dask_augment.columns import dotted, flat
 from dask_augment.dataset.schema import schema_of
+from dask_augment.inputs.sums import UNSELECTED, summed
 from dask_augment.words import one_line
 
 
@@ -30,6 +31,31 @@ class At:
     """What is read of the file."""
     path: tuple[str, ...]
     """Where the column is in what was read."""
+
+
+class NoTree(Exception):
+    """A ROOT file without the tree that is asked for."""
+
+
+class Kind(Protocol):
+    """What a file is: how it is opened, and how it is told from others."""
+
+    def __hash__(self) -> int: ...
+
+    @property
+    def tree(self) -> str | None:
+        """The tree in the file that is read; None for what has none."""
+
+    @property
+    def has_uuid(self) -> bool:
+        """Whether a fileset that says a uuid means the one that the file has."""
+
+    @property
+    def stays_open(self) -> bool:
+        """Whether a process keeps it open for the next part."""
+
+    def open(self, location: str) -> Opened:
+        """One file of this kind."""
 
 
 class Opened(ABC):
@@ -51,6 +77,12 @@ class Opened(ABC):
     @abstractmethod
     def empty(self, names: Sequence[str]) -> ak.Array:
         """No events of these columns, of the types that the file has; raises for one that cannot be read."""
+
+    def sum_of_weights(self, weight: str, weighed: bool) -> tuple[float | None, str]:
+        """Sum over all events that were processed, and of what: here over those of the file, where they have the weight."""
+        if weighed:
+            return summed(self.read([flat(weight)], 0, self.entries)[flat(weight)], weight, UNSELECTED)
+        return None, ""
 
     @abstractmethod
     def read(self, names: Sequence[str], start: int, stop: int, schema: pa.Schema | None = None) -> dict[str, ak.Array]:

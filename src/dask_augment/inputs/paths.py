@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import fsspec
 
-from dask_augment.plan import PlanError
+from dask_augment.documents import PlanError
 from dask_augment.words import one_line
 
 PARQUET = (".parquet", ".pq", ".parq")

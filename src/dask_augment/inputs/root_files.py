@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import awkward as ak
@@ -15,9 +16,9 @@ from awkward.index import Index64
 from numpy.typing import NDArray
 
 from dask_augment.columns import flat
-from dask_augment.runs.columns_of_files import At, Opened, fields_of, one, table_of
-from dask_augment.runs.paths import is_url
-from dask_augment.runs.sums import UNSELECTED, summed
+from dask_augment.inputs.columns_of_files import At, NoTree, Opened, fields_of, one, table_of
+from dask_augment.inputs.paths import is_url
+from dask_augment.inputs.sums import summed
 
 _TOGETHER = 16
 """Branches of a local file that are read at once: their baskets are held as they come, decompressed and as arrays."""
@@ -27,8 +28,18 @@ _MANY = 2**50
 """Bytes of which it is asked how many entries they are."""
 
 
-class NoTree(Exception):
-    """A ROOT file without the tree that is asked for."""
+@dataclass(frozen=True)
+class Root:
+    """ROOT files, of which this tree is read."""
+
+    tree: str
+    has_uuid = True
+    # Reading the table of a thousand branches costs as much as reading ten.
+    stays_open = True
+
+    def open(self, location: str) -> RootFile:
+        """One of them; NoTree where it has none of this name."""
+        return open_root(location, self.tree)
 
 
 def open_root(location: str, tree: str) -> Tree | Ntuple:
@@ -47,7 +58,24 @@ def open_root(location: str, tree: str) -> Tree | Ntuple:
     raise NoTree(f"has no tree {tree!r}; it has {trees or 'no trees'}{what}")
 
 
-class Tree(Opened):
+_SUMW = re.compile(r"genEventSumw_?")
+
+
+class RootFile(Opened):
+    """A file of which one tree or RNTuple is read."""
+
+    file: Any
+
+    def sum_of_weights(self, weight: str, weighed: bool) -> tuple[float | None, str]:
+        """Of ``genWeight`` as the Runs tree says it (``genEventSumw``), else over the events of the file."""
+        if "Runs" in self.file and weight == "genWeight":
+            runs = self.file["Runs"]
+            for name in filter(_SUMW.fullmatch, runs.keys()):
+                return summed(runs.arrays([name])[name], f"Runs.{name}")
+        return super().sum_of_weights(weight, weighed)
+
+
+class Tree(RootFile):
     """A TTree. Branches in branches are columns of their own, and so are the leaves of a branch."""
 
     def __init__(self, file: Any, tree: Any, *, afar: bool) -> None:
@@ -126,7 +154,7 @@ class Tree(Opened):
         return columns
 
 
-class Ntuple(Opened):
+class Ntuple(RootFile):
     """An RNTuple. Fields of records, and of lists of them, are columns of their own."""
 
     def __init__(self, file: Any, ntuple: Any) -> None:
@@ -200,20 +228,3 @@ def _with_borders(layout: Content, name: str, borders: dict[str, Index64]) -> Co
     known = borders.setdefault(name.partition("_")[0], layout.offsets)
     same = np.array_equal(known.data, layout.offsets.data)
     return ListOffsetArray(known, layout.content, parameters=layout.parameters) if same else layout
-
-
-_SUMW = re.compile(r"genEventSumw_?")
-
-
-def sum_of_weights(opened: Tree | Ntuple, weight: str, weighed: bool) -> tuple[float | None, str]:
-    """Sum over all events that were processed: from the Runs tree, else over the events of the file, if it has weights.
-
-    The Runs tree has the sum of ``genWeight`` alone (``genEventSumw``, or ``genEventSumw_`` in some productions).
-    """
-    if "Runs" in opened.file and weight == "genWeight":
-        runs = opened.file["Runs"]
-        for name in filter(_SUMW.fullmatch, runs.keys()):
-            return summed(runs.arrays([name])[name], f"Runs.{name}")
-    if weighed:
-        return summed(opened.read([flat(weight)], 0, opened.entries)[flat(weight)], weight, UNSELECTED)
-    return None, ""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dask_augment.filesets import FileSaid, check_file, dataset, metadata_of
+from dask_augment.inputs.filesets import FileSaid, check_file, dataset, metadata_of
 from dask_augment.plan import Inputs, Plan, PlanError
 
 
