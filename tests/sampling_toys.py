@@ -15,7 +15,7 @@ from dask_augment import frames
 from dask_augment.contract import Learner
 from dask_augment.flow import Step
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting
+from dask_augment.setting import Setting
 
 SETTING = Setting(seed=7, dataset="toy", split=None)
 

@@ -11,8 +11,9 @@ import awkward as ak
 
 from dask_augment.contract import Augmenter, Learner, Output
 from dask_augment.draw import Draw
-from dask_augment.flow import Step
+from dask_augment.flow import Flow, Step
 from dask_augment.learned import Learned
+from dask_augment.setting import Setting
 
 A = TypeVar("A", bound=Augmenter)
 
@@ -56,12 +57,8 @@ class Compound(Augmenter):
 
     def uses(self) -> Mapping[str, str]:
         """Columns that the steps use and none of them makes before, with what to do where one is missing."""
-        used: dict[str, str] = {}
-        made: set[str] = set()
-        for step in (Step("", step) for step in self.steps()):
-            used |= {name: step.remedies.get(name, "") for name in step.uses - made - used.keys()}
-            made |= {*step.produces}
-        return used
+        flow = Flow(tuple(Step("", step) for step in self.steps()), Setting())
+        return {name: step.remedies.get(name, "") for name, step in flow.missing().items()}
 
     def produces(self) -> Mapping[str, str | None]:
         """Columns that the steps produce."""

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from dask_augment import columns as cols
 from dask_augment.contract import Augmenter
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, labelled
+from dask_augment.frames.steps import labelled
 from dask_augment.identity import IDS
 from dask_augment.meters import Account
 from dask_augment.options import named_options
 from dask_augment.own_columns import WEIGHT
 from dask_augment.registry import name_of
+from dask_augment.setting import Setting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

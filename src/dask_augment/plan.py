@@ -13,11 +13,10 @@ from typing import Any
 from dask_augment import registry
 from dask_augment.addresses import told
 from dask_augment.augmenters.function import Function
-from dask_augment.carrying import refuse_gone
 from dask_augment.configuration import plain
 from dask_augment.contract import Augmenter
 from dask_augment.documents import read_yaml
-from dask_augment.flow import Step
+from dask_augment.flow import Flow, Step
 from dask_augment.identity import POSITION
 from dask_augment.inputs.section import DEFAULT_TREE, Inputs, PlanError, names, refuse_misspelt
 from dask_augment.learned import Learned
@@ -27,6 +26,7 @@ from dask_augment.options import NamedOptions
 from dask_augment.own_columns import SPLIT, WEIGHT
 from dask_augment.places import NoLocalFolder, local_folder
 from dask_augment.plan_steps import Steps, step_to
+from dask_augment.setting import Setting
 from dask_augment.user_code import code_of
 from dask_augment.words import unknown
 
@@ -101,9 +101,8 @@ class Plan(NamedOptions):
         try:
             steps = registry.with_labels(self.steps)
             registry.refuse_unlearned_inside(steps)
-            refuse_gone(
-                [Step(label, step) for label, step in steps], (*ids, *weights, *([self.split] if self.split else []))
-            )
+            setting = Setting(self.seed, None, ids, weights, self.split)
+            Flow(tuple(Step(label, step) for label, step in steps), setting).refuse_gone()
         except (ValueError, RuntimeError) as error:
             raise PlanError(str(error)) from None
 

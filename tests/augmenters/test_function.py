@@ -243,7 +243,8 @@ def test_function_of_a_file_travels(tmp_path: Path) -> None:
 
 def test_function_travels_to_dask_workers(client: Any) -> None:
     from dask_augment.frames.stage import Stage
-    from dask_augment.frames.steps import Setting, labelled
+    from dask_augment.frames.steps import labelled
+    from dask_augment.setting import Setting
 
     stage = Stage(labelled([ht]), Setting())
     assert client.submit(stage.run, EVENTS[["Jet"]]).result().HT.to_list() == ht(EVENTS).to_list()

@@ -9,9 +9,10 @@ import pytest
 import dask_augment as da
 from dask_augment.expression import ExpressionError
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, labelled
+from dask_augment.frames.steps import labelled
 from dask_augment.laws.sample import flattened, sample_events
 from dask_augment.meters import Account
+from dask_augment.setting import Setting
 
 EVENTS = sample_events(300, seed=2)
 

@@ -16,9 +16,10 @@ import frame_toys as toys
 from dask_augment.dataset.receipt import Receipt, to_json
 from dask_augment.dataset.schema import schema_of
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, labelled
+from dask_augment.frames.steps import labelled
 from dask_augment.identity import RepeatedIds, file_word
 from dask_augment.meters import Account
+from dask_augment.setting import Setting
 from frame_toys import Standardise, Zoom
 
 pytest.importorskip("coffea")

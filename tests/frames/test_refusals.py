@@ -15,12 +15,12 @@ import dask_augment as da
 from dask_augment import forms
 from dask_augment.columns import MissingColumn
 from dask_augment.contract import Augmenter
-from dask_augment.flow import Step
-from dask_augment.frames.planning import Steps
+from dask_augment.flow import Flow, Step
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, labelled
+from dask_augment.frames.steps import labelled
 from dask_augment.laws.sample import sample_events
 from dask_augment.learned import Learned, load
+from dask_augment.setting import Setting
 
 EVENTS = sample_events(200, seed=4)
 UNDER = da.Undersample(strata=["label"], sampling_strategy={"label=0": 20})
@@ -168,7 +168,7 @@ def test_bits_by_label() -> None:
 def test_late_steps_share_a_bit() -> None:
     turn: Augmenter = da.PhiRotate(columns=["MET.phi"])
     steps = tuple(Step(f"turn_{at}", turn, at) for at in (61, 62, 63, 200))
-    assert list(Steps(steps, Setting()).changed_bits.values()) == [61, 62, 62, 62]
+    assert list(Flow(steps, Setting()).changed_bits.values()) == [61, 62, 62, 62]
 
 
 def test_missing_values_are_refused_by_name() -> None:

@@ -15,13 +15,15 @@ import pyarrow.dataset as ds
 from dask_augment.augmenters.define import Define
 from dask_augment.augmenters.split import Split
 from dask_augment.augmenters.undersample import Undersample
-from dask_augment.flow import Step
+from dask_augment.flow import Flow, Step
 from dask_augment.frames import augment
 from dask_augment.frames.steps import labelled
 from dask_augment.inputs.section import DEFAULT_TREE
+from dask_augment.names import flat
 from dask_augment.own_columns import KIND, SPLIT, TRAIN_WEIGHT, WEIGHT
 from dask_augment.plan import Inputs, Plan
 from dask_augment.runs.result import Result
+from dask_augment.setting import Setting
 from dask_augment.strata import Strata
 
 _NOT_IDS = (WEIGHT, TRAIN_WEIGHT, SPLIT, KIND)
@@ -75,8 +77,9 @@ def _inputs(plan: Plan, steps: Sequence[Step], result: Result) -> list[ak.Array]
     import uproot
 
     assert isinstance(plan.inputs, Inputs)
-    needed = [(step.label, step.augmenter) for step in steps if isinstance(step.augmenter, (Define, Split))]
-    columns = {name.replace(".", "_") for _, augmenter in needed for name in augmenter.uses()}
+    mine = tuple(step for step in steps if isinstance(step.augmenter, (Define, Split)))
+    needed = [(step.label, step.augmenter) for step in mine]
+    columns = set(map(flat, Flow(mine, Setting()).missing()))
     found = []
     for name, entry in plan.inputs.datasets().items():
         factor = result.manifest.extra["normalisation"][name]["factor"]

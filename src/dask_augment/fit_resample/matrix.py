@@ -26,9 +26,10 @@ from dask_augment.frames.acting import output_of
 from dask_augment.frames.given import draw_of
 from dask_augment.frames.planning import promised, refuse
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, labelled
+from dask_augment.frames.steps import labelled
 from dask_augment.kernels.matrices import columns_of, interpolated_rows
 from dask_augment.own_columns import COPY, KIND, KINDS, TRAIN_WEIGHT
+from dask_augment.setting import Setting
 
 _VALUES = ""
 """Stands for the matrix where columns are told apart by their names."""

@@ -17,10 +17,10 @@ from dask_augment.fit_resample.strategies import CLASS, of_classes, of_strata
 from dask_augment.fit_resample.tables import InMemory, is_lazy
 from dask_augment.fit_resample.targets import classes
 from dask_augment.frames import learn
-from dask_augment.frames.steps import Setting
 from dask_augment.options import refuse_unknown
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.cleaning import Cleaner
+from dask_augment.setting import Setting
 from dask_augment.simulation import is_known_weight
 from dask_augment.strata import Bins, Strata
 

@@ -11,18 +11,18 @@ from typing import Any, Literal, TypeVar
 
 from dask.utils import Dispatch
 
-from dask_augment.carrying import refuse_gone
 from dask_augment.columns import names
 from dask_augment.compound import Compound
 from dask_augment.contract import Augmenter, Learner, Measure, taught
 from dask_augment.flow import Step
 from dask_augment.frames.doubts import levels
-from dask_augment.frames.planning import always_left, remarks, settled
+from dask_augment.frames.planning import remarks, settled
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, key_of, labelled, refuse_unlearned
+from dask_augment.frames.steps import key_of, labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION, refuse_repeated_ids
 from dask_augment.learned import Learned
 from dask_augment.options import named_options
+from dask_augment.setting import Setting
 
 L = TypeVar("L", bound=Learner | Compound)
 
@@ -74,7 +74,7 @@ def augment(
     """
     columns = columns_of(events)
     stage = Stage(settled(labelled(augmenters), columns), _setting(events, seed, dataset, ids, weights, split))
-    refuse_gone(stage.steps, always_left(stage.setting))
+    stage.refuse_gone()
     refuse_data(events, stage)
     for step in stage.steps:
         refuse_unlearned(step)
@@ -113,7 +113,7 @@ def learn(
     """
     steps = settled(labelled([*before, learner]), columns_of(events))
     setting = _setting(events, seed, dataset, ids, weights, split)
-    refuse_gone(steps, always_left(setting))
+    Stage(steps, setting).refuse_gone()
     refuse_data(events, Stage(steps, setting))
     given = learner[1] if isinstance(learner, tuple) else learner
     first = len(steps) - len(labelled([given]))

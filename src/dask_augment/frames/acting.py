@@ -37,10 +37,11 @@ from dask_augment.frames.rows import (
     spread,
     training_rows,
 )
-from dask_augment.frames.steps import Setting, refuse_unlearned
+from dask_augment.frames.steps import refuse_unlearned
 from dask_augment.identity import copy_numbers
 from dask_augment.meters import Account
 from dask_augment.own_columns import CHANGED, COPY, KIND, KINDS
+from dask_augment.setting import Setting
 
 
 def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.Array:

@@ -25,10 +25,11 @@ from dask_augment.frames import columns_of, data, put_question, run_stage, total
 from dask_augment.frames.chunks import Made, only_traced, part_of
 from dask_augment.frames.planning import settled
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, labelled, refuse_unlearned
+from dask_augment.frames.steps import labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION
 from dask_augment.layouts import SLICE_BYTES
 from dask_augment.meters import Account
+from dask_augment.setting import Setting
 
 
 class SinkError(RuntimeError):

@@ -14,7 +14,7 @@ import awkward as ak
 
 from dask_augment.flow import Step
 from dask_augment.frames.given import draw_of
-from dask_augment.frames.steps import Setting
+from dask_augment.setting import Setting
 
 _layer: ContextVar[str] = ContextVar("layer", default="")
 _MOST = 1000

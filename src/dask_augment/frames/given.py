@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from dask_augment import columns as cols
 from dask_augment.draw import Draw
 from dask_augment.flow import Step
-from dask_augment.frames.steps import Setting
 from dask_augment.identity import copy_numbers, dataset_codes, row_ids
 from dask_augment.layouts import bare
 from dask_augment.own_columns import DATASET, TRAIN_WEIGHT, WEIGHT
+from dask_augment.setting import Setting
 from dask_augment.simulation import is_known_weight, is_whole_weight
 
 _MAY_BE = re.compile("gen|Gen|LHE|weight|event|mc|final")

@@ -14,12 +14,12 @@ from dask_augment import columns as cols
 from dask_augment.flow import Step
 from dask_augment.frames.promise import PromiseBroken
 from dask_augment.frames.rows import kept
-from dask_augment.frames.steps import Setting
 from dask_augment.identity import copy_numbers, whole_numbers
 from dask_augment.interpolating import Interpolating
 from dask_augment.kernels.interpolation import interpolated
 from dask_augment.own_columns import BASE_COPY, DATASET, OTHER_COPY, SHARE, lineage, other
 from dask_augment.second_parents import SecondParents
+from dask_augment.setting import Setting
 
 
 def between(

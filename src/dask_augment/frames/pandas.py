@@ -16,14 +16,12 @@ import pyarrow as pa
 from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
 from awkward.index import Index64
 
-from dask_augment.carrying import is_left, left_by
 from dask_augment.columns import flat, plain
 from dask_augment.contract import Measure
 from dask_augment.dataset.arrow import arrow_array
-from dask_augment.frames.planning import always_left, written_by
 from dask_augment.frames.stage import Stage
 from dask_augment.interpolating import Interpolating
-from dask_augment.own_columns import CHANGED, KIND
+from dask_augment.own_columns import KIND
 from dask_augment.simulation import is_known_weight
 
 _ROW = "\x00row"
@@ -46,7 +44,7 @@ def augment_pandas(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
         old = frame.dtypes.get(name)
         if isinstance(old, pd.CategoricalDtype) and old != series[name].dtype:
             series[name] = series[name].astype(old)  # a made row has a category that another row has
-    return _narrowed(frame, stage).assign(**series)
+    return frame[[name for name in frame.columns if stage.leaves(str(name))]].assign(**series)
 
 
 def _categories(stage: Stage) -> set[str]:
@@ -56,15 +54,6 @@ def _categories(stage: Stage) -> set[str]:
         taken = {name for name, kind in step.produces.items() if kind is None} - {*step.between}
         found = found - {*step.produces} | (taken if isinstance(step.augmenter, Interpolating) else set())
     return {form for name in found for form in (name, flat(name))}
-
-
-def _narrowed(frame: pd.DataFrame, stage: Stage) -> pd.DataFrame:
-    """The frame with the columns that the steps leave."""
-    for step in stage.steps:
-        left = left_by(step, always_left(stage.setting))
-        if left is not None:
-            frame = frame[[name for name in frame.columns if is_left(str(name), left)]]
-    return frame
 
 
 def made_pandas(frame: pd.DataFrame) -> pd.Series[Any]:
@@ -100,12 +89,9 @@ def _stand_in(dtype: Any, key: str) -> ak.forms.Form:
 
 def _replaced(frame: pd.DataFrame, stage: Stage) -> set[str]:
     """Columns of the frame that the steps write anew."""
-    written: set[str] = set()
-    for step in stage.steps:
-        written |= {*step.produces, CHANGED}
-        if step.augmenter.makes:
-            written |= {*written_by(step, stage.setting), *stage.setting.zeroed}
-            written |= {name for name in map(str, frame.columns) if _is_weight(frame, name)}
+    written = {*stage.written}
+    if any(step.augmenter.makes for step in stage.steps):
+        written |= {name for name in map(str, frame.columns) if _is_weight(frame, name)}
     return {name for name in {*written, *map(flat, written)} if name in frame.columns}
 
 

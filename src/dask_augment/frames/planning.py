@@ -3,95 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import replace
 
 import awkward as ak
 
 from dask_augment import columns as cols
 from dask_augment import forms
-from dask_augment.carrying import is_left, left_by
-from dask_augment.flow import Step
+from dask_augment.flow import Flow, Step, with_counters
 from dask_augment.frames.given import following, given, known_weights, seed_of, zeroed
-from dask_augment.frames.rows import alters, changed_bit, divides, spares_originals
-from dask_augment.frames.steps import Setting, refuse_other_key
+from dask_augment.frames.rows import alters, divides, spares_originals
+from dask_augment.frames.steps import refuse_other_key
 from dask_augment.identity import refuse_keyless
 from dask_augment.interpolating import Interpolating
-from dask_augment.own_columns import CHANGED, DATASET, KIND, PROVENANCE, SPLIT, lineage
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Steps in order, with the setting that they share."""
-
-    steps: tuple[Step, ...]
-    setting: Setting
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return (*((s.label, s.position, s.augmenter.digest) for s in self.steps), repr(self.setting))
-
-    @property
-    def keyed(self) -> bool:
-        """Whether any step reads ids."""
-        return any(step.augmenter.keyed for step in self.steps)
-
-    @property
-    def keeps_rows(self) -> bool:
-        """Whether rows stay as they are."""
-        return all(step.augmenter.keeps_rows for step in self.steps)
-
-    @property
-    def interpolates(self) -> bool:
-        """Whether rows are made that lie between two others."""
-        return any(isinstance(step.augmenter, Interpolating) for step in self.steps)
-
-    @property
-    def changed_bits(self) -> dict[str, int]:
-        """Labels of the steps that may alter values, each with its bit in ``augment_changed``."""
-        return {
-            step.label: changed_bit(step)
-            for step in self.steps
-            if step.augmenter.use == "training" and step.augmenter.keeps_rows
-        }
-
-    def before(self, label: str) -> Self:
-        """The steps before this one."""
-        at = next(i for i, step in enumerate(self.steps) if step.label == label)
-        return replace(self, steps=self.steps[:at])
-
-    def after(self, done: Steps) -> Self:
-        """The steps that are left when those of ``done``, the first ones, are done."""
-        return replace(self, steps=self.steps[len(done.steps) :])
-
-    def with_step(self, step: Step) -> Self:
-        """The same with this step in place of the one of its label."""
-        return replace(self, steps=tuple(step if old.label == step.label else old for old in self.steps))
-
-    def pruned(self, needed: frozenset[str]) -> Self:
-        """Without row-keeping steps whose products nobody needs; ``needed`` are the columns asked for at the end."""
-        wanted = {cols.dotted(name) for name in needed}
-        kept: list[Step] = []
-        for step in reversed(self.steps):
-            if step.augmenter.keeps_rows and not step.products & wanted:
-                continue
-            kept.append(step)
-            extra = set(step.uses) | (set(self.setting.ids) if step.augmenter.keyed else set())
-            if step.augmenter.use == "training" and self.setting.split is not None:
-                extra.add(self.setting.split)
-            wanted |= {cols.dotted(name) for name in extra}
-        return replace(self, steps=tuple(reversed(kept)))
-
-    def needs(self, final: Iterable[str], *, keyed: bool) -> frozenset[str]:
-        """Every column that the steps and a question about ``final`` may read, whether there is one or not."""
-        setting = self.setting
-        needed = {*final, *PROVENANCE, CHANGED, setting.split or SPLIT, DATASET}
-        for step in self.steps:
-            needed |= step.uses
-        if keyed or self.keyed:
-            needed |= {*setting.ids}
-        if not self.keeps_rows:
-            needed |= {*setting.zeroed}
-        return frozenset(needed)
+from dask_augment.own_columns import CHANGED, DATASET, KIND, PROVENANCE
+from dask_augment.setting import Setting
 
 
 def settled(steps: Iterable[Step], columns: Iterable[str]) -> tuple[Step, ...]:
@@ -212,7 +137,9 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
     if augmenter.use == "training":
         needed |= _spared(step, events, setting)
     if augmenter.makes:
-        needed |= {name for name in written_by(step, setting) if cols.has(events, name)} | {*zeroed(events, setting)}
+        needed |= {name for name in Flow((step,), setting).about_rows(step) if cols.has(events, name)} | {
+            *zeroed(events, setting)
+        }
     needed |= {*following(step, events, setting)}
     if divides(step, setting.split) and cols.has(events, KIND):
         needed.add(KIND)
@@ -228,37 +155,21 @@ def _spared(step: Step, events: ak.Array, setting: Setting) -> set[str]:
         tell.add(KIND)
     if not tell:
         return set()
-    produced = step.produces
-    counters = {f"n{name.partition('.')[0]}" for name in produced if "." in name and not cols.has(events, name)}
-    return (
-        tell
-        | {name for name in produced if cols.has(events, name)}
-        | {name for name in counters if cols.has(events, name)}
-    )
-
-
-def written_by(step: Step, setting: Setting) -> dict[str, str]:
-    """Columns, and their types, that tell of the rows that a step made."""
-    if not step.augmenter.makes:
-        return {}
-    return dict(PROVENANCE) | (lineage(setting.ids) if isinstance(step.augmenter, Interpolating) else {})
+    new = {name for name in step.produces if not cols.has(events, name)}
+    counters = with_counters(new) - set(map(cols.dotted, new))
+    return tell | (step.produces.keys() - new) | {name for name in counters if cols.has(events, name)}
 
 
 def narrow(step: Step, events: ak.Array, setting: Setting) -> ak.Array:
     """The result of a step with the columns that it leaves."""
-    left = left_by(step, always_left(setting))
-    return events if left is None else cols.narrowed(events, lambda name: is_left(name, left))
-
-
-def always_left(setting: Setting) -> tuple[str, ...]:
-    """Columns of the setting, which are true of made rows too."""
-    return (*setting.ids, *setting.zeroed, *([setting.split] if setting.split else []))
+    flow = Flow((step,), setting)
+    return cols.narrowed(events, flow.leaves) if flow.narrowing else events
 
 
 def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.types.Type]:
     """Types of all columns that the result has anew: the step's own, and those that the frame writes for it."""
     types = forms.promised(events.layout, step.produces)
-    written = written_by(step, setting)
+    written = Flow((step,), setting).about_rows(step)
     if alters(step, events):
         written[CHANGED] = "int64"
     types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}

@@ -12,14 +12,13 @@ import numpy as np
 from awkward.contents import Content, RecordArray
 from numpy.typing import NDArray
 
-from dask_augment.columns import dotted
+from dask_augment.flow import Flow
 from dask_augment.frames.packed import Packed, later
-from dask_augment.frames.planning import Steps
 from dask_augment.frames.systematics import FIELD, StaleVariation
 from dask_augment.layouts import objects_of
 
 
-def records_along(events: ak.Array, result: ak.Array, steps: Steps) -> ak.Array:
+def records_along(events: ak.Array, result: ak.Array, steps: Flow) -> ak.Array:
     """The result of steps on events, with the records within objects that follow them; other events as they are."""
     if ak.backend(result) == "typetracer":
         return result  # the fields stay the same
@@ -41,11 +40,11 @@ def records_along(events: ak.Array, result: ak.Array, steps: Steps) -> ak.Array:
     return ak.Array(record, behavior=result.behavior, attrs=result.attrs)
 
 
-def _made(steps: Steps) -> dict[str, dict[str, str]]:
+def _made(steps: Flow) -> dict[str, dict[str, str]]:
     """Fields of objects that steps made anew, each with its step, by collections."""
     made: dict[str, dict[str, str]] = {}
     for step in steps.steps:
-        for name in map(dotted, step.augmenter.produces()):
+        for name in step.products:
             head, _, field = name.partition(".")
             made.setdefault(head, {})[field] = step.label
     return made

@@ -16,7 +16,8 @@ from uuid import uuid4
 import awkward as ak
 from awkward.contents import Content, ListOffsetArray, RecordArray
 
-from dask_augment.columns import dotted, with_contents
+from dask_augment.columns import with_contents
+from dask_augment.flow import Flow
 from dask_augment.frames.packed import Packed
 from dask_augment.frames.places import (
     StaleReference,
@@ -29,7 +30,6 @@ from dask_augment.frames.places import (
     retold,
     targets_in,
 )
-from dask_augment.frames.planning import Steps
 from dask_augment.frames.records import records_along
 from dask_augment.frames.stamps import PLACE, bears, stamped
 from dask_augment.frames.systematics import varied_along
@@ -124,13 +124,13 @@ class _Target:
         return self._collection._apply_global_index(index)
 
 
-def alters(steps: Steps, events: ak.Array) -> bool:
+def alters(steps: Flow, events: ak.Array) -> bool:
     """Whether steps give objects of these events new values."""
-    heads = {dotted(name).partition(".")[0] for step in steps.steps for name in step.augmenter.produces()}
+    heads = {name.partition(".")[0] for name in steps.made}
     return any(is_collection(events.layout[head]) for head in heads & {*events.fields})
 
 
-def referring(events: ak.Array, result: ak.Array, steps: Steps) -> ak.Array:
+def referring(events: ak.Array, result: ak.Array, steps: Flow) -> ak.Array:
     """The result of steps on NanoEvents, whose objects refer to those of the result; other events as they are."""
     base = _base_of(events)
     tracing = ak.backend(result) == "typetracer"

@@ -24,19 +24,12 @@ def spares_originals(step: Step) -> bool:
 def alters(step: Step, events: ak.Array) -> bool:
     """Whether a training step gives other values to columns that the events have."""
     augmenter = step.augmenter
-    return (
-        augmenter.use == "training" and augmenter.keeps_rows and any(cols.has(events, c) for c in augmenter.produces())
-    )
-
-
-def changed_bit(step: Step) -> int:
-    """The bit of a step in ``augment_changed``: its position among the steps; all from the 62nd on share bit 62."""
-    return min(step.position, 62)
+    return augmenter.use == "training" and augmenter.keeps_rows and any(cols.has(events, c) for c in step.produces)
 
 
 def changed(events: ak.Array, step: Step) -> Content:
     """``augment_changed`` with the bit of this step set."""
-    bit = np.int64(1 << changed_bit(step))
+    bit = np.int64(1 << step.bit)
     if not cols.has(events, CHANGED):
         return cols.as_content(np.full(len(events), bit))
     return cols.as_content(whole_numbers(events, CHANGED) | bit)

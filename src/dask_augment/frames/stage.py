@@ -17,10 +17,11 @@ from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.contract import Measure
 from dask_augment.domains import refuse_broken_weights
+from dask_augment.flow import Flow
 from dask_augment.frames.acting import act
 from dask_augment.frames.doubts import inside, tell
 from dask_augment.frames.given import draw_of, given, only, refuse_missing_values, seed_of
-from dask_augment.frames.planning import Steps, promised, reads, refuse, shape
+from dask_augment.frames.planning import promised, reads, refuse, shape
 from dask_augment.frames.rows import training_rows
 from dask_augment.identity import refuse_keyless
 from dask_augment.layouts import SLICE_BYTES, size_of
@@ -35,7 +36,7 @@ TREE_WIDTH = 16
 
 
 @dataclass(frozen=True)
-class Stage(Steps):
+class Stage(Flow):
     """Steps in order, run on awkward events in memory: every frame calls this for each of its partitions."""
 
     def run(self, events: ak.Array, account: Account | None = None) -> ak.Array:

@@ -1,52 +1,13 @@
-"""Steps with their labels, and the setting that they share."""
+"""Steps with their labels, and what those that learn have learned under."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dask_augment.contract import Augmenter, Learner
 from dask_augment.flow import Step
-from dask_augment.identity import IDS
-from dask_augment.own_columns import SPLIT, WEIGHT
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all steps of a run share.
-
-    seed: of the random numbers; dataset: name of the data set, None where a column ``dataset`` names it;
-    ids: columns that identify an event; weights: physics weights, 0 on made rows, "none" where made rows may count in
-    yields; split: the column that is 0 on
-    training rows, None for data without one; generator: the weight that ``weight`` was made from, 0 on made rows too.
-    """
-
-    seed: int | None = None
-    dataset: str | None = None
-    ids: Sequence[str] = IDS
-    weights: Sequence[str] = (WEIGHT,)
-    split: str | None = SPLIT
-    generator: str | None = None
-    unweighted: bool = False
-
-    @property
-    def zeroed(self) -> tuple[str, ...]:
-        """Columns that are 0 on made rows, where the events have them."""
-        return tuple(dict.fromkeys([*self.weights, *([self.generator] if self.generator else [])]))
-
-    def __post_init__(self) -> None:
-        if self.weights == "none":
-            object.__setattr__(self, "weights", ())
-            object.__setattr__(self, "unweighted", True)
-        if self.split is not None and not (isinstance(self.split, str) and self.split):
-            raise ValueError(f"split must name the column that is 0 on training rows, or be None, got {self.split!r}")
-        for name in ("ids", "weights"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                # A list of its letters would name columns that no events have.
-                raise ValueError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")  # noqa: TRY004  as "position" is
-            object.__setattr__(self, name, tuple(value))
+from dask_augment.setting import Setting
 
 
 def labelled(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> tuple[Step, ...]:

@@ -18,9 +18,9 @@ from awkward.contents import Content, RecordArray
 from numpy.typing import NDArray
 
 from dask_augment.columns import dotted, plain, with_contents
+from dask_augment.flow import Flow
 from dask_augment.frames.given import zero_where, zeroed
 from dask_augment.frames.packed import later
-from dask_augment.frames.planning import Steps
 from dask_augment.layouts import record_of
 from dask_augment.own_columns import KIND
 from dask_augment.simulation import is_whole_weight
@@ -32,14 +32,14 @@ class StaleVariation(RuntimeError):
     """A step changed what a systematic varies, or what depends on it."""
 
 
-def varied_along(result: ak.Array, steps: Steps, *, raises: bool) -> ak.Array:
+def varied_along(result: ak.Array, steps: Flow, *, raises: bool) -> ak.Array:
     """The result of steps with variations of what they left and made; other events as they are.
 
     What a varied column decides about is gone from its variations; with ``raises`` it is there, and StaleVariation says
     so where it is asked for.
     """
     layout = result.layout
-    changed = {dotted(name).partition(".")[0] for step in steps.steps for name in step.augmenter.produces()}
+    changed = {name.partition(".")[0] for name in steps.made}
     having = [name for name in sorted(changed & {*layout.fields}) if FIELD in layout[name].fields]
     if not having and FIELD not in layout.fields:
         return result
@@ -64,7 +64,7 @@ class _Follower:
 
     prefix: str
     """What stands before the names of its fields: ``Jet.``."""
-    steps: Steps
+    steps: Flow
     raises: bool
 
     def __call__(self, nominal: RecordArray) -> RecordArray:
@@ -108,11 +108,11 @@ class _Follower:
         stale: dict[str, str] = {}
         decides = set(varied)
         for step in self.steps.steps:
-            depends = any(_among(dotted(name), decides) for name in step.augmenter.uses())
+            depends = any(_among(dotted(name), decides) for name in step.uses)
             follow = [
                 name for name in varied if step.augmenter.rescales() and not self.prefix and is_whole_weight(name)
             ]
-            for name in (*map(dotted, step.augmenter.produces()), *follow):
+            for name in (*sorted(step.products), *follow):
                 if depends or _among(name, decides):
                     stale[name] = step.label
                     decides.add(name)

@@ -19,7 +19,7 @@ from awkward.index import Index64
 
 from dask_augment.columns import flat
 from dask_augment.dataset.receipt import Part
-from dask_augment.dataset.schema import collection
+from dask_augment.flow import read_for
 from dask_augment.inputs.columns_of_files import Kind, Opened
 from dask_augment.inputs.fills import siblings
 from dask_augment.inputs.find import kind_of
@@ -112,13 +112,12 @@ class Reader:
 
     def narrowed(self, needed: Iterable[str]) -> Reader:
         """The reader with no more columns than these need; a counter is had from any list of its collection."""
-        names = {flat(name) for name in needed}
-        kept = [name for name in self.columns if name in names]
-        for counter in sorted(name for name in names if name[:1] == "n" and name not in self.columns):
-            kept += [name for name in self.columns if collection(name) == counter[1:] and self._is_list(name)][:1]
+        needed = [*needed]
+        names = set(map(flat, needed))
+        columns = read_for(needed, self.columns, self._is_list)
         weight = self.weight if WEIGHT in names else None
         weights = tuple(name for name in self.weights if name in names)
-        return replace(self, columns=tuple(dict.fromkeys(kept)), weight=weight, weights=weights)
+        return replace(self, columns=columns, weight=weight, weights=weights)
 
     def _is_list(self, name: str) -> bool:
         return bool(pa.types.is_list(self.schema.field(name).type))

@@ -21,12 +21,12 @@ import awkward as ak
 
 from dask_augment.columns import MissingColumn
 from dask_augment.contract import Augmenter
-from dask_augment.frames.steps import Setting
 from dask_augment.laws import elsewhere, learning, promises, references, rows, spectra
 from dask_augment.laws.case import SETTING, Case, LawBroken, case_of
 from dask_augment.laws.compare import columns_of
 from dask_augment.laws.sample import flattened, sample_events
 from dask_augment.registry import as_a_step
+from dask_augment.setting import Setting
 
 __all__ = ["LAWS", "Case", "Held", "Law", "LawBroken", "check", "flattened", "sample_events"]
 

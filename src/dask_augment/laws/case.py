@@ -20,9 +20,10 @@ from dask_augment.frames.given import draw_of, only
 from dask_augment.frames.planning import narrow
 from dask_augment.frames.promise import PromiseBroken
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, labelled
+from dask_augment.frames.steps import labelled
 from dask_augment.laws.sample import sample_events
 from dask_augment.meters import Account
+from dask_augment.setting import Setting
 
 
 class LawBroken(AssertionError):

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from dask_augment import columns as cols
 from dask_augment import frames
 from dask_augment.augmenters.phi_rotate import PhiRotate
-from dask_augment.carrying import left_by
 from dask_augment.dataset.schema import schema_of, to_table
 from dask_augment.frames.places import StaleReference
 from dask_augment.laws.case import Case
@@ -43,7 +42,7 @@ def refers_to_its_own_event(case: Case) -> None:
     if not there or _SECOND & {cols.dotted(name).partition(".")[2] for name in case.augmenter.produces()}:
         return
     steps: list[Any] = [(case.label, case.ready)]
-    if left_by(case.step, ()) is None:
+    if not case.stage.narrowing:
         names = sorted({name for one, _, other, _ in there for name in (one, other)})
         steps.append(("turned", PhiRotate(columns=tuple(f"{name}.phi" for name in names))))
     setting = case.setting

@@ -9,11 +9,11 @@ from pathlib import Path
 import awkward as ak
 import pyarrow as pa
 
-from dask_augment.columns import flat
 from dask_augment.dataset import files
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Part, Receipt
 from dask_augment.dataset.sink import Sink
+from dask_augment.flow import read_for
 from dask_augment.inputs.parquet_files import ParquetFile
 from dask_augment.inputs.reader import as_events
 from dask_augment.layouts import SLICE_BYTES
@@ -50,10 +50,9 @@ class CheckpointReader:
 
     def narrowed(self, needed: Iterable[str]) -> CheckpointReader:
         """The reader with no more columns than these need."""
-        names = {flat(name) for name in needed}
-        counters = {name[1:] for name in names if name[:1] == "n"}
-        kept = [name for name in self.columns if name in names or name.partition("_")[0] in counters]
-        return replace(self, columns=tuple(kept))
+        kinds = self.sink.schema
+        columns = read_for(needed, self.columns, lambda name: bool(pa.types.is_list(kinds.field(name).type)))
+        return replace(self, columns=columns)
 
     def form(self) -> ak.Array:
         """No events, of the form that parts have."""

@@ -18,7 +18,6 @@ import pyarrow as pa
 import dask_augment
 from dask_augment import registry
 from dask_augment.addresses import untold
-from dask_augment.carrying import left_by
 from dask_augment.columns import flat
 from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.quarantine import Quarantined
@@ -26,9 +25,8 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of
 from dask_augment.dataset.split import check_keys
 from dask_augment.forms import typetracer
-from dask_augment.frames.data import asked
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import Setting, labelled
+from dask_augment.frames.steps import labelled
 from dask_augment.identity import POSITION
 from dask_augment.inputs.columns_of_files import Wanted, is_pattern
 from dask_augment.inputs.common import Common, common
@@ -59,6 +57,7 @@ from dask_augment.runs.refusals import (
 )
 from dask_augment.runs.remarks import remarks_on, settled
 from dask_augment.runs.yields import apart, overwritten, remarks_on_overwritten
+from dask_augment.setting import Setting
 
 
 class Formed(Protocol):
@@ -139,8 +138,7 @@ def prepare(
     columns, schema = _result(stage, reader, target, shared.kept)
     warnings = [*warnings, *shared.warnings, *matches, *remarks_on(stage, columns)]
     check_names(target, columns, {source.dataset for source in sources})
-    narrowing = [s.label for s in stage.steps if left_by(s, ()) is not None]
-    check_keep(target.keep or (), columns, filled(found), narrowing, shared.kept)
+    check_keep(target.keep or (), columns, filled(found), stage.narrowing, shared.kept)
     parts = [part for source, content in found.items() for part in parts_of(source, content, chunksize)]
     quarantined = quarantined_of(sources, bad)
     warnings += losses(sources, bad, normalisation)
@@ -186,7 +184,7 @@ def _weighted(stage: Stage, inputs: Inputs, reader: Reader) -> Stage:
 def _explicit(stage: Stage, inputs: Inputs) -> dict[str, str]:
     """Columns that steps name and no earlier step makes, and the ids, with who names them: every file must have them."""
     needed = {} if inputs.ids == "position" else dict.fromkeys(inputs.ids, "inputs: ids")
-    needed = {name: f"step {label!r}" for name, label in asked(stage).items()} | needed
+    needed = {name: f"step {step.label!r}" for name, step in stage.missing().items()} | needed
     optional = {DATASET, WEIGHT, *OURS, *inputs.weights}
     return {name: who for name, who in sorted(needed.items()) if name not in optional}
 
@@ -250,8 +248,7 @@ def _reader(
 def _result(stage: Stage, reader: Reader, target: Target, kept: Collection[str]) -> tuple[tuple[str, ...], pa.Schema]:
     """The columns of the result and their types, from the form of the events alone."""
     shape = shape_of(stage, reader)
-    made = {flat(name) for step in stage.steps for name in step.produces}
-    always = {*map(flat, (*stage.setting.ids, *stage.setting.weights, stage.setting.split or "")), *OURS} | made
+    always = {*map(flat, (*stage.setting.ids, *stage.setting.weights, stage.setting.split or "", *stage.made)), *OURS}
     read = set(reader.columns)
     columns = sorted(
         name for name in shape.fields if target.keep is None or name not in read or name in always or name in kept

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from dask_augment.columns import flat
 from dask_augment.dataset.layout import refuse_changed
-from dask_augment.frames.data import asked
 from dask_augment.frames.stage import Stage
 from dask_augment.inputs.columns_of_files import is_pattern
 from dask_augment.inputs.columns_of_files import names as named
@@ -111,6 +110,6 @@ def check_collision_data(
         there.setdefault(source.dataset, {}).update(dict.fromkeys(content.columns, source.path))
     for name, columns in sorted(there.items()):
         try:
-            refuse_on_data(name, metadata.get(name, {}), training, columns, asked=asked(stage), weight=weight)
+            refuse_on_data(name, metadata.get(name, {}), training, columns, asked=stage.missing(), weight=weight)
         except ValueError as error:
             raise PlanError(str(error)) from None

@@ -160,7 +160,7 @@ class Tasks:
 
     def ask(self, segment: Segment, answers: Answers, stage: Stage, measure: Measure[Any], label: str) -> Any:
         """The total over all parts; Unreadable where files of theirs cannot be read."""
-        needed = stage.needs(measure.uses(), keyed=measure.keyed)
+        needed = stage.needed(measure.uses(), keyed=measure.keyed)
         question = Ask(segment.reader.narrowed(needed), stage, measure, label)
         kept = answers.to(measure, label)
         known = list(kept.known({part.id for part in segment.parts}))
