@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pickle
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import pytest
 
 import dask_augment as da
+from dask_augment import registry
+from dask_augment.augmenters import TABLE
 from dask_augment.contract import Augmenter, Output
-from dask_augment.options import named_options
+from dask_augment.options import named_options, options_of, parameters
 from dask_augment.plan_steps import Steps
 
 
@@ -86,3 +91,47 @@ def test_signatures_pickles_and_other_errors_are_as_ever():
         da.Split()
     with pytest.raises(TypeError, match="abstract"):
         Augmenter()
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_help_tells_each_option_of_a_step_once(name):
+    kind = registry.get(name)
+    _, entries, after = parameters(inspect.getdoc(kind))
+    told = [one.strip() for names in entries for one in names.split(",")]
+    assert [field.name for field in fields(kind) if told.count(field.name) != 1] in ([], ["learned"])
+    assert "Example\n-------" in after
+
+
+@options_of(da.Split)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Told:
+    """Do nothing.
+
+    Parameters
+    ----------
+    name
+        Of its own.
+
+    Columns out: none.
+    """
+
+    name: str
+    train: float = 0.5
+
+
+def test_a_step_takes_texts_of_options_from_others_and_keeps_its_own():
+    assert Told.__doc__.startswith(
+        "Do nothing.\n\nParameters\n----------\nname\n    Of its own.\ntrain, validation\n    Fract"
+    )
+    assert Told.__doc__.endswith("for testing.\n\nColumns out: none.\n")
+    assert "sign of the weight, that are drawn from" in da.SmoteEnn.__doc__, "a part of a compound, and its base"
+    assert "sign of the weight, that are drawn from" not in da.Adasyn.__doc__, "which has a text of its own"
+
+
+def test_a_text_about_an_option_stands_once():
+    texts = (path.read_text() for path in Path(da.__file__).parent.rglob("*.py"))
+    trees = [ast.parse(text) for text in texts if "Parameters\n    ----------\n" in text]
+    classes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    said = Counter(entry for node in classes for entry in parameters(ast.get_docstring(node) or "")[1].items())
+    assert [entry for entry, times in said.items() if times > 1] == []
+    assert len(said) > 100, "they are found"

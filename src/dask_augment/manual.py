@@ -18,6 +18,7 @@ from rich.table import Table
 
 from dask_augment.configuration import plain
 from dask_augment.contract import Augmenter
+from dask_augment.options import parameters
 
 _EXAMPLE = "Example\n-------\n"
 _NEEDED = "needed"
@@ -112,20 +113,13 @@ def _default(entry: Any) -> str:
 
 def _sections(doc: str) -> tuple[str, dict[str, str]]:
     """The text without its table of parameters, and what that says of each of them."""
-    before, found, after = doc.partition("Parameters\n----------\n")
-    if not found:
-        return doc, {}
-    meanings: dict[str, str] = {}
-    lines = after.splitlines()
-    while len(lines) > 1 and lines[0] and lines[1].startswith("    "):
-        names, *lines = lines
-        own = 0
-        while own < len(lines) and (lines[own].startswith("    ") or not lines[own]):
-            own += 1
-        meaning = readable(" ".join(" ".join(lines[:own]).split()))
-        meanings |= dict.fromkeys((name.strip(" *") for name in names.split(",")), meaning)
-        lines = lines[own:]
-    return before + re.sub(r"^(\w+)\n-+\n", r"\1:\n", "\n".join(lines), flags=re.MULTILINE), meanings
+    before, entries, after = parameters(doc)
+    meanings = {
+        name.strip(" *"): readable(" ".join(text.split()))
+        for names, text in entries.items()
+        for name in names.split(",")
+    }
+    return before + re.sub(r"^(\w+)\n-+\n", r"\1:\n", after, flags=re.MULTILINE), meanings
 
 
 def _paragraphs(text: str) -> Iterator[str]:

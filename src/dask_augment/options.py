@@ -1,18 +1,20 @@
-"""Options, in a plan or in Python: names that nobody knows, and values that are not of their type."""
+"""Options, in a plan or in Python: what is said of them, names that nobody knows, and values that are not of their type."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from functools import wraps
-from inspect import Parameter, Signature, signature
+from inspect import Parameter, Signature, cleandoc, signature
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dask_augment.words import unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
+K = TypeVar("K", bound=type)
 
 
 def refuse_unknown(what: str, given: Iterable[str], known: Collection[str]) -> None:
@@ -36,6 +38,34 @@ def named_options(function: F) -> F:
         return function(*args, **options)
 
     return cast("F", called)
+
+
+_ENTRY = re.compile(r"(\S.*)\n((?: {4}.*\n|\n(?= {4}))+)")
+
+
+def parameters(doc: str) -> tuple[str, dict[str, str], str]:
+    """What stands before the table of parameters in a docstring, its entries by the names they are about, and the rest."""
+    before, found, after = f"{doc}\n".partition("Parameters\n----------\n")
+    entries = {}
+    while found and (entry := _ENTRY.match(after)):
+        entries[entry[1]] = entry[2]
+        after = after[entry.end() :]
+    return before, entries, after
+
+
+def options_of(*kinds: type) -> Callable[[K], K]:
+    """Put what these classes say of options into the docstring of one that has them and says nothing of them itself."""
+
+    def told(kind: K) -> K:
+        before, mine, after = parameters(cleandoc(kind.__doc__ or ""))
+        tables = [*(parameters(cleandoc(other.__doc__ or ""))[1] for other in reversed(kinds)), mine]
+        said = {name.strip(): entry for table in tables for entry in table.items() for name in entry[0].split(",")}
+        entries = dict(said[entry.name] for entry in fields(kind) if entry.name in said)
+        table = "".join(f"{names}\n{text}" for names, text in entries.items())
+        kind.__doc__ = f"{before}Parameters\n----------\n{table}{after}"
+        return kind
+
+    return told
 
 
 class _OfInit:

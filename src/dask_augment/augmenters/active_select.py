@@ -14,8 +14,8 @@ from dask_augment.columns import number
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import check_choices, check_count
-from dask_augment.sampling.census import RowsOf
+from dask_augment.options import check_choices, check_count, options_of
+from dask_augment.sampling.census import Groups, RowsOf
 from dask_augment.sampling.ranks import Order, ascending, last_keys
 from dask_augment.strata import Strata
 
@@ -23,6 +23,7 @@ _STREAM = 0
 _ORDERS = ("uncertain", "highest", "lowest")
 
 
+@options_of(Groups)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ActiveSelect(Learner):
     r"""Mark the ``size`` most informative events of each stratum of the whole data set, by a score.
@@ -41,8 +42,6 @@ class ActiveSelect(Learner):
         Column with one number for each event; NaN is refused.
     size
         Events to mark in each stratum, all where there are fewer; or ``{stratum: events}``, none of strata left out.
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
     informative
         ``"uncertain"``: scores are probabilities, and those next to 1/2 come first; ``"highest"``, ``"lowest"``: scores
         say themselves how informative events are, such as an entropy or the distance from a border.

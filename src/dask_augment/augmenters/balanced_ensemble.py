@@ -12,7 +12,8 @@ import numpy as np
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.sampling.census import RowsOf
+from dask_augment.options import options_of
+from dask_augment.sampling.census import Groups, RowsOf
 from dask_augment.sampling.members import last_members
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
 from dask_augment.strata import Strata
@@ -20,6 +21,7 @@ from dask_augment.strata import Strata
 _MOST = 64
 
 
+@options_of(Groups)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BalancedEnsemble(Learner):
     r"""Mark several balanced draws from the events at once, each for one classifier of an ensemble.
@@ -37,8 +39,6 @@ class BalancedEnsemble(Learner):
 
     Parameters
     ----------
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
     sampling_strategy
         Of each draw, as in imbalanced-learn's under-sampling: ``"auto"`` (all strata as small as the smallest),
         ``"majority"``, ``"not minority"``, ``"not majority"``, ``"all"``, for two strata the ratio small / large, or

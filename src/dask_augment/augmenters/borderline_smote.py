@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
-from dask_augment.options import check_count
+from dask_augment.options import check_count, options_of
 from dask_augment.sampling.interpolating import Around, Interpolator
 from dask_augment.sampling.nearest import foreign_neighbours
 from dask_augment.sampling.sharing import evenly
 
 
+@options_of(Interpolator)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BorderlineSmote(Interpolator):
     r"""Make events of the smaller classes of each stratum, from events in danger alone (Borderline-SMOTE 1).
@@ -27,33 +28,8 @@ class BorderlineSmote(Interpolator):
 
     Parameters
     ----------
-    label
-        Column of the classes: integers or strings.
-    features
-        Columns to interpolate: one float32 or float64 for each event. Distances are taken between these.
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: classes are balanced in each, and
-        neighbours sought within it.
-    sampling_strategy
-        As in imbalanced-learn: ``"auto"`` (all classes as large as the largest), ``"minority"``, ``"not minority"``,
-        ``"not majority"``, ``"all"``, for two classes the ratio small / large, or ``{stratum: events}``.
-    k_neighbors
-        Neighbours of its own class that are drawn from.
     m_neighbors
         Neighbours of all classes that tell whether an event is in danger.
-    scale
-        Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
-        number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
-    distinct
-        Leave out neighbours at distance 0, between which there are only copies.
-    weights
-        Columns whose signs both parents share; a sign with k_neighbors events or fewer is no source. ``()``: there are
-        no weights.
-    train_weight
-        ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``smote``.
-    carry
-        None: the result has features, strata, ids, weights, split and provenance. ``"parent"``: it keeps all columns,
-        and made rows have those of their parent.
 
     Columns out: as of ``smote``. At most a million rows of each class that gets more.
 

@@ -13,7 +13,7 @@ import awkward as ak
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import is_number
+from dask_augment.options import is_number, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of, total_train
 from dask_augment.sampling.census import STREAM, Count, Groups, Key
@@ -26,6 +26,7 @@ _FINE = 2**62
 """Shares are counted in units of this part of the largest."""
 
 
+@options_of(Groups)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassWeights(Learner):
     r"""Multiply ``train_weight`` by one factor for each stratum; rows and physics weights stay as they are.
@@ -44,8 +45,6 @@ class ClassWeights(Learner):
 
     Parameters
     ----------
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
     class_weight
         ``"balanced"``, ``"effective"``, the costs ``{stratum: cost}``, or their matrix
         ``{stratum: {other stratum: cost}}``. Strata that are left out have cost 1; a cost may be 0.

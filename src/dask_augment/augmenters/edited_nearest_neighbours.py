@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.kernels.neighbours import crowded, nearest
-from dask_augment.options import check_choices, check_count
+from dask_augment.options import check_choices, check_count, options_of
 from dask_augment.sampling.cleaning import Cleaner
 
 _KINDS = ("all", "mode")
 
 
+@options_of(Cleaner)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EditedNearestNeighbours(Cleaner):
     r"""Drop events of the larger classes that lie among those of another: exactly those of the whole data set.
@@ -27,26 +28,10 @@ class EditedNearestNeighbours(Cleaner):
 
     Parameters
     ----------
-    label
-        Column of the classes: integers or strings.
-    features
-        Columns between which distances are taken: one float32 or float64 for each event.
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: neighbours are sought within each.
     n_neighbors
         Neighbours that are looked at.
     kind_sel
         ``"all"`` or ``"mode"``.
-    sampling_strategy
-        Classes to clean in each stratum, as in imbalanced-learn: ``"auto"`` or ``"not minority"``, ``"majority"``,
-        ``"not majority"``, ``"all"``, or a list of strata, ``["label=0"]``.
-    scale
-        Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
-        number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
-    weights
-        Physics weights (float64) that are rescaled: all that the events have. ``()``: none, as in ``undersample``.
-    train_weight
-        ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``undersample``.
 
     Columns out: the weights, ``train_weight`` float64. At most a million rows of each class of a stratum.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import check_choices
+from dask_augment.options import check_choices, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.arrivals import last_draws, times_drawn
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum, sums_of_train
@@ -26,6 +26,7 @@ from dask_augment.strata import Strata
 _MULTIPLICITIES = ("even", "bootstrap")
 
 
+@options_of(Groups, Resampling)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Oversample(Resampling):
     r"""Copy events of some strata: exact numbers of the whole data set, however it is divided into partitions.
@@ -42,17 +43,11 @@ class Oversample(Resampling):
 
     Parameters
     ----------
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
     sampling_strategy
         As in imbalanced-learn: ``"auto"`` (all strata as large as the largest), ``"minority"``, ``"not minority"``,
         ``"not majority"``, ``"all"``, for two strata the ratio small / large, or ``{stratum: events}``.
     multiplicity
         ``"even"`` or ``"bootstrap"``: how copies are divided over the events of a stratum.
-    train_weight
-        What becomes of ``train_weight`` (1 for each event where there is none yet; counted in a power of two):
-        ``"conserve"``: an event shares its own with its copies, and the sum in each stratum stays, exactly;
-        ``"balance"``: all strata get the same sum; ``"unit"``: each event and copy gets 1.
 
     Columns out: ``train_weight`` float64; augment_kind 1 and augment_copy of copies. Each row is followed by its
     copies. Random numbers: one 64-bit key for each row; with "bootstrap" also a Poisson process, read until the last

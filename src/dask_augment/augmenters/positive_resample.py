@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import check_choices, check_columns
+from dask_augment.options import check_choices, check_columns, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of
 from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key, Slice, Window
@@ -29,6 +29,7 @@ _MOST = 100_000_000
 """Events that may be drawn among: so many keys and weights are 2.4 GB for one weight."""
 
 
+@options_of(Groups)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PositiveResample(Resampling):
     r"""Give the events of each stratum positive weights with the sum that they had: for models that take no others.
@@ -52,8 +53,6 @@ class PositiveResample(Resampling):
 
     Parameters
     ----------
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
     keep
         ``"sum"`` or ``"uncertainty"``.
     weights

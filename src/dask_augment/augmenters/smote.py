@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
-from dask_augment.options import check_choices
+from dask_augment.options import check_choices, options_of
 from dask_augment.sampling.interpolating import Around, Interpolator
 from dask_augment.sampling.sharing import at_random, evenly
 
@@ -18,6 +18,7 @@ _ALLOCATIONS = {"even": evenly, "iid": at_random}
 _NEIGHBORS = ("exact", "approximate")
 
 
+@options_of(Interpolator)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Smote(Interpolator):
     r"""Make events between neighbouring events of a stratum: exact numbers and exact neighbours of the whole data set.
@@ -36,41 +37,13 @@ class Smote(Interpolator):
 
     Parameters
     ----------
-    features
-        Columns to interpolate: one float32 or float64 for each event. Distances are taken between these. Angles have no
-        middle across the border at pi: use their sine and cosine.
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``. A column in bins is best a
-        feature too; otherwise made rows have their parent's value.
-    label
-        Column of the classes that are balanced within each stratum; without it, the strata are the classes.
-    sampling_strategy
-        As in imbalanced-learn: ``"auto"`` (all classes as large as the largest), ``"minority"``, ``"not minority"``,
-        ``"not majority"``, ``"all"``, for two classes the ratio small / large, or ``{stratum: events}``.
-    k_neighbors
-        Neighbours of each event that are drawn from.
     neighbors
         ``"exact"``, or ``"approximate"``: an index of faiss (``pip install 'dask-augment[faiss]'``) that misses some of
         them, for strata of up to ten million rows. They depend on faiss's version and the CPU then, as little as ever on
         partitions, workers or the order of rows. Below 2000 different points the search is exact all the same.
-    scale
-        Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
-        number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
-    distinct
-        Leave out neighbours at distance 0, between which there are only copies.
     allocation
         ``"even"``: all events of a stratum are the source of as many made rows, or one more; ``"iid"``: each row has a
         source drawn at random.
-    weights
-        Columns whose signs both parents share; a sign with k_neighbors events or fewer is no source. ``()``: there are
-        no weights.
-    train_weight
-        What becomes of ``train_weight`` (1 for each event where there is none yet; counted in a power of two):
-        ``"conserve"``: an event shares its own with the rows made of it, and the sum in each stratum stays, exactly;
-        ``"balance"``: all strata get the same sum; ``"unit"``: each row gets 1.
-    carry
-        None: the result has features, strata, ids, weights, split and provenance, which are true of made rows.
-        ``"parent"``: it keeps all columns, and made rows have those of their parent.
 
     Columns out: features, ``train_weight`` float64; augment_kind 2 of made rows, and both parents: the ids of the first
     are those of the row, with ``augment_base_copy``; ``augment_other_run`` and so on are those of the second,

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from dask_augment.augmenters.smote import Smote
 from dask_augment.augmenters.tomek_links import TomekLinks
 from dask_augment.contract import Augmenter
+from dask_augment.options import options_of
 from dask_augment.sampling.compounds import AfterSmote
 
 
+@options_of(AfterSmote, Smote, TomekLinks)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SmoteTomek(AfterSmote):
     r"""Make events between neighbours in small classes, then drop both ends of all Tomek links.
@@ -20,36 +22,8 @@ class SmoteTomek(AfterSmote):
 
     Parameters
     ----------
-    features
-        Columns to interpolate and to take distances between: one float32 or float64 for each event.
-    label
-        Column of the classes: integers or strings.
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: classes are balanced, and
-        neighbours are sought, within each.
-    sampling_strategy
-        Rows that classes have before any is dropped, as in ``smote``: ``"auto"`` (as many as the largest),
-        ``"minority"``, ``"not minority"``, ``"not majority"``, ``"all"``, a ratio, or ``{stratum: events}``.
-    k_neighbors
-        Neighbours of each event that rows are made with.
     neighbors
         ``"exact"``, or ``"approximate"`` for the neighbours that rows are made with, as in ``smote``; links are exact.
-    scale
-        Units of the features: ``"std"``, their standard deviations over all training events (for the second step, with
-        the rows that were made); None, as they are; or one number for each. imbalanced-learn has no
-        units: its neighbours are those of ``scale=None``.
-    distinct
-        Leave out neighbours at distance 0, between which there are only copies.
-    allocation
-        ``"even"`` or ``"iid"``: who the sources of made rows are, as in ``smote``.
-    weights
-        Physics weights (float64): both parents have the same signs, made rows have 0, and what is dropped weighs on the
-        rest of its class. ``()``: none, as in ``undersample``.
-    train_weight
-        ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``smote``, in both steps.
-    carry
-        None: the result has features, strata, ids, weights, split and provenance. ``"parent"``: all columns, of made
-        rows those of their parent.
 
     Columns out: features, the weights, ``train_weight`` float64, and those that ``smote`` writes about made rows. At
     most a million rows of a class of a stratum, made ones too. In accounts it is two steps, ``smote_tomek.smote`` and

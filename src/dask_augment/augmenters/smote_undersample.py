@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from dask_augment.augmenters.smote import Smote
 from dask_augment.augmenters.undersample import Undersample
 from dask_augment.contract import Augmenter
+from dask_augment.options import options_of
 from dask_augment.sampling.compounds import AfterSmote
 from dask_augment.sampling.strategy import Strategy
 from dask_augment.strata import Strata
 
 
+@options_of(AfterSmote, Smote, Undersample)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SmoteUndersample(AfterSmote):
     r"""Make events between neighbours in small classes, then take fewer of the large ones: exact numbers in both.
@@ -23,38 +25,12 @@ class SmoteUndersample(AfterSmote):
 
     Parameters
     ----------
-    features
-        Columns to interpolate and to take distances between: one float32 or float64 for each event.
-    label
-        Column of the classes: integers or strings.
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: small classes are brought to the
-        size of the large ones within each.
     sampling_strategy
         Rows that small classes get, as in ``smote``: a ratio small / large, ``{stratum: events}``, ``"minority"``, ...
     undersampling_strategy
         Rows that large classes keep, as in ``undersample`` with the label as the last of its strata: ``"auto"`` (all
         classes of all strata as small as the smallest is now), for two classes the ratio small / large,
         ``{stratum: events}``, ...
-    k_neighbors
-        Neighbours of each event that rows are made with.
-    neighbors
-        ``"exact"``, or ``"approximate"`` for the neighbours that rows are made with, as in ``smote``.
-    scale
-        Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
-        number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
-    distinct
-        Leave out neighbours at distance 0, between which there are only copies.
-    allocation
-        ``"even"`` or ``"iid"``: who the sources of made rows are, as in ``smote``.
-    weights
-        Physics weights (float64): both parents have the same signs, made rows have 0, and what is dropped weighs on the
-        rest of its class, as in ``undersample``. ``()``: none, as in ``undersample``.
-    train_weight
-        ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``smote``, in both steps.
-    carry
-        None: the result has features, strata, ids, weights, split and provenance. ``"parent"``: all columns, of made
-        rows those of their parent.
 
     Columns out: features, the weights, ``train_weight`` float64, and those that ``smote`` writes about made rows. In
     accounts it is two steps, ``smote_undersample.smote`` and ``smote_undersample.undersample``.

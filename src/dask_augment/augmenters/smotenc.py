@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.contract import Measure
-from dask_augment.options import check_columns
+from dask_augment.options import check_columns, options_of
 from dask_augment.sampling.interpolating import Around, Interpolator
 from dask_augment.sampling.sharing import evenly
 
 
+@options_of(Interpolator)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Smotenc(Interpolator):
     r"""Make events between neighbouring events of a stratum, with numbers and categories (SMOTE-NC).
@@ -29,33 +30,9 @@ class Smotenc(Interpolator):
 
     Parameters
     ----------
-    features
-        Columns to interpolate: one float32 or float64 for each event.
     categorical
         Columns of categories: one integer, boolean or text for each event, also as a dictionary of Arrow or a category of
         pandas.
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
-    label
-        Column of the classes that are balanced within each stratum; without it, the strata are the classes.
-    sampling_strategy
-        As in imbalanced-learn: ``"auto"`` (all classes as large as the largest), ``"minority"``, ``"not minority"``,
-        ``"not majority"``, ``"all"``, for two classes the ratio small / large, or ``{stratum: events}``.
-    k_neighbors
-        Neighbours of each event that are drawn from.
-    scale
-        Units of the features: ``"std"``, their standard deviations over all training events; None, as they are; or one
-        number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
-    distinct
-        Leave out neighbours at distance 0, between which there are only copies.
-    weights
-        Columns whose signs both parents share; a sign with k_neighbors events or fewer is no source. ``()``: there are
-        no weights.
-    train_weight
-        ``"conserve"``, ``"balance"`` or ``"unit"``, as in ``smote``.
-    carry
-        None: the result has features, categories, strata, ids, weights, split and provenance. ``"parent"``: it keeps all
-        columns, and made rows have those of their parent.
 
     Columns out: as of ``smote``, and the categories. At most a million rows of a stratum.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import check_choices, check_columns, check_count
+from dask_augment.options import check_choices, check_columns, check_count, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key
@@ -39,6 +39,7 @@ _FORMS = ("sum", "average")
 _ALLOCATIONS = (None, "proportional", "neyman")
 
 
+@options_of(Groups, Resampling)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Undersample(Resampling):
     r"""Take fewer events of some strata: exact numbers of the whole data set, however it is divided into partitions.
@@ -66,8 +67,6 @@ class Undersample(Resampling):
 
     Parameters
     ----------
-    strata
-        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
     sampling_strategy
         As in imbalanced-learn: ``"auto"`` (all strata as small as the smallest), ``"majority"``, ``"not minority"``,
         ``"not majority"``, ``"all"``, for two strata the ratio small / large, or ``{stratum: events}``.
@@ -88,10 +87,6 @@ class Undersample(Resampling):
         they weigh: for what is trained on alone, and fills no yield.
     keep
         ``"sum"``: what the weights of each stratum add up to; ``"average"``: the average of each histogram.
-    train_weight
-        What becomes of ``train_weight`` (1 for each event where there is none yet; counted in a power of two):
-        ``"conserve"``: its sum in each stratum stays, exactly; ``"balance"``: all strata get the same sum; ``"unit"``:
-        each event taken gets 1.
 
     Columns out: the weights, ``train_weight`` float64. Rows are dropped, of training events only. Random numbers: one
     64-bit key for each row; variations of an event have the same. Learns in three questions, or four with "neyman":

@@ -87,7 +87,13 @@ class RowsOf(Measure[ByGroup[int]]):
 
 @dataclass(frozen=True)
 class Groups:
-    """How rows are grouped, and the weights that are carried: physics weights, and train_weight or not."""
+    """How rows are grouped, and the weights that are carried: physics weights, and train_weight or not.
+
+    Parameters
+    ----------
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``.
+    """
 
     strata: Strata
     weights: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from dask_augment.contract import Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
 from dask_augment.learned import Learned
-from dask_augment.options import check_choices, check_columns
+from dask_augment.options import check_choices, check_columns, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
@@ -63,9 +63,23 @@ class Sums(Measure[ByGroup[Ints]]):
         return ByGroup({keys[int(g)]: Ints(tuple(s[g] for s in sums)) for g in np.unique(which)})
 
 
+@options_of(Resampling)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cleaner(Resampling):
-    """Base of samplers that drop events of some classes because of their neighbours in the same stratum."""
+    """Base of samplers that drop events of some classes because of their neighbours in the same stratum.
+
+    Parameters
+    ----------
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: neighbours are sought within each.
+    features
+        Columns between which distances are taken: one float32 or float64 for each event.
+    sampling_strategy
+        Classes to clean in each stratum, as in imbalanced-learn: ``"auto"`` or ``"not minority"``, ``"majority"``,
+        ``"not majority"``, ``"all"``, or a list of strata, ``["label=0"]``.
+    weights
+        Physics weights (float64) that are rescaled: all that the events have. ``()``: none, as in ``undersample``.
+    """
 
     keeps_weight = "in sum"
 

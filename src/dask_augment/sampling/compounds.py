@@ -7,12 +7,22 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from dask_augment.compound import Compound
+from dask_augment.options import options_of
+from dask_augment.sampling.report import Resampling
 from dask_augment.sampling.strategy import Strategy
 
 
+@options_of(Resampling)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AfterSmote(Compound):
-    """Base of compounds whose first step is SMOTE; options that its steps share stand here."""
+    """Base of compounds whose first step is SMOTE; options that its steps share stand here.
+
+    Parameters
+    ----------
+    weights
+        Physics weights (float64): both parents have the same signs, made rows have 0, and what is dropped weighs on the
+        rest of its class. ``()``: none, as in ``undersample``.
+    """
 
     keeps_rows = False
     makes = "interpolated"

@@ -17,7 +17,7 @@ from dask_augment.draw import Draw
 from dask_augment.interpolating import Interpolating
 from dask_augment.kernels.interpolation import expanded, modes, positions
 from dask_augment.learned import Learned
-from dask_augment.options import check_choices, check_columns, check_count
+from dask_augment.options import check_choices, check_columns, check_count, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.approximate import faiss_module
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum, sums_of_train
@@ -65,11 +65,37 @@ class Around(NamedTuple):
         return rows[self.bases[rows]]
 
 
+@options_of(Resampling)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Interpolator(Interpolating, Resampling):
     """Base of samplers that make events on the way from an event to one of its nearest neighbours.
 
     A subclass says how many are made of each event, :meth:`children`.
+
+    Parameters
+    ----------
+    strata
+        Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: classes are balanced in each, and
+        neighbours sought within it. A column in bins is best a feature too; otherwise made rows have their parent's value.
+    label
+        Column of the classes, integers or strings, that are balanced within each stratum; without it, as ``smote`` and
+        ``smotenc`` may be, the strata are the classes.
+    features
+        Columns to interpolate: one float32 or float64 for each event. Distances are taken between these. Angles have no
+        middle across the border at pi: use their sine and cosine.
+    sampling_strategy
+        As in imbalanced-learn: ``"auto"`` (all classes as large as the largest), ``"minority"``, ``"not minority"``,
+        ``"not majority"``, ``"all"``, for two classes the ratio small / large, or ``{stratum: events}``.
+    k_neighbors
+        Neighbours of each event, of its own stratum, class and sign of the weight, that are drawn from.
+    distinct
+        Leave out neighbours at distance 0, between which there are only copies.
+    weights
+        Columns whose signs both parents share; a sign with k_neighbors events or fewer is no source. ``()``: there are
+        no weights.
+    carry
+        None: the result has features, categories, strata, ids, weights, split and provenance, which are true of made rows.
+        ``"parent"``: it keeps all columns, and made rows have those of their parent.
     """
 
     strata: Any = ()

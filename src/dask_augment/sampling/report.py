@@ -61,7 +61,20 @@ class Worth(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resampling(Learner):
-    """Base of learners that decide how many rows there are of each one, and how these share its weight."""
+    """Base of learners that decide how many rows there are of each one, and how these share its weight.
+
+    Parameters
+    ----------
+    label
+        Column of the classes: integers or strings.
+    scale
+        Units of the features: ``"std"``, their standard deviations over all training rows that come to the step; None, as
+        they are; or one number for each. imbalanced-learn has no units: its neighbours are those of ``scale=None``.
+    train_weight
+        What becomes of ``train_weight`` (1 for each event where there is none yet; counted in a power of two):
+        ``"conserve"``: its sum in each stratum stays, exactly, and an event shares its own with the rows made of it;
+        ``"balance"``: all strata get the same sum; ``"unit"``: each row gets 1.
+    """
 
     keeps_rows = False
     keyed = True
