@@ -11,9 +11,9 @@ import pytest
 
 import dask_augment as da
 from dask_augment.cli import main
-from dask_augment.dataset import files
 from dask_augment.dataset.gc import collect
 from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
 from dask_augment.places import NoLocalFolder, local_folder
 from dask_augment.plan import PlanError

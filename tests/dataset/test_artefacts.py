@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment.dataset import files
+from dask_augment.dataset import posix
 from dask_augment.dataset.gc import collect
 from dask_augment.dataset.job import OtherPlan, RunFailed
 from dask_augment.dataset.manifest import Artefact, Manifest, document
+from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
 from dask_augment.learned import Learned
 from dask_augment.plan import Plan, PlanError
@@ -231,7 +232,7 @@ def test_killed_after_learning_then_resumed_or_cleaned(
 def test_no_room_for_what_was_learned(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [Centre(size=LARGE)]
     with monkeypatch.context() as patch:
-        patch.setattr(files, "os", FullDisk(LARGE))
+        patch.setattr(posix, "os", FullDisk(LARGE))
         with pytest.raises(RunFailed, match=r"No space left on device"):
             da.run(asked(source, *steps), tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()

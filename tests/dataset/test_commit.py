@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dask_augment.dataset import commit, files
+from dask_augment.dataset import commit, posix
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
 from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
@@ -17,6 +17,7 @@ from dask_augment.dataset.manifest import Manifest, NotADataset, document
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.sink import StagingGone
+from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
 from dask_augment.meters import Account
 from dataset_toys import ROWS, SCHEMA, account, finish, job, part, receipts, snapshot, table, write
@@ -349,7 +350,7 @@ def test_no_hard_links(tmp_path: Path, monkeypatch) -> None:
     def link(source, target):
         raise OSError(errno.EPERM, "no links here")
 
-    monkeypatch.setattr(files.os, "link", link)
+    monkeypatch.setattr(posix.os, "link", link)
     assert finish(job(tmp_path / "out")).rows == 4 * ROWS
     assert verify(tmp_path / "out", deep=True).ok
 

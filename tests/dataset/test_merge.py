@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dask_augment.dataset import files
 from dask_augment.dataset import merge as merging
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
@@ -14,6 +13,7 @@ from dask_augment.dataset.job import Incomplete, Job
 from dask_augment.dataset.merge import FEW, LEAST_BYTES, SMALL_BYTES, merge, merge_groups
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Written
+from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
 from dataset_toys import ROWS, files_of, job, part, receipts, snapshot, write
 

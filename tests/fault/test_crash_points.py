@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dask_augment.dataset import files
+from dask_augment.dataset import posix
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.gc import collect
 from dask_augment.dataset.merge import merge, merge_groups
 from dask_augment.dataset.sink import Sink
+from dask_augment.dataset.store import files
 from dask_augment.learned import Learned
 from dataset_toys import files_of, finish, job, part, receipts, snapshot, write
 from faults import Crash, FaultyOs
@@ -67,7 +68,7 @@ def operations(tmp_path: Path, run: Callable[[Path], None], monkeypatch: pytest.
     prepare(tmp_path / "count", run)
     system = FaultyOs()
     with monkeypatch.context() as patch:
-        patch.setattr(files, "os", system)
+        patch.setattr(posix, "os", system)
         run(tmp_path / "count")
     return system.log
 
@@ -75,7 +76,7 @@ def operations(tmp_path: Path, run: Callable[[Path], None], monkeypatch: pytest.
 def attempt(path: Path, run: Callable[[Path], None], system: FaultyOs, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the run came to its end."""
     with monkeypatch.context() as patch:
-        patch.setattr(files, "os", system)
+        patch.setattr(posix, "os", system)
         try:
             run(path)
         except (Crash, OSError):
@@ -163,12 +164,12 @@ def test_two_clients_at_every_operation_of_publishing(tmp_path: Path, monkeypatc
 
         def other(work=work, others=others) -> None:
             with monkeypatch.context() as inner:
-                inner.setattr(files, "os", os)
+                inner.setattr(posix, "os", os)
                 others.append(publish(work))
 
         system = FaultyOs(point, other)
         with monkeypatch.context() as patch:
-            patch.setattr(files, "os", system)
+            patch.setattr(posix, "os", system)
             ours = publish(work)
         met = bool(others)
         assert not others or others == [ours]

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from dask_augment.dataset import alive, commit, files, gc, staging
+from dask_augment.dataset import alive, commit, gc, posix, staging
 from dask_augment.dataset.alive import SignOfLife, living
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.gc import collect
 from dask_augment.dataset.job import Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.manifest import Manifest
 from dask_augment.dataset.sink import StagingGone
+from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
 from dask_augment.runs import run as running
 from dask_augment.runs import tasks, teaching
@@ -59,7 +60,7 @@ def test_cleaning_while_a_client_publishes(tmp_path: Path, swap: str, monkeypatc
 
         def come(work: Job = work, said: list[Any] = said) -> None:
             with monkeypatch.context() as patch:
-                patch.setattr(files, "os", os)
+                patch.setattr(posix, "os", os)
                 try:
                     said.append(publish(work, replace=True))
                 except (FileNotFoundError, Incomplete) as error:
@@ -67,7 +68,7 @@ def test_cleaning_while_a_client_publishes(tmp_path: Path, swap: str, monkeypatc
 
         with monkeypatch.context() as patch:
             stopped = FaultyOs(stop, come)
-            patch.setattr(files, "os", stopped)
+            patch.setattr(posix, "os", stopped)
             collect(home, 0)
         if stopped.count <= stop:
             break
@@ -97,13 +98,13 @@ def test_cleaning_at_each_moment_of_publishing(tmp_path: Path, swap: str, monkey
 
         def come(home: Path = home) -> None:
             with monkeypatch.context() as patch:
-                patch.setattr(files, "os", os)
+                patch.setattr(posix, "os", os)
                 collect(home, 0)
 
         said: Any = None
         with monkeypatch.context() as patch:
             stopped = FaultyOs(stop, come)
-            patch.setattr(files, "os", stopped)
+            patch.setattr(posix, "os", stopped)
             try:
                 said = publish(work, replace=True)
             except (FileNotFoundError, Incomplete) as error:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 import whole_toys
-from dask_augment.dataset import files
+from dask_augment.dataset import posix
 from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
 from dask_augment.runs.run import Result, run
 
@@ -44,12 +45,12 @@ def test_no_room_at_five_places(
     """From opening the staging folder to the manifest."""
     disk = whole_toys.FullDisk(1 << 40)
     with monkeypatch.context() as patch:
-        patch.setattr(files, "os", disk)
+        patch.setattr(posix, "os", disk)
         run(whole_toys.plan(inputs), tmp_path / "count", chunksize=50)
     written = (1 << 40) - disk.room
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(files, "os", whole_toys.FullDisk(int(share * written)))
+        patch.setattr(posix, "os", whole_toys.FullDisk(int(share * written)))
         with pytest.raises(RunFailed, match=r"\[Errno 28\] No space left on device") as caught:
             run(whole_toys.plan(inputs), out, chunksize=50)
     assert "with resume (--resume)" in str(caught.value)

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-from dask_augment.dataset import files
+from dask_augment.dataset.store import files
 
 EVERY = 15.0
 """Seconds between two signs of life."""
@@ -43,13 +43,13 @@ class SignOfLife:
     def __enter__(self) -> None:
         # A sign that cannot be left is no reason to stop a run.
         with suppress(OSError):
-            self._path.write_text(json.dumps(_self()))
+            files.write_new(self._path, [json.dumps(_self()).encode()])
             threading.Thread(target=self._go_on, daemon=True, name="dask-augment-alive").start()
 
     def _go_on(self) -> None:
         while not self._over.wait(EVERY):
             try:
-                os.utime(self._path)
+                files.touch(self._path)
             except FileNotFoundError:
                 return
             except OSError:
@@ -60,7 +60,13 @@ class SignOfLife:
     ) -> None:
         self._over.set()
         with suppress(OSError):
-            self._path.unlink()
+            files.remove(self._path)
+
+
+def signs(staging: Path) -> list[Path]:
+    """The signs of life in a staging folder, of clients alive or dead."""
+    names = (name for name in files.names(staging) if name.startswith(_NAME) and name.endswith(".json"))
+    return [staging / name for name in names]
 
 
 def living(staging: Path) -> list[Client]:
@@ -69,12 +75,12 @@ def living(staging: Path) -> list[Client]:
     One of this machine is alive if its process is; of another machine one that gave a sign within ``SILENT`` seconds.
     """
     found = []
-    for path in sorted(staging.glob(f"{_NAME}*.json")):
+    for path in signs(staging):
         with suppress(OSError, ValueError, KeyError, TypeError):
-            said = json.loads(path.read_bytes())
+            said = json.loads(files.read(path))
             client = Client(str(said["host"]), int(said["pid"]))
             here = said["machine"] == _machine()
-            if _started(client.pid) == said["started"] if here else files.now(staging) - path.stat().st_mtime < SILENT:
+            if _started(client.pid) == said["started"] if here else files.now(staging) - files.changed(path) < SILENT:
                 found.append(client)
     return found
 

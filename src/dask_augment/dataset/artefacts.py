@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dask_augment.dataset import files
 from dask_augment.dataset.layout import LEARNED
 from dask_augment.dataset.manifest import Artefact, Manifest
+from dask_augment.dataset.store import files
 from dask_augment.learned import Learned
 
 _NAME = re.compile(rf"{LEARNED}/[0-9a-f]{{64}}\.npz")
@@ -55,7 +55,7 @@ def learned_faults(path: Path, manifest: Manifest) -> Iterator[str]:
     for file in manifest.artefacts:
         if not _NAME.fullmatch(file.path):
             yield f"{file.path} is no name of a file of what was learned"
-        elif (path / file.path).is_file() and files.sha256(path / file.path) != file.sha256:
+        elif files.size(path / file.path) is not None and files.sha256(path / file.path) != file.sha256:
             yield f"{file.path} has another sha256 than the manifest"
     listed = {file.path for file in manifest.artefacts}
     for label, said in sorted(manifest.extra.get("learned", {}).items()):

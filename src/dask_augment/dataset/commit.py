@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dask_augment.dataset import files
 from dask_augment.dataset.alive import living
 from dask_augment.dataset.artefacts import write_learned
 from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
@@ -25,7 +24,8 @@ from dask_augment.dataset.merge import Merged
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Receipt, Written, to_json
 from dask_augment.dataset.sink import Sink
-from dask_augment.dataset.staging import bring_back, discard_staging, is_free
+from dask_augment.dataset.staging import asides_in, bring_back, discard_staging, is_free
+from dask_augment.dataset.store import files
 from dask_augment.learned import Learned
 from dask_augment.words import counted
 
@@ -52,10 +52,10 @@ def open_staging(job: Job, *, resume: bool = True, replace: bool = False) -> Sin
 
 
 def _refuse_unfinished(job: Job) -> None:
-    if not job.staging.exists():
+    if not files.is_folder(job.staging):
         return
-    done = sum(job.sink.receipt_path(part.id).exists() for part in job.parts)
-    waiting = next(job.staging.glob(f"{ASIDE}*"), None)
+    done = sum(files.exists(job.sink.receipt_path(part.id)) for part in job.parts)
+    waiting = next(iter(asides_in(job.staging)), None)
     if not done and waiting is None:
         return  # to go on with it is to begin anew
     parts = f"{done} of {counted(len(job.parts), 'part')} done"
@@ -81,7 +81,7 @@ def each_receipt(job: Job) -> Iterator[Receipt]:
         receipt = job.sink.receipt(part.id)
         if receipt is None:
             continue
-        if all(files.has_size(job.sink.attempts / file.name, file.bytes) for file in receipt.files):
+        if all(files.size(job.sink.attempts / file.name) == file.bytes for file in receipt.files):
             # A hundred thousand receipts fit into memory if they share their inputs with the plan.
             yield dataclasses.replace(receipt, input=part.input)
         else:
@@ -159,7 +159,7 @@ def _build_and_rename(
     learned: Mapping[str, Learned] | None,
 ) -> Manifest:
     data = job.staging / f"data.{uuid.uuid4().hex[:12]}"
-    if not job.staging.is_dir():
+    if not files.is_folder(job.staging):
         raise Incomplete(f"nothing was written for {job.path}: there is no staging folder {job.staging.name}")
     files.make_folder(data)
     inside = Merged(merged)
@@ -186,7 +186,7 @@ def _link(job: Job, data: Path, file: Written, index: int, ledger: Ledger) -> No
     if file.folder not in ledger.folders:
         files.make_folder(folder)
         ledger.folders.add(file.folder)
-    if not files.has_size(source, file.bytes):
+    if files.size(source) != file.bytes:
         raise Incomplete(f"{source.name} is missing or not the {file.bytes} bytes of its receipt; go through each_receipt() "
                          "again and write the part anew")  # fmt: skip
     target = folder / file_name(index, len(job.parts))

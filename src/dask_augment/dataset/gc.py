@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
-from dask_augment.dataset import files
 from dask_augment.dataset.alive import living
-from dask_augment.dataset.layout import ASIDE, is_staging
-from dask_augment.dataset.staging import last_change, left_aside, take_away
+from dask_augment.dataset.layout import is_staging
+from dask_augment.dataset.staging import asides_in, last_change, left_aside, take_away
+from dask_augment.dataset.store import files
 from dask_augment.places import NoLocalFolder, local_folder
 
 
@@ -30,14 +29,13 @@ def collect(
     if older_than_days < 0:
         raise ValueError(f"older_than_days is 0 or more, got {older_than_days}")
     parent = local_folder(parent, "the folder to clean")
-    if not parent.is_dir():
+    if not files.is_folder(parent):
         raise NoLocalFolder(f"the folder to clean, {str(parent)!r}, is not there")
     limit = files.now(parent) - older_than_days * 86_400
     removed = []
-    for entry in sorted(os.scandir(parent), key=lambda entry: entry.name):
-        staging = Path(entry.path)
-        if not (entry.is_dir(follow_symlinks=False) and is_staging(entry.name)):
-            continue
+    for staging in (parent / name for name in files.names(parent) if is_staging(name)):
+        if not files.is_folder(staging) or files.real(staging) != files.real(parent) / staging.name:
+            continue  # a file, or a link
         seen = last_change(staging)
         why = _needed(staging)
         if not why and seen <= limit:
@@ -55,7 +53,7 @@ def _needed(staging: Path) -> str:
     """Why a staging folder is left alone, however old; empty where nothing is against its removal."""
     for client in living(staging):
         return f"{client} is at work in it"
-    for aside in staging.glob(f"{ASIDE}*"):
+    for aside in asides_in(staging):
         path = staging.with_name(staging.name[1:].rpartition(".staging-")[0])
         if aside in left_aside(path):
             return f"it holds {path}, which was being replaced when a run was cut off: the next run brings it back"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.schema import schema_digest
 from dask_augment.dataset.sink import Sink
+from dask_augment.dataset.store import files
 
 
 class OtherPlan(ValueError):
@@ -61,7 +61,7 @@ class Job:
 
     def __post_init__(self) -> None:
         # A rename cannot take the place of a link, so the data set goes where the link leads.
-        object.__setattr__(self, "path", Path(os.path.realpath(self.path)))
+        object.__setattr__(self, "path", files.real(Path(self.path)))
         seen: dict[str, Part] = {}
         for part in self.parts:
             if part.id in seen:

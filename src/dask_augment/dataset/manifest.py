@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from dask_augment.dataset.hashing import LogicalHash
 from dask_augment.dataset.layout import MANIFEST, QUARANTINE
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import to_json
+from dask_augment.dataset.store import files
 from dask_augment.meters import Account
 from dask_augment.places import NoLocalFolder, local_folder
 from dask_augment.words import counted
@@ -157,23 +158,23 @@ class Manifest:
 
         Of files that are not of the data set, those whose names match one of ``foreign`` are told.
         """
-        found = {file.relative_to(path).as_posix(): file for file in _files(Path(path))}
+        return self.differences(files.sizes(Path(path)), foreign)
+
+    def differences(self, found: Mapping[str, int | str], foreign: Sequence[str] = ("*",)) -> list[str]:
+        """The same of files that were listed: their bytes, or why these cannot be told, by their paths."""
+        left = {name: size for name, size in found.items() if PurePath(name).name not in (MANIFEST, QUARANTINE)}
         faults = []
         published: list[PublishedFile | Artefact] = [*self.files, *self.artefacts]
         for file in published:
-            if file.path not in found:
+            size = left.pop(file.path, None)
+            if size is None:
                 faults.append(f"{file.path} is missing")
-                continue
-            try:
-                size = found.pop(file.path).stat().st_size
-            except OSError as error:
-                # A link that leads nowhere, or a disk that does not answer.
-                faults.append(f"{file.path} cannot be read: {error.strerror}")
-                continue
-            if size != file.bytes:
+            elif isinstance(size, str):
+                faults.append(f"{file.path} cannot be read: {size}")
+            elif size != file.bytes:
                 faults.append(f"{file.path} has {size} bytes, the manifest says {file.bytes}")
         return faults + [
-            f"{name} is not in the manifest" for name, file in sorted(found.items()) if any(map(file.match, foreign))
+            f"{name} is not in the manifest" for name in sorted(left) if any(map(PurePath(name).match, foreign))
         ]
 
 
@@ -198,20 +199,23 @@ def document(path: Path | str) -> dict[str, Any]:
     except NoLocalFolder as error:
         raise NotADataset(str(error)) from None
     try:
-        text = file.read_text(encoding="utf-8")
+        data = files.read(file)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotADataset(f"{path} has no {MANIFEST}: it was not published by dask-augment") from error
+    return parsed(data, str(file))
+
+
+def parsed(data: bytes, file: str) -> dict[str, Any]:
+    """The values of a manifest that was read; NotADataset, which names the file, where it is damaged."""
+    try:
+        text = data.decode()
         values = json.loads(text)
         if hashlib.sha256(text.rpartition(_SEAL)[0].encode()).hexdigest() != values["sha256"]:
             raise NotADataset(f"{file} is damaged: its text is not that of its sha256; publish the data set again")
         if values["version"] != VERSION:
             raise NotADataset(f"{file} has the version {values['version']}, this release reads version {VERSION}")
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotADataset(f"{path} has no {MANIFEST}: it was not published by dask-augment") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, NotADataset):
             raise
         raise NotADataset(f"{file} is damaged: {error}; publish the data set again") from error
     return dict(values)
-
-
-def _files(path: Path) -> list[Path]:
-    return [file for file in path.rglob("*") if not file.is_dir() and file.name not in (MANIFEST, QUARANTINE)]

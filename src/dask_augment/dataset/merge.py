@@ -15,12 +15,12 @@ from hashlib import blake2b
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dask_augment.dataset import files
 from dask_augment.dataset.hashing import LogicalHash
 from dask_augment.dataset.job import Incomplete, Job
 from dask_augment.dataset.layout import hive_keys
 from dask_augment.dataset.receipt import Part, Receipt, Written, to_json
 from dask_augment.dataset.sink import Sink
+from dask_augment.dataset.store import files
 from dask_augment.meters import Account
 from dask_augment.words import counted
 
@@ -96,7 +96,7 @@ def merge(sink: Sink, group: Group) -> Receipt:
     not what the parts wrote. A merge that is done already is not done again.
     """
     known = sink.receipt(group.part.id)
-    if known is not None and not all(files.has_size(sink.attempts / file.name, file.bytes) for file in known.files):
+    if known is not None and not all(files.size(sink.attempts / file.name) == file.bytes for file in known.files):
         files.remove(sink.receipt_path(group.part.id))
     rows = sum(file.rows for file in group.files)
 
@@ -149,7 +149,7 @@ def _pieces(sink: Sink, group: Group) -> Iterator[pa.Table]:
     """Row groups of all files, with the columns that the folder holds."""
     keys = {name: value for name, value in hive_keys(group.folder).items() if name in sink.schema.names}
     for file in group.files:
-        with pq.ParquetFile(sink.attempts / file.name, page_checksum_verification=True) as parquet:
+        with pq.ParquetFile(files.source(sink.attempts / file.name), page_checksum_verification=True) as parquet:
             for number in range(max(parquet.num_row_groups, 1)):
                 table = parquet.read_row_group(number) if parquet.num_row_groups else parquet.read()
                 for name, value in keys.items():

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from dask_augment.dataset import files
 from dask_augment.dataset.arrow import row_bytes
 from dask_augment.dataset.footer import joined
 from dask_augment.dataset.hashing import LogicalHash, logical_hash, primitive
 from dask_augment.dataset.layout import hive_keys
 from dask_augment.dataset.receipt import Written
+from dask_augment.dataset.store import files
 
 ROW_GROUP_BYTES = 128 << 20
 """Most bytes in memory of a row group, of one row at least."""
@@ -88,7 +88,7 @@ class _NewParquet:
         self._schema = schema
         self._rows = 0
         self._hash = LogicalHash()
-        self._raw = files.NewFile(path)
+        self._raw = files.create(path)
 
     def written(self) -> Written:
         """What the receipt says about the file."""
@@ -113,7 +113,7 @@ class PartFile(_NewParquet):
         self._waiting: list[pa.Table] = []
         self._sizes: list[NDArray[np.int64]] = []
         """Of each row that waits."""
-        self._file = files.buffered(self._raw)
+        self._file = self._raw.buffered()
         self._writer = settings.writer(self._file, schema)
 
     def add(self, table: pa.Table) -> None:
@@ -175,7 +175,7 @@ class JoinedFile(_NewParquet):
         self._raw.write(_MAGIC)
         footers, offsets = [], []
         for path, source in self._sources:
-            content = path.read_bytes()
+            content = files.read(path)
             if sha256(content).hexdigest() != source.sha256:
                 raise OSError(errno.EIO, "reads back with other values than were written", str(path))
             start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
@@ -195,7 +195,7 @@ class JoinedFile(_NewParquet):
 
 def check_footer(path: Path, rows: int, schema: pa.Schema) -> None:
     """OSError unless a finished file has these rows and columns."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(files.source(path)) as file:
         found, columns = file.metadata.num_rows, file.schema_arrow
     if found != rows or not columns.equals(schema):
         raise OSError(

@@ -18,11 +18,11 @@ from pathlib import Path
 import pyarrow as pa
 from llvmlite import binding
 
-from dask_augment.dataset import files
 from dask_augment.dataset.parquet import JoinedFile, PartFile, Settings
 from dask_augment.dataset.receipt import Part, Receipt, Written, check_account
 from dask_augment.dataset.schema import SchemaError, fit, schema_digest, without
 from dask_augment.dataset.split import check_keys, split
+from dask_augment.dataset.store import files
 from dask_augment.meters import Account, peak_memory
 
 MOST_FOLDERS = 1000
@@ -64,7 +64,7 @@ class Sink:
         """
         path = self.receipt_path(part)
         try:
-            return Receipt.from_json(path.read_bytes())
+            return Receipt.from_json(files.read(path))
         except FileNotFoundError:
             return None
         except ValueError:
@@ -87,11 +87,11 @@ class Sink:
 
     def _attempted(self, part: Part, fill: Callable[[_Attempt], None], account: Callable[[], Account]) -> Receipt:
         try:
-            os.stat(self.attempts)
+            files.changed(self.attempts)
             known = self.receipt(part.id)
             return known if known is not None else _Attempt(self, part).run(fill, account)
         except FileNotFoundError as error:
-            if self.attempts.exists():
+            if files.exists(self.attempts):
                 raise
             raise StagingGone(
                 f"part {part.id} was not written: {self.staging} is gone, so its plan was published or given up; "

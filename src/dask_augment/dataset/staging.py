@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from dask_augment.dataset import files
-from dask_augment.dataset.alive import living
+from dask_augment.dataset.alive import living, signs
 from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.layout import ASIDE, is_staging
+from dask_augment.dataset.store import files
 from dask_augment.places import refuse_mount_point
 
 _GONE = ".gone-"
@@ -33,12 +32,12 @@ def try_place(job: Job) -> None:
 
 def _standing_above(path: Path) -> Path:
     """The nearest folder above a path that is there."""
-    return next(folder for folder in path.parents if folder.exists())
+    return next(folder for folder in path.parents if files.exists(folder))
 
 
 def is_free(path: Path) -> bool:
     """Whether a data set can take this name: nothing is there, or an empty folder."""
-    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+    return not files.exists(path) or (files.is_folder(path) and not files.names(path))
 
 
 def left_aside(path: Path) -> list[Path]:
@@ -46,11 +45,16 @@ def left_aside(path: Path) -> list[Path]:
 
     It happens on systems that cannot swap two names: between the two renames neither data set has the name.
     """
-    if not is_free(path) or not path.parent.is_dir():
+    if not is_free(path):
         return []
     mine = f".{path.name}.staging-"
-    folders = [entry for entry in path.parent.iterdir() if entry.name.startswith(mine) and is_staging(entry.name)]
-    return sorted(aside for folder in folders if _GONE not in folder.name for aside in folder.glob(f"{ASIDE}*"))
+    folders = [name for name in files.names(path.parent) if name.startswith(mine) and is_staging(name)]
+    return [aside for name in folders if _GONE not in name for aside in asides_in(path.parent / name)]
+
+
+def asides_in(staging: Path) -> list[Path]:
+    """The data sets that wait in a staging folder until another has taken their place."""
+    return [staging / name for name in files.names(staging) if name.startswith(ASIDE)]
 
 
 def bring_back(path: Path) -> None:
@@ -84,7 +88,7 @@ def take_away(staging: Path, seen: float | None = None) -> bool:
             files.rename(staging, gone)
     except FileNotFoundError:
         return False
-    if seen is not None and (last_change(gone) != seen or any(gone.glob(f"{ASIDE}*"))):
+    if seen is not None and (last_change(gone) != seen or asides_in(gone)):
         # Where a client has begun anew meanwhile, this is what an earlier one left, and goes the next time.
         with suppress(OSError):
             files.rename(gone, staging)
@@ -97,11 +101,11 @@ def discard_staging(job: Job) -> None:
     """Remove the staging folder of a job, and what earlier removals left of it."""
     # The data set is published, or begun anew; what cannot be removed now is left for `collect`.
     with suppress(OSError):
-        if job.staging.exists():
+        if files.exists(job.staging):
             take_away(job.staging)
-        for folder in job.path.parent.iterdir():
-            if folder.name.startswith(job.staging.name + _GONE):
-                files.remove_folder(folder)
+        for name in files.names(job.path.parent):
+            if name.startswith(job.staging.name + _GONE):
+                files.remove_folder(job.path.parent / name)
 
 
 def last_change(staging: Path) -> float:
@@ -110,12 +114,10 @@ def last_change(staging: Path) -> float:
     Every attempt and every receipt changes the time of a folder. Infinite where it is changing now.
     """
     try:
-        times = [os.stat(path).st_mtime for path in staging.glob("client-*.json")]
         # Stages between two passes have folders of attempts and receipts of their own.
-        times += [os.stat(folder).st_mtime for folder, _, _ in os.walk(staging)]
+        return max([files.last_change(staging), *map(files.changed, signs(staging))])
     except FileNotFoundError:
         return float("inf")
-    return max(times, default=float("inf"))
 
 
 def _gone(staging: Path) -> Path:

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dask_augment.dataset import files
 from dask_augment.dataset.artefacts import learned_faults
 from dask_augment.dataset.hashing import LogicalHash, Words, logical_hash, row_words
 from dask_augment.dataset.job import digest_of
@@ -22,6 +21,7 @@ from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile, 
 from dask_augment.dataset.parquet import not_finite
 from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.schema import schema_list
+from dask_augment.dataset.store import files
 from dask_augment.meters import Account
 from dask_augment.options import named_options
 from dask_augment.own_columns import COPY
@@ -92,7 +92,11 @@ def _verify(path: Path | str, report: Report) -> None:
     names = {column[0] for column in manifest.schema} - set(manifest.partition_by)
     schema = [list(column) for column in manifest.schema if column[0] in names]
     # A name may lead out of the folder, where nothing is opened.
-    present = [file for file in manifest.files if ".." not in file.path.split("/") and Path(path, file.path).is_file()]
+    present = [
+        file
+        for file in manifest.files
+        if ".." not in file.path.split("/") and files.size(Path(path, file.path)) is not None
+    ]
     for file in present:
         report.faults += _footer_faults(Path(path), file, schema)
     if report.deep:
@@ -117,7 +121,7 @@ def _identity_faults(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[
 
 def _quarantine_faults(path: Path, manifest: Manifest) -> Iterator[str]:
     try:
-        text = path.read_bytes()
+        text = files.read(path)
     except OSError:
         text = b""
     stated = to_json([part.to_dict() for part in manifest.quarantined]).encode() if manifest.quarantined else b""
@@ -172,7 +176,7 @@ def _same_sums(found: tuple[float, float], stated: tuple[float, float], rows: in
 
 def _footer_faults(path: Path, file: PublishedFile, schema: list[list[Any]]) -> Iterator[str]:
     try:
-        footer = pq.ParquetFile(path / file.path)
+        footer = pq.ParquetFile(files.source(path / file.path))
     except Exception as error:  # noqa: BLE001  a damaged footer makes Arrow raise anything, UnicodeDecodeError too
         yield f"{file.path} cannot be opened: {error}"
         return
@@ -237,7 +241,7 @@ class _Deep:
         keys = hive_keys(str(Path(file.path).parent)) if "/" in file.path else {}
         found = LogicalHash()
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+            with pq.ParquetFile(files.source(path), page_checksum_verification=True) as parquet:
                 for group in range(parquet.num_row_groups):
                     table = parquet.read_row_group(group)
                     found += logical_hash(table, keys)

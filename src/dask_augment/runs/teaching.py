@@ -12,10 +12,10 @@ from uuid import uuid4
 from zipfile import BadZipFile
 
 from dask_augment.contract import Augmenter, Learner
-from dask_augment.dataset import files
 from dask_augment.dataset.job import Job
 from dask_augment.dataset.layout import encode
 from dask_augment.dataset.schema import schema_of
+from dask_augment.dataset.store import files
 from dask_augment.flow import Step
 from dask_augment.frames import learned as learned_by
 from dask_augment.frames import refuse_repeats
