@@ -42,7 +42,7 @@ DASK_TESTS := tests/demo/test_demo.py::test_what_is_printed_and_left \
   tests/fit_resample/test_types.py \
   tests/frames/test_coffea.py tests/frames/test_dataframe.py \
   tests/frames/test_every_frame.py tests/frames/test_is_made.py tests/frames/test_pandas.py \
-  tests/runs/test_pools.py tests/runs/test_where.py \
+  tests/runs/test_passes.py tests/runs/test_pools.py tests/runs/test_where.py \
   tests/sampling/test_acceptance.py::test_nothing_is_read_before_it_is_asked_for \
   tests/sampling/test_one_result.py::test_pandas_and_dask_dataframe_in_threads \
   tests/sampling/test_one_result.py::test_on_a_cluster \

@@ -20,7 +20,7 @@ from dask_augment.columns import flatten, jagged
 from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.dataset.schema import schema_of, to_table
 from dask_augment.draw import Draw
-from dask_augment.frames import put_question, run_stage, total
+from dask_augment.frames import put_questions, run_stage
 from dask_augment.learned import Learned
 
 COLUMNS = ("Jet_pt", "Jet_phi", "MET_pt", "MET_phi", "run", "luminosityBlock", "event", "genWeight")
@@ -311,10 +311,7 @@ class Partitions(list[ak.Array]):
 
 
 run_stage.register(Partitions, lambda parts, stage: Partitions(stage.run(part) for part in parts))
-put_question.register(
-    Partitions,
-    lambda parts, stage, measure, label: total(stage.measure(part, measure, label) for part in parts),
-)
+put_questions.register(Partitions, lambda parts, questions: questions.over(parts))
 
 
 class ListOfPartitions(Frame):

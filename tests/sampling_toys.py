@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
-from dask_augment import frames
 from dask_augment.contract import Learner
 from dask_augment.flow import Step
+from dask_augment.frames.learning import Events, teach
 from dask_augment.frames.stage import Stage
 from dask_augment.setting import Setting
 
@@ -47,11 +47,8 @@ def divided(events: ak.Array, parts: int) -> list[ak.Array]:
 def taught(learner: Any, parts: Sequence[ak.Array], setting: Setting = SETTING) -> Any:
     """The learner, taught by these partitions."""
     assert isinstance(learner, Learner)
-    step = Step("step", learner)
-    stage = Stage((), setting)
-    return frames.learned(
-        step, stage, lambda sub, measure, label: frames.total(sub.measure(part, measure, label) for part in parts)
-    )
+    data = Events(Stage((Step("step", learner),), setting), lambda questions: questions.over(parts))
+    return teach(data, check="step" if learner.keyed else None).stage.steps[0].augmenter
 
 
 def applied(learner: Any, parts: Sequence[ak.Array], setting: Setting = SETTING) -> ak.Array:

@@ -11,9 +11,10 @@ import pytest
 from dask.tokenize import tokenize
 
 from dask_augment.configuration import plain
-from dask_augment.contract import Augmenter, Learner, Measure, Output, taught
+from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.questions import taught
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

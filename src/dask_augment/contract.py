@@ -8,9 +8,9 @@ and can account for every row because each new row has a source.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import awkward as ak
@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from dask_augment.configuration import Configured
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
+from dask_augment.options import check_choices
 from dask_augment.second_parents import SecondParents
 
 T = TypeVar("T")
-L = TypeVar("L", bound="Learner")
 
 
 class Output(NamedTuple):
@@ -137,6 +137,13 @@ class Measure(ABC, Generic[T]):
 
     keyed: ClassVar[bool] = False
     """True: event ids are read and ``draw`` is given."""
+    rows: str = "train"
+    """Which rows it is about, as ``split`` says: "train", "test" (validation and test rows) or "all"."""
+    after: tuple[Augmenter, ...] = ()
+    """Steps that are done before it is asked, behind those that the step comes after: such as what it learned so far."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, rows=("train", "test", "all"))
 
     @abstractmethod
     def uses(self) -> frozenset[str]:
@@ -144,7 +151,7 @@ class Measure(ABC, Generic[T]):
 
     @abstractmethod
     def measure(self, events: ak.Array, draw: Draw | None) -> T:
-        """The answer of one slice of events, never empty; only training rows are measured."""
+        """The answer of one slice of the rows that it is about, never empty."""
 
     def ask(self) -> Generator[Measure[Any], Any, T]:
         """Yield the question and return its total: ``total = yield from Count(...).ask()``."""
@@ -172,14 +179,3 @@ class Learner(Augmenter):
         Plain values, from ``learned`` alone; a data set's manifest has them.
         """
         return []
-
-
-def taught(learner: L, ask: Callable[[Measure[Any]], Any]) -> L:
-    """The learner with what it learned; ``ask`` puts one question to all the data and returns the total."""
-    questions = learner.learning()
-    try:
-        question = next(questions)
-        while True:
-            question = questions.send(ask(question))
-    except StopIteration as stop:
-        return replace(learner, learned=stop.value)

@@ -94,6 +94,15 @@ class Flow:
         altering = (step for step in self.steps if step.augmenter.use == "training" and step.augmenter.keeps_rows)
         return {step.label: step.bit for step in altering}
 
+    @property
+    def untaught(self) -> list[Step]:
+        """The learners that have not learned."""
+        return [s for s in self.steps if isinstance(s.augmenter, Learner) and s.augmenter.learned is None]
+
+    def on(self, dataset: str) -> Self:
+        """The same for events of this data set."""
+        return replace(self, setting=replace(self.setting, dataset=dataset))
+
     # Some of the steps ------------------------------------------------------------------------------------------------
 
     def before(self, label: str) -> Self:

@@ -303,7 +303,7 @@ def test_the_client_that_comes_second_gets_what_stands(
     asked = replace(asked, steps=[Excess()])
     out = tmp_path / "out"
     places = {
-        "ids": (teaching, "refuse_repeats"), "note": (teaching, "_note"), "learn": (teaching, "learned_by"),
+        "ids": (teaching, "teach"), "note": (teaching, "_note"), "learn": (tasks.Tasks, "ask"),
         "write": (tasks.Tasks, "write"), "merge": (running, "merged"), "publish": (running, "publish"),
     }  # fmt: skip
     owner, name = places[where]

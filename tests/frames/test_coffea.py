@@ -15,6 +15,7 @@ import dask_augment as da
 import frame_toys as toys
 from dask_augment.dataset.receipt import Receipt, to_json
 from dask_augment.dataset.schema import schema_of
+from dask_augment.frames.questions import Question, Questions
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.identity import RepeatedIds, file_word
@@ -129,7 +130,8 @@ def test_tracing_touches_and_writes_nothing(toy: toys.Coffea) -> None:
 
 def test_tracing_a_measure(toy: toys.Coffea) -> None:
     stage = Stage(labelled([STEPS[0]]), Setting(7))
-    question = MeasureProcessor(stage, toys.Sums(column="MET.pt"), "standardise")
+    asked = Question(stage, toys.Sums(column="MET.pt"), "standardise")
+    question = MeasureProcessor(Questions((asked,)))
     events, _ = chunk(toy.path)
     assert trace(question.process, events) == {"MET_pt"} | KEYS
 
@@ -295,13 +297,13 @@ def test_repeated_ids_are_found_over_all_chunks(toy: toys.Coffea, tmp_path: Path
 def test_nothing_is_learned_from_a_part_of_the_chunks(toy: toys.Coffea, monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = Chunks(toy.runner(skipbadfiles=True), toy.fileset)
 
-    def unreadable(self: Any, events: Any, measure: Any, label: str) -> Any:
+    def unreadable(self: Any, events: Any) -> Any:
         if events.metadata["entrystart"] == 20:
             raise OSError("bad basket")
-        return original(self, events, measure, label)
+        return original(self, events)
 
-    original = Stage.measure
-    monkeypatch.setattr(Stage, "measure", unreadable)
+    original = Questions.measure
+    monkeypatch.setattr(Questions, "measure", unreadable)
     with pytest.raises(Exception, match="bad basket"):
         da.learn(chunks, Standardise(), **toys.SETTING)
 

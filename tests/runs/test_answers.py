@@ -17,7 +17,7 @@ from run_toys import Total
 
 
 def to(staging: Path, *labels: str) -> list[Kept]:
-    asked = Answers(staging, "answers/steps")
+    asked = Answers(staging)
     return [asked.to(Total(), label) for label in labels]
 
 
@@ -35,7 +35,7 @@ def test_each_question_has_its_own(tmp_path: Path) -> None:
     assert known(first, "1", "3") == {frozenset("3"): None}, "a part of an answer is none"
     assert known(second, "1") == {frozenset("1"): 7}
     assert known(other, "1") == {}
-    Answers(tmp_path, "answers/steps").forget("a/b")
+    Answers(tmp_path).forget("a/b")
     assert known(first, "1", "2") == {}
 
 

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dask_augment import Learner, frames, registry
+from dask_augment import Learner, registry
 from dask_augment.flow import Step
+from dask_augment.frames.learning import Events, teach
+from dask_augment.frames.questions import Questions, Totals
 from dask_augment.frames.stage import Stage
 from dask_augment.identity import IdTable, Spans
 from dask_augment.laws.case import Case
@@ -65,11 +67,12 @@ def test_every_answer_of_a_learner_comes_back(name: str, options: dict[str, Any]
     """A question whose answers cannot be kept would be asked again after each kill, and nobody would see it."""
     case, seen = Case(registry.get(name)(**options)), []
 
-    def put(stage: Stage, measure: Any, label: str) -> Any:
-        seen.append(answer := stage.measure(case.events, measure, label))
-        return frames.total([answer])
+    def put(questions: Questions) -> Totals:
+        totals = questions.measure(case.events)
+        seen.extend(totals.answers)
+        return totals
 
-    frames.learned(Step(case.label, case.untaught), Stage((), case.setting), put)
+    teach(Events(Stage((Step(case.label, case.untaught),), case.setting), put), check=case.label)
     assert seen
     for answer in seen:
         assert same(from_bytes(to_bytes(answer)), answer), answer

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from functools import reduce
-from operator import add
 from typing import Any
 
 import awkward as ak
@@ -11,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dask_augment.frames.given import draw_of, only
+from dask_augment.frames.questions import Question, Questions
 from dask_augment.frames.stage import Stage
 from dask_augment.kernels.allocation import rescaled
 from dask_augment.sampling import quotas as sampling
@@ -36,7 +35,7 @@ GROUPS = Groups(Strata.of(["label", "region"]), ("weight", "weight_up"))
 
 def asked(measure: Any, parts: list[ak.Array]) -> Any:
     """The total of these partitions."""
-    return reduce(add, [answer for part in parts if (answer := STAGE.measure(part, measure, "step")) is not None])
+    return Questions((Question(STAGE, measure, "step"),)).over(parts).answers[0]
 
 
 def driven(questions: Any, parts: list[ak.Array], seen: list[Any] | None = None) -> Any:

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 import dask_augment as da
 from dask_augment import columns as cols
 from dask_augment.contract import Augmenter
+from dask_augment.frames.learning import Events, teach
+from dask_augment.frames.questions import Questions
 from dask_augment.kernels.between import variance, variance_between
 from dask_augment.learned import Learned
 from dask_augment.sampling.moments import exact_squares
@@ -189,13 +191,13 @@ def test_no_pass_more() -> None:
 
     def questions(learner: Any, data: ak.Array) -> int:
         asked.clear()
-        stage = da.frames.stage.Stage((), SETTING)
+        stage = da.frames.stage.Stage((da.frames.steps.Step("step", learner),), SETTING)
 
-        def ask(sub: Any, measure: Any, label: str) -> Any:
-            asked.append(type(measure).__name__)
-            return sub.measure(data, measure, label)
+        def ask(put: Questions) -> Any:
+            asked.append([type(one.measure).__name__ for one in put.questions])
+            return put.measure(data)
 
-        da.frames.learned(da.frames.steps.Step("step", learner), stage, ask, check_ids=False)
+        teach(Events(stage, ask))
         return len(asked)
 
     assert questions(da.Undersample(strata=["label"]), events) == 3

@@ -16,6 +16,7 @@ from dask_augment.draw import Draw
 from dask_augment.learned import Learned
 from dask_augment.options import check_choices, check_columns, check_count, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
+from dask_augment.questions import beside
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key
 from dask_augment.sampling.moments import Moments, variation, variations
@@ -32,7 +33,6 @@ from dask_augment.sampling.strategy import (
     rows_of,
     targets,
 )
-from dask_augment.sampling.together import beside
 from dask_augment.strata import Strata
 
 _FORMS = ("sum", "average")

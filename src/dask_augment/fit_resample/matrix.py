@@ -16,17 +16,18 @@ from awkward.contents import Content, IndexedArray, NumpyArray, RecordArray
 from numpy.typing import NDArray
 
 from dask_augment.compound import Compound
-from dask_augment.contract import Augmenter, Learner, Measure, Output
+from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import composed
 from dask_augment.fit_resample.features import ROW
 from dask_augment.fit_resample.strategies import CLASS
 from dask_augment.flow import Step
-from dask_augment.frames import learned, total
 from dask_augment.frames.acting import output_of
 from dask_augment.frames.given import draw_of
+from dask_augment.frames.learning import Data, teach
 from dask_augment.frames.planning import promised, refuse
+from dask_augment.frames.questions import Question, Questions, Totals
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import labelled
+from dask_augment.frames.steps import anew, labelled
 from dask_augment.kernels.matrices import columns_of, interpolated_rows
 from dask_augment.own_columns import COPY, KIND, KINDS, TRAIN_WEIGHT
 from dask_augment.setting import Setting
@@ -92,29 +93,32 @@ class Matrix:
 
     def resampled(self, augmenter: Augmenter, setting: Setting) -> tuple[Augmenter, Matrix]:
         """The augmenter with what it learned, and the rows that it leaves or makes."""
-        rows, steps = self, labelled([augmenter])
-        taught: list[Augmenter] = []
-        for step in steps:
-            if isinstance(step.augmenter, Learner):
-                # The position of a row stands once.
-                learner = learned(step, Stage((), setting), rows._ask, check_ids=not taught and setting.ids != (ROW,))
-                step = replace(step, augmenter=learner)
-            taught.append(step.augmenter)
-            rows = rows._after(step, setting, last=len(taught) == len(steps))
+        stage = Stage(tuple(map(anew, labelled([augmenter]))), setting)
+        # The position of a row stands once.
+        keyed = [step.label for step in stage.untaught if step.augmenter.keyed and setting.ids != (ROW,)]
+        data = teach(_Kept(self, stage), check=keyed[0] if keyed else None)
+        rows = data.rows
+        for step in data.stage.steps:
+            rows = rows._after(step, setting, last=step is data.stage.steps[-1])
+        taught = [step.augmenter for step in (*data.done, *data.stage.steps)]
         if isinstance(augmenter, Compound):
             return augmenter.taught_by(part.learned for part in taught), rows
         return taught[0], rows
 
-    def _ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
-        return total(self._answer(stage.setting, measure, label, rows) for rows in self.slices(ASKED))
+    def answers(self, questions: Questions) -> Totals:
+        """The totals of all rows."""
+        return questions.total(self._asked(questions, rows) for rows in self.slices(ASKED))
 
-    def _answer(self, setting: Setting, measure: Measure[Any], label: str, rows: slice) -> Any:
+    def _asked(self, questions: Questions, rows: slice) -> Totals:
+        return Totals(tuple(self._answer(question, rows) for question in questions.questions))
+
+    def _answer(self, question: Question, rows: slice) -> Any:
         # Columns are handed over as they stand: a question may be about few of the rows.
+        measure, setting = question.measure, question.stage.setting
         events = self.events(rows, strided=measure.uses() | set(setting.ids))
         if not len(events):
             return None
-        draw = draw_of(label, events, setting) if measure.keyed else None
-        return measure.measure(events, draw)
+        return measure.measure(events, draw_of(question.label, events, setting) if measure.keyed else None)
 
     def _after(self, step: Step, setting: Setting, *, last: bool) -> Matrix:
         """The rows after a step; ``last``: no other one needs copies to be told apart."""
@@ -169,6 +173,38 @@ class Matrix:
             beside[COPY] = composed(copies, step.label, nth)
             beside[KIND] = np.where(nth > 0, np.int8(KINDS[step.augmenter.makes]), kinds)
         return beside
+
+
+@dataclass(frozen=True)
+class _Kept(Data):
+    """Rows in memory, and the steps that are left to do on them; each step is done once."""
+
+    rows: Matrix
+    stage: Stage
+    done: tuple[Step, ...] = ()
+
+    def left(self) -> Stage:
+        """The steps that are left to do."""
+        return self.stage
+
+    def having(self, step: Step) -> _Kept:
+        """The same with this step in place of the one of its label."""
+        return replace(self, stage=self.stage.with_step(step))
+
+    def put(self, questions: Questions) -> Totals:
+        """The totals of all rows."""
+        return self.rows.answers(questions)
+
+    def stores(self, before: Stage) -> bool:
+        """Always."""
+        return bool(before.steps)
+
+    def stored(self, before: Stage) -> _Kept:
+        """The rows after these steps."""
+        rows = self.rows
+        for step in before.steps:
+            rows = rows._after(step, before.setting, last=False)
+        return _Kept(rows, self.stage.after(before), self.done + before.steps)
 
 
 class _Room:

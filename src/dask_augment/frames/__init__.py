@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
-from functools import partial, reduce
-from operator import add
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from dask.utils import Dispatch
 
 from dask_augment.columns import names
 from dask_augment.compound import Compound
-from dask_augment.contract import Augmenter, Learner, Measure, taught
-from dask_augment.flow import Step
+from dask_augment.contract import Augmenter, Learner
 from dask_augment.frames.doubts import levels
+from dask_augment.frames.learning import Events, teach
 from dask_augment.frames.planning import remarks, settled
 from dask_augment.frames.stage import Stage
-from dask_augment.frames.steps import key_of, labelled, refuse_unlearned
-from dask_augment.identity import IDS, POSITION, refuse_repeated_ids
-from dask_augment.learned import Learned
+from dask_augment.frames.steps import anew, labelled, refuse_unlearned
+from dask_augment.identity import IDS, POSITION
 from dask_augment.options import named_options
 from dask_augment.setting import Setting
 
@@ -28,8 +25,10 @@ L = TypeVar("L", bound=Learner | Compound)
 
 run_stage = Dispatch("run_stage")
 """``run_stage(events, stage)``: the augmented events, lazy where the events are."""
-put_question = Dispatch("put_question")
-"""``put_question(events, stage, measure, label)``: the total over all partitions of the events after the stage."""
+put_questions = Dispatch("put_questions")
+"""``put_questions(events, questions)``: the totals over all partitions of the events, in one pass."""
+do_work = Dispatch("do_work")
+"""``do_work(events, work, total)``: what comes of work on a total, done once by one worker of where the events are."""
 dataset_of = Dispatch("dataset_of")
 """``dataset_of(events)``: the data set's name where the events carry one, else None."""
 refuse_data = Dispatch("refuse_data")
@@ -117,81 +116,19 @@ def learn(
     refuse_data(events, Stage(steps, setting))
     given = learner[1] if isinstance(learner, tuple) else learner
     first = len(steps) - len(labelled([given]))
-    checked = False
-    for at in range(first, len(steps)):
-        if not isinstance(steps[at].augmenter, Learner):
-            continue
-        stage = Stage(steps[:at], setting)
-        result = learned(steps[at], stage, partial(put_question, events), artefacts, check_ids=not checked)
-        checked = checked or result.keyed
-        steps = (*steps[:at], replace(steps[at], augmenter=result), *steps[at + 1 :])
+    data = Events(
+        Stage((*steps[:first], *map(anew, steps[first:])), setting),
+        partial(put_questions, events),
+        artefacts,
+        partial(do_work, events),
+    )
+    pupils = [step for step in data.stage.steps[first:] if isinstance(step.augmenter, Learner)]
+    keyed = [step.label for step in pupils if step.augmenter.keyed]
+    steps = teach(data, {step.label for step in pupils}, check=keyed[0] if keyed else None).stage.steps
     final: Any = steps[-1].augmenter
     if isinstance(given, Compound):
         final = given.taught_by(step.augmenter.learned for step in steps[first:])
     return final  # type: ignore[no-any-return]
-
-
-Put = Callable[[Stage, Measure[Any], str], Any]
-"""Puts one question of a learner to all the data, after the steps that it depends on."""
-
-
-def learned(step: Step, before: Stage, put: Put, artefacts: str | None = None, *, check_ids: bool = True) -> Any:
-    """Drive the questions of one learner; a keyed one first makes sure that no event stands twice."""
-    learner = step.augmenter
-    assert isinstance(learner, Learner)
-    if learner.keyed and check_ids:
-        refuse_repeats(before, put, step.label)
-    try:
-        result = taught(learner, _asking(before, put, step.label, artefacts))
-    except Exception as error:
-        error.add_note(f"in step {step.label!r}, which learns from the events that it gets")
-        raise
-    if learner.keyed and result.learned is not None:
-        result = replace(result, learned=result.learned.under(key_of(step.label, before.setting)))
-    if artefacts is not None and result.learned is not None:
-        result.learned.put(artefacts)
-    return result
-
-
-def refuse_repeats(before: Stage, put: Put, label: str) -> None:
-    """Raise :class:`~dask_augment.identity.RepeatedIds` when two events of all the data have the same ids.
-
-    The events are asked as they come, before any step: what steps make of them is told apart by its copy number.
-    """
-    everything = replace(before, steps=(), setting=replace(before.setting, split=None))
-    questions = refuse_repeated_ids(before.setting.ids)
-    try:
-        question = next(questions)
-        while (answer := put(everything, question, label)) is not None:
-            question = questions.send(answer)
-    except StopIteration:
-        return
-
-
-def _asking(before: Stage, put: Put, label: str, artefacts: str | None) -> Callable[[Measure[Any]], Any]:
-    setting = before.setting
-
-    def ask(measure: Measure[Any]) -> Any:
-        for field in fields(measure):
-            value = getattr(measure, field.name)
-            if artefacts is not None and isinstance(value, Learned):
-                value.put(artefacts)  # what is asked about may be large: a task carries its address alone
-        ids = setting.ids if measure.keyed else ()
-        answer = put(before.pruned(frozenset({*measure.uses(), *ids, setting.split or ""})), measure, label)
-        if answer is None:
-            raise ValueError(
-                f"step {label!r} has nothing to learn from: there are no events"
-                + (f" with {setting.split} == 0 (training)" if setting.split else "")
-            )
-        return answer
-
-    return ask
-
-
-def total(parts: Iterable[Any]) -> Any:
-    """The sum of the answers of partitions; those without rows answered None."""
-    answers = [part for part in parts if part is not None]
-    return reduce(add, answers) if answers else None
 
 
 def _setting(
@@ -229,7 +166,7 @@ def _register_awkward() -> None:
     run_stage.register(ak.Array, augment_eager)
     refuse_data.register(ak.Array, lambda events, stage: data.refuse(stage, events, data.metadata_of(events)))
     made_rows.register(ak.Array, made_eager)
-    put_question.register(ak.Array, lambda events, stage, measure, label: stage.measure(events, measure, label))
+    put_questions.register(ak.Array, lambda events, questions: questions.measure(events))
     dataset_of.register(ak.Array, dataset_of_eager)
     columns_of.register(ak.Array, names)
 
@@ -239,11 +176,13 @@ def _register_dask_awkward() -> None:
 
     from dask_augment.frames.dask_awkward import ask_lazy, augment_lazy, dataset_of_lazy
     from dask_augment.frames.eager import made_eager
+    from dask_augment.frames.on_worker import on_worker
 
     run_stage.register(dak.Array, augment_lazy)
     refuse_data.register(dak.Array, lambda events, stage: refuse_data(events._meta, stage))
     made_rows.register(dak.Array, lambda events: events.map_partitions(made_eager, label="is-made"))
-    put_question.register(dak.Array, ask_lazy)
+    put_questions.register(dak.Array, ask_lazy)
+    do_work.register(dak.Array, on_worker)
     dataset_of.register(dak.Array, dataset_of_lazy)
     columns_of.register(dak.Array, lambda events: names(events._meta))
 
@@ -255,22 +194,25 @@ def _register_pandas() -> None:
 
     run_stage.register(pd.DataFrame, augment_pandas)
     made_rows.register(pd.DataFrame, made_pandas)
-    put_question.register(pd.DataFrame, ask_pandas)
+    put_questions.register(pd.DataFrame, ask_pandas)
 
 
 def _register_dask_dataframe() -> None:
     import dask.dataframe as dd
 
     from dask_augment.frames.dataframe import ask_dataframe, augment_dataframe
+    from dask_augment.frames.on_worker import on_worker
     from dask_augment.frames.pandas import made_pandas
 
     run_stage.register(dd.DataFrame, augment_dataframe)
     made_rows.register(dd.DataFrame, lambda frame: frame.map_partitions(made_pandas, meta=made_pandas(frame._meta)))
-    put_question.register(dd.DataFrame, ask_dataframe)
+    put_questions.register(dd.DataFrame, ask_dataframe)
+    do_work.register(dd.DataFrame, on_worker)
 
 
-for _dispatch in (run_stage, put_question, made_rows):
+for _dispatch in (run_stage, put_questions, made_rows):
     _dispatch.register(object, _refuse_type)
+do_work.register(object, lambda events, work, total: work(total))  # noqa: ARG005  in this process
 refuse_data.register(object, lambda events, stage: None)  # noqa: ARG005  no metadata come with most events
 dataset_of.register(object, lambda events: None)  # noqa: ARG005  most events carry no name of their data set
 columns_of.register(object, lambda events: list(map(str, getattr(events, "columns", ()))))
@@ -280,5 +222,5 @@ for _package, _register in {
     "pandas": _register_pandas,
     "dask": _register_dask_dataframe,
 }.items():
-    for _dispatch in (run_stage, put_question, dataset_of, refuse_data, made_rows, columns_of):
+    for _dispatch in (run_stage, put_questions, do_work, dataset_of, refuse_data, made_rows, columns_of):
         _dispatch.register_lazy(_package, _register)

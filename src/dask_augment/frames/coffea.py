@@ -17,13 +17,14 @@ from coffea.processor import ProcessorABC
 
 from dask_augment import columns as cols
 from dask_augment import forms
-from dask_augment.contract import Augmenter, Measure
+from dask_augment.contract import Augmenter
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import empty_table, to_table
 from dask_augment.dataset.sink import Sink, StagingGone
-from dask_augment.frames import columns_of, data, put_question, run_stage, total
+from dask_augment.frames import columns_of, data, put_questions, run_stage
 from dask_augment.frames.chunks import Made, only_traced, part_of
 from dask_augment.frames.planning import settled
+from dask_augment.frames.questions import Questions, Totals, total
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled, refuse_unlearned
 from dask_augment.identity import IDS, POSITION
@@ -194,7 +195,7 @@ class _Tables:
 
 @dataclass
 class Total:
-    """The answer of chunks: coffea adds them up, with the ``+`` of what was measured."""
+    """The answers of chunks: coffea adds them up, with the ``+`` of what was measured."""
 
     value: Any
 
@@ -203,31 +204,31 @@ class Total:
 
 
 class MeasureProcessor(ProcessorABC):  # type: ignore[misc]
-    """Put one question of a learner to the chunks of a Runner; the accumulated output is a :class:`Total`.
+    """Put questions of learners to the chunks of a Runner; the accumulated output is a :class:`Total` of their answers.
 
-    ``stage`` are the steps before the learner, ``label`` is the learner's; see :class:`AugmentProcessor` for the rest.
+    See :class:`AugmentProcessor` for the options.
     """
 
     def __init__(
-        self, stage: Stage, measure: Measure[Any], label: str, *, weight: str | None = None,
-        factors: Mapping[str, float] | None = None,
-    ) -> None:  # fmt: skip
-        self._work = _Work(stage, weight, dict(factors or {}))
-        self._measure = measure
-        self._label = label
+        self, questions: Questions, *, weight: str | None = None, factors: Mapping[str, float] | None = None
+    ) -> None:
+        self._questions = questions
+        self._work = tuple(_Work(one.stage, weight, dict(factors or {})) for one in questions.questions)
 
     def process(self, events: ak.Array) -> Total:
-        """The answer of one chunk."""
+        """The answers of one chunk."""
         metadata = data.metadata_of(events)
-        stage, made = self._work.at(metadata, columns_of(events))
-        self._work.refuse_on_data(events, metadata, self._measure.uses())
+        columns, asked = columns_of(events), []
+        for work, one in zip(self._work, self._questions.questions, strict=True):
+            stage, made = work.at(metadata, columns)
+            work.refuse_on_data(events, metadata, one.measure.uses())
+            asked.append(replace(one, stage=stage))
+        questions = Questions(tuple(asked))
         if only_traced(events, metadata):
             if ak.backend(events) == "typetracer":
-                stage.touch(made(events), self._measure, self._label)
+                questions.touch(made(events))
             return Total(None)
-        if len(events) == 0:
-            return Total(None)
-        return Total(stage.measure(made(events), self._measure, self._label))
+        return Total(None if len(events) == 0 else questions.measure(made(events)))
 
     def postprocess(self, accumulator: Any) -> None:
         """Nothing is left to do."""
@@ -250,15 +251,15 @@ class Chunks:
         self.items = list(runner.preprocess(fileset, treename=treename, uproot_options=self.uproot_options))
         self.weight, self.factors = weight, dict(factors or {})
 
-    def ask(self, stage: Stage, measure: Measure[Any], label: str) -> Any:
-        """The total over all chunks."""
-        processor = MeasureProcessor(stage, measure, label, weight=self.weight, factors=self.factors)
+    def ask(self, questions: Questions) -> Totals:
+        """The totals over all chunks."""
+        processor = MeasureProcessor(questions, weight=self.weight, factors=self.factors)
         # Skipped files would be missing, and a checkpoint would bring the answer to another question.
         runner = replace(self.runner, use_result_type=False, savemetrics=False, skipbadfiles=False, checkpointer=None)
         output = runner.run(self.items, processor, uproot_options=self.uproot_options)
         if output["exception"]:
             raise output["exception"]
-        return output["out"].value
+        return questions.total([output["out"].value])
 
 
-put_question.register(Chunks, Chunks.ask)
+put_questions.register(Chunks, Chunks.ask)

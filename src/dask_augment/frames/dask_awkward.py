@@ -15,11 +15,11 @@ from dask.highlevelgraph import HighLevelGraph
 from dask_awkward.layers import AwkwardMaterializedLayer, AwkwardTreeReductionLayer
 from dask_awkward.lib.core import new_array_object, new_scalar_object
 
-from dask_augment.contract import Measure
-from dask_augment.frames import augment, total
+from dask_augment.frames import augment
 from dask_augment.frames.eager import augment_eager, dataset_of_eager
 from dask_augment.frames.lazy_references import referring_lazily
-from dask_augment.frames.stage import TREE_WIDTH, Run, Stage, question_token
+from dask_augment.frames.questions import TREE_WIDTH, Questions, Totals, total
+from dask_augment.frames.stage import Run, Stage
 
 
 def _refuse_broken_pair(dask_version: str) -> None:
@@ -37,17 +37,15 @@ _refuse_broken_pair(dask.__version__)
 
 @dataclass(frozen=True)
 class _Ask:
-    """One question to a partition; its answer is any Python object, for which a typetracer stands in."""
+    """Questions to a partition; the answers are any Python objects, for which a typetracer stands in."""
 
-    stage: Stage
-    measure: Measure[Any]
-    label: str
+    questions: Questions
 
     def __call__(self, events: ak.Array) -> Any:
         if ak.backend(events) == "typetracer":
-            self.stage.touch(events, self.measure, self.label)
+            self.questions.touch(events)
             return ak.Array(ak.to_layout([0.0]).to_typetracer(forget_length=True))
-        return self.stage.measure(events, self.measure, self.label)
+        return self.questions.measure(events)
 
 
 def _added(answers: list[Any]) -> Any:
@@ -90,25 +88,34 @@ def _segments(stage: Stage) -> Iterator[Stage]:
 
 
 def _barrier(events: dak.Array, function: Run, resources: dict[str, float]) -> dak.Array:
-    """A layer with an annotation of its own. A blockwise layer would be fused with its neighbours and lose it."""
-    name = f"{function.__name__}-{tokenize(function, events.name)}"
+    """A layer with an annotation of its own."""
+    divisions = events.divisions if function.stage.keeps_rows else (None,) * (events.npartitions + 1)
+    return _annotated(events, function, f"{function.__name__}-{tokenize(function, events.name)}", resources, divisions)
+
+
+def _annotated(
+    events: dak.Array, function: Callable[[Any], Any], name: str, resources: dict[str, float], divisions: Any
+) -> dak.Array:
+    """A layer that asks for resources. A blockwise layer would be fused with its neighbours and lose what it asks for."""
     layer = AwkwardMaterializedLayer(
         {(name, i): (function, (events.name, i)) for i in range(events.npartitions)},
         previous_layer_names=[events.name],
         annotations={"resources": resources},
     )
     graph = HighLevelGraph.from_collections(name, layer, dependencies=[events])
-    divisions = events.divisions if function.stage.keeps_rows else (None,) * (events.npartitions + 1)
     return new_array_object(graph, name, meta=function(events._meta), divisions=divisions)
 
 
-def ask_lazy(events: dak.Array, stage: Stage, measure: Measure[Any], label: str) -> Any:
-    """The total over all partitions, computed now; only the columns that the question needs are read."""
-    before = augment_lazy(events, stage)
-    question = _Ask(replace(stage, steps=()), measure, label)
-    token = question_token(before.name, question.stage, measure, label)
-    answers = dak.map_partitions(question, before, label=f"learn-{label}", token=token)
-    name = f"learned-{label}-{token}"
+def ask_lazy(events: dak.Array, questions: Questions) -> Totals:
+    """The totals over all partitions, computed now; only the columns that the questions need are read."""
+    ask, token = _Ask(questions), tokenize(events.name, questions)
+    label = f"learn-{questions.told}"
+    if resources := questions.resources:
+        divisions = (None,) * (events.npartitions + 1)
+        answers = _annotated(events, ask, f"{label}-{token}", resources, divisions)
+    else:
+        answers = dak.map_partitions(ask, events, label=label, token=token)
+    name = f"learned-{questions.told}-{token}"
     layer = AwkwardTreeReductionLayer(
         name=name,
         name_input=answers.name,
@@ -118,8 +125,8 @@ def ask_lazy(events: dak.Array, stage: Stage, measure: Measure[Any], label: str)
         split_every=TREE_WIDTH,
     )
     graph = HighLevelGraph.from_collections(name, layer, dependencies=[answers])
-    # The number type stands in for that of the total, which dask-awkward has no name for.
-    return new_scalar_object(graph, name, dtype="f8").compute()
+    # The number type stands in for that of the totals, which dask-awkward has no name for.
+    return new_scalar_object(graph, name, dtype="f8").compute()  # type: ignore[no-any-return]
 
 
 def dataset_of_lazy(events: dak.Array) -> str | None:

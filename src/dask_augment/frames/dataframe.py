@@ -8,13 +8,14 @@ from typing import Any
 
 import dask
 import dask.dataframe as dd
+from dask.base import tokenize
 from dask.dataframe.extensions import register_dataframe_accessor
 
-from dask_augment.contract import Measure
-from dask_augment.frames import augment, total
+from dask_augment.frames import augment
 from dask_augment.frames.doubts import levels
 from dask_augment.frames.pandas import ask_pandas, asked, augment_pandas
-from dask_augment.frames.stage import TREE_WIDTH, Run, Stage, question_token
+from dask_augment.frames.questions import TREE_WIDTH, Questions, Totals, total
+from dask_augment.frames.stage import Run, Stage
 
 
 def augment_dataframe(frame: dd.DataFrame, stage: Stage) -> dd.DataFrame:
@@ -32,27 +33,22 @@ def augment_dataframe(frame: dd.DataFrame, stage: Stage) -> dd.DataFrame:
     return frame.map_partitions(Run(augment_pandas, stage), meta=augment_pandas(frame._meta, stage))
 
 
-def ask_dataframe(frame: dd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> Any:
-    """The total over all partitions, computed now; only the columns that the question needs are read."""
+def ask_dataframe(frame: dd.DataFrame, questions: Questions) -> Totals:
+    """The totals over all partitions, computed now; only the columns that the questions need are read."""
     # Arbitrary functions stop dask.dataframe from leaving columns out, so the selection is made before them. Without
     # any column the rows could not be counted.
-    names = asked(frame._meta, stage, measure, label) or list(frame.columns[:1])
-    ask = dask.delayed(ask_pandas, name=f"learn-{label}", pure=False)
+    names = asked(frame._meta, questions) or list(frame.columns[:1])
+    name = f"learn-{questions.told}"
+    ask = dask.delayed(ask_pandas, name=name, pure=False)
     parts = [
-        ask(
-            part,
-            stage,
-            measure,
-            label,
-            dask_key_name=f"learn-{label}-{question_token(part.key, stage, measure, label)}",
-        )
+        ask(part, questions, dask_key_name=f"{name}-{tokenize(part.key, questions)}")
         for part in frame[names].to_delayed()
     ]
     add = dask.delayed(total)
     while len(parts) > 1:
         parts = [add(parts[start : start + TREE_WIDTH]) for start in range(0, len(parts), TREE_WIDTH)]
-    with dask.annotate(resources=stage.resources) if stage.resources else nullcontext():
-        return parts[0].compute()
+    with dask.annotate(resources=questions.resources) if questions.resources else nullcontext():
+        return parts[0].compute()  # type: ignore[no-any-return]
 
 
 @register_dataframe_accessor("augment")

@@ -17,8 +17,8 @@ from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, Numpy
 from awkward.index import Index64
 
 from dask_augment.columns import flat, plain
-from dask_augment.contract import Measure
 from dask_augment.dataset.arrow import arrow_array
+from dask_augment.frames.questions import Questions, Totals
 from dask_augment.frames.stage import Stage
 from dask_augment.interpolating import Interpolating
 from dask_augment.own_columns import KIND
@@ -62,9 +62,9 @@ def made_pandas(frame: pd.DataFrame) -> pd.Series[Any]:
     return pd.Series(made, index=frame.index, name="is_made", dtype=bool)
 
 
-def ask_pandas(frame: pd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> Any:
-    """The answer of the rows of a frame."""
-    return stage.measure(events_of(frame, asked(frame, stage, measure, label)), measure, label)
+def ask_pandas(frame: pd.DataFrame, questions: Questions) -> Totals:
+    """The answers of the rows of a frame."""
+    return questions.measure(events_of(frame, asked(frame, questions)))
 
 
 # Which columns -------------------------------------------------------------------------------------------------------
@@ -99,9 +99,10 @@ def _is_weight(frame: pd.DataFrame, name: str) -> bool:
     return is_known_weight(name) and getattr(frame.dtypes[name], "kind", "O") in "iuf"
 
 
-def asked(frame: pd.DataFrame, stage: Stage, measure: Measure[Any], label: str) -> list[str]:
-    """The columns that one question reads, sorted."""
-    return sorted(_needed(frame, lambda events: stage.touch(events, measure, label)) | _replaced(frame, stage))
+def asked(frame: pd.DataFrame, questions: Questions) -> list[str]:
+    """The columns that questions read, sorted."""
+    replaced = (_replaced(frame, one.stage) for one in questions.questions)
+    return sorted(_needed(frame, questions.touch).union(*replaced))
 
 
 # To awkward and back -------------------------------------------------------------------------------------------------

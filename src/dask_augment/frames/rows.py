@@ -43,6 +43,16 @@ def training_rows(events: ak.Array, split: str | None) -> NDArray[np.bool_] | No
     return training
 
 
+def about(events: ak.Array, rows: str, split: str | None) -> NDArray[np.bool_] | None:
+    """Which rows a question is about, that says "train", "test" or "all"; None for all that there are."""
+    training = None if rows == "all" else training_rows(events, split)
+    if rows == "test" and training is None:
+        raise cols.MissingColumn(
+            f"a question is about test events, and no column tells them (split is {split!r}): put a split before it"
+        )
+    return ~training if rows == "test" and training is not None else training
+
+
 def kinds(events: ak.Array) -> NDArray[np.int64] | None:
     """What each row is, as ``augment_kind`` says; None where there is no such column."""
     if not cols.has(events, KIND):

@@ -1,4 +1,4 @@
-"""A stage: the steps that a frame runs on each partition, and the questions that it asks of the result."""
+"""A stage: the steps that a frame runs on each partition."""
 
 from __future__ import annotations
 
@@ -10,29 +10,43 @@ from uuid import uuid4
 
 import awkward as ak
 import numpy as np
-from dask.base import tokenize
 from numpy.typing import NDArray
 
 from dask_augment import columns as cols
 from dask_augment import forms
-from dask_augment.contract import Measure
 from dask_augment.domains import refuse_broken_weights
 from dask_augment.flow import Flow
 from dask_augment.frames.acting import act
 from dask_augment.frames.doubts import inside, tell
-from dask_augment.frames.given import draw_of, given, only, refuse_missing_values, seed_of
 from dask_augment.frames.planning import promised, reads, refuse, shape
-from dask_augment.frames.rows import training_rows
-from dask_augment.identity import refuse_keyless
 from dask_augment.layouts import SLICE_BYTES, size_of
 from dask_augment.meters import Account
-from dask_augment.own_columns import DATASET, PROVENANCE
 
 _WIDEST, _FASTER = 1000, 4
 """How many times larger than its row the first slice takes all that is made of it to be, and how slices may grow."""
 
-TREE_WIDTH = 16
-"""Answers that one task of a reduction adds up."""
+
+class Slices:
+    """Events a slice at a time, so that what is made of one is no more than about ``most`` bytes.
+
+    How much is made of a row is seen from slice to slice; a slice is not less than one event.
+    """
+
+    def __init__(self, events: ak.Array, most: int = SLICE_BYTES) -> None:
+        self._events, self._most, self._largest = events, most, 1
+
+    def __iter__(self) -> Iterator[ak.Array]:
+        row = max(size_of(self._events.layout) // max(len(self._events), 1), 8)
+        start, size = 0, max(1, self._most // (_WIDEST * row))
+        while start < max(len(self._events), 1):
+            self._largest = 1
+            yield self._events[start : start + size]
+            start += size
+            size = max(1, min(_FASTER * size, size * self._most // self._largest))
+
+    def saw(self, made: ak.Array) -> None:
+        """This was made of the slice."""
+        self._largest = max(self._largest, size_of(made.layout))
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,8 @@ class Stage(Flow):
         if account is None:
             # Nobody asked for sums of weights, and a lazy reader may not have read the weights.
             account = Account()
-            events = self._acted(events, account)
+            for step in self.steps:
+                events = act(step, events, self.setting, account)
             tell(self.steps, account.doubted)
             return events
         *_, events = self._after_each(events, account)
@@ -67,30 +82,17 @@ class Stage(Flow):
         account.rows_out += len(events)
         _add_weights(account.weights_out, events, self.setting.weights)
 
-    def _acted(self, events: ak.Array, account: Account) -> ak.Array:
-        for step in self.steps:
-            events = act(step, events, self.setting, account)
-        return events
-
     def pieces(self, events: ak.Array, account: Account, most: int = SLICE_BYTES) -> Iterator[ak.Array]:
-        """Augment a slice at a time, so that no step makes more than about ``most`` bytes: the same rows as :meth:`run`.
-
-        What steps make of a row is seen from slice to slice; it is not less than one event.
-        """
+        """Augment a slice at a time, so that no step makes more than about ``most`` bytes: the same rows as :meth:`run`."""
         if not self.steps:
             yield self.run(events, account)
             return
-        row = max(size_of(events.layout) // max(len(events), 1), 8)
-        start, size = 0, max(1, most // (_WIDEST * row))
-        while start < max(len(events), 1):
-            largest = 1
-            for piece in self._after_each(events[start : start + size], account):
-                largest = max(largest, size_of(piece.layout))
+        slices = Slices(events, most)
+        for some in slices:
+            for piece in self._after_each(some, account):
+                slices.saw(piece)
             yield piece
-            # What was virtual has been read now.
-            largest = max(largest, size_of(piece.layout))
-            start += size
-            size = max(1, min(_FASTER * size, size * most // largest))
+            slices.saw(piece)  # What was virtual has been read now.
 
     @property
     def resources(self) -> dict[str, float]:
@@ -108,32 +110,6 @@ class Stage(Flow):
             forms.touch(events, reads(step, events, self.setting))
             events = shape(step, events, promised(step, events, self.setting), self.setting)
         return events
-
-    def measure(self, events: ak.Array, measure: Measure[Any], label: str) -> Any:
-        """The answer to one question of the learner ``label`` about these events; None where there are none to ask."""
-        events = self._acted(events, Account())
-        training = training_rows(events, self.setting.split)
-        if training is not None:
-            events = events[training]
-        if len(events) == 0:
-            return None
-        draw = draw_of(label, events, self.setting) if measure.keyed else None
-        refuse_missing_values(events, measure.uses() - given(measure.uses(), events, self.setting))
-        return measure.measure(only(events, measure.uses(), self.setting), draw)
-
-    def touch(self, events: ak.Array, measure: Measure[Any], label: str) -> None:
-        """Mark the columns that :meth:`measure` reads of events that are typetracers."""
-        events = self.shape_only(events)
-        setting = self.setting
-        needed = set(measure.uses() - given(measure.uses(), events, setting))
-        if measure.keyed:
-            seed_of(label, setting)
-            refuse_keyless(events, setting.ids, setting.dataset)
-            needed |= {*setting.ids} | ({DATASET} if setting.dataset is None else set())
-            needed |= {name for name in PROVENANCE if cols.has(events, name)}
-        if setting.split is not None and cols.has(events, setting.split):
-            needed.add(setting.split)
-        forms.touch(events, needed)
 
 
 @dataclass(frozen=True)
@@ -156,12 +132,6 @@ class Run:
 
     def __dask_tokenize__(self) -> Any:
         return ("dask_augment", self.stage.__dask_tokenize__())
-
-
-def question_token(events: Any, stage: Stage, measure: Measure[Any], label: str) -> str:
-    """The token of one question: not that of another one of a class with the same configuration."""
-    token: str = tokenize(events, stage, type(measure).__qualname__, measure, label)
-    return token
 
 
 def _add_weights(sums: dict[str, tuple[float, float]], events: ak.Array, names: Sequence[str], times: int = 1) -> None:

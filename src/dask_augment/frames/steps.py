@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dask_augment.contract import Augmenter, Learner
 from dask_augment.flow import Step
@@ -26,6 +27,12 @@ def labelled(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> tuple[S
 def key_of(label: str, setting: Setting) -> str:
     """What random numbers are keyed by, beside the events: what a keyed learner learned holds under this key alone."""
     return json.dumps({"seed": setting.seed, "label": label, "ids": list(setting.ids)})
+
+
+def anew(step: Step) -> Step:
+    """The step as it is before it learns."""
+    augmenter = step.augmenter
+    return replace(step, augmenter=replace(augmenter, learned=None)) if isinstance(augmenter, Learner) else step
 
 
 def refuse_unlearned(step: Step) -> None:

@@ -11,14 +11,15 @@ import awkward as ak
 import numpy as np
 
 from dask_augment import columns as cols
-from dask_augment import frames
 from dask_augment.compound import Compound
 from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.flow import Step
 from dask_augment.frames.given import draw_of, only
+from dask_augment.frames.learning import Events, teach
 from dask_augment.frames.planning import narrow
 from dask_augment.frames.promise import PromiseBroken
+from dask_augment.frames.questions import Question
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.laws.sample import sample_events
@@ -92,12 +93,11 @@ class Case:
 
     def taught(self, partitions: Sequence[ak.Array]) -> Learner:
         """The augmenter, taught by these partitions one after the other."""
-
-        def put(stage: Stage, measure: Measure[Any], label: str) -> Any:
-            return frames.total(stage.measure(events, measure, label) for events in partitions)
-
-        taught: Learner = frames.learned(Step(self.label, self.untaught), Stage((), self.setting), put)
-        return taught
+        step = Step(self.label, self.untaught)
+        data = Events(Stage((step,), self.setting), lambda questions: questions.over(partitions))
+        (step,) = teach(data, check=self.label if step.augmenter.keyed else None).stage.steps
+        assert isinstance(step.augmenter, Learner)
+        return step.augmenter
 
     def run(self, events: ak.Array, account: Account | None = None) -> ak.Array:
         """Run the step on events, as a frame does on one partition."""
@@ -125,6 +125,11 @@ class Case:
         """What the frame hands to ``apply``."""
         augmenter, events = self.augmenter, self.acting
         return self.only(events, frozenset(augmenter.uses())), self.draw(events) if augmenter.keyed else None
+
+    def about(self, question: Measure[Any]) -> ak.Array:
+        """The events that a question is about."""
+        asked = Question.of(question, Stage((), self.setting), self.label)
+        return asked.about(asked.stage.run(self.events))
 
     def only(self, events: ak.Array, columns: frozenset[str]) -> ak.Array:
         """The events with these columns, as the frame hands them over."""

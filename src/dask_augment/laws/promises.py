@@ -17,7 +17,7 @@ from dask.base import tokenize
 
 from dask_augment import columns as cols
 from dask_augment import forms, registry
-from dask_augment.contract import Augmenter, Learner, Measure, taught
+from dask_augment.contract import Augmenter, Learner, Measure
 from dask_augment.draw import Draw
 from dask_augment.frames import planning
 from dask_augment.interpolating import Interpolating
@@ -28,6 +28,7 @@ from dask_augment.learned import Learned
 from dask_augment.nesting import steps_in, whole
 from dask_augment.own_columns import CHANGED, KINDS, PROVENANCE, TRAIN_WEIGHT
 from dask_augment.plan_steps import Steps, step_to
+from dask_augment.questions import taught
 
 _KEPT = ["exactly", "on average", "in sum"]
 
@@ -74,10 +75,11 @@ def leaves_its_input_alone(case: Case) -> None:
 
 def _asked(case: Case, question: Measure[Any]) -> Any:
     """The answer to a question, whose input must stay as it is."""
-    events = case.only(case.training, question.uses())
-    before = content_bytes(events.layout)
-    answer = question.measure(events, case.draw(case.training) if question.keyed else None)
-    if content_bytes(events.layout) != before:
+    events = case.about(question)
+    given = case.only(events, question.uses())
+    before = content_bytes(given.layout)
+    answer = question.measure(given, case.draw(events) if question.keyed else None)
+    if content_bytes(given.layout) != before:
         raise case.broken(f"{type(question).__name__}.measure changed the events in place; work on a copy")
     return answer
 
@@ -86,21 +88,22 @@ def reads_what_it_declares(case: Case) -> None:
     """``apply`` and questions need no column but those in ``uses``, and no random numbers unless they are keyed."""
     if isinstance(case.untaught, Learner):
         taught(case.untaught, lambda question: _declared(case, question))
-    _answered(case, case.ready, "apply", case.ready.apply)
+    _answered(case, case.ready, "apply", case.ready.apply, case.training)
 
 
 def _declared(case: Case, question: Measure[Any]) -> Any:
     """The answer to a question, which is about columns that its learner declares: no others may have been read."""
-    if undeclared := sorted(question.uses() - frozenset(case.augmenter.uses())):
+    made = {name for step in question.after for name in step.produces()}
+    if undeclared := sorted(question.uses() - frozenset(case.augmenter.uses()) - made):
         raise case.broken(f"{type(question).__name__} asks about {undeclared}, which uses() of the step does not name")
-    return _answered(case, question, "measure", question.measure)
+    return _answered(case, question, "measure", question.measure, case.about(question))
 
 
 def _answered(
-    case: Case, asked: Augmenter | Measure[Any], method: str, function: Callable[[ak.Array, Draw | None], Any]
-) -> Any:
+    case: Case, asked: Augmenter | Measure[Any], method: str, function: Callable[[ak.Array, Draw | None], Any],
+    events: ak.Array,
+) -> Any:  # fmt: skip
     """What it answers given the columns that it declares; broken where it needs others to do so."""
-    events = case.training
     try:
         return function(case.only(events, frozenset(asked.uses())), case.draw(events) if asked.keyed else None)
     except Exception as error:

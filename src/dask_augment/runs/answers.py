@@ -24,12 +24,12 @@ class Answers:
     """What was answered so far, question by question.
 
     A learner asks the same questions in the same order whenever the same plan is carried out, so a question is known by
-    its label, its number and its kind. Answers add up, so those of any parts may be kept, however the rest is cut.
+    its label, its number and its kind. Answers add up, so those of any parts may be kept, however the rest is cut, and
+    whatever else was asked in the same pass.
     """
 
-    def __init__(self, staging: Path, folder: str) -> None:
+    def __init__(self, staging: Path) -> None:
         self._staging = staging
-        self._folder = staging / folder
         self._asked: Counter[str] = Counter()
 
     def to(self, measure: Measure[Any], label: str) -> Kept:
@@ -37,12 +37,16 @@ class Answers:
         number, self._asked[label] = self._asked[label], self._asked[label] + 1
         kind = type(measure)
         name = hashlib.sha256(f"{kind.__module__}.{kind.__qualname__}".encode()).hexdigest()[:12]
-        return Kept(self._staging, self._folder / encode(label) / f"{number:06d}-{name}")
+        return Kept(self._staging, self._of(label) / f"{number:06d}-{name}")
+
+    def _of(self, label: str) -> Path:
+        # The check of ids has no label, and any name may be that of a step.
+        return self._staging / "answers" / (f"steps/{encode(label)}" if label else "ids")
 
     def forget(self, label: str) -> None:
         """Remove the answers of this label: what is learned from them is kept."""
         with suppress(OSError):
-            files.remove_folder(self._folder / encode(label))
+            files.remove_folder(self._of(label))
 
 
 class Kept:

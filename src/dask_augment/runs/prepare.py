@@ -151,15 +151,10 @@ def prepare(
     return Work(reader, tuple(parts), stage, columns, job, quarantined, normalisation, tuple(warnings), changed)
 
 
-def for_dataset(stage: Stage, dataset: str) -> Stage:
-    """The stage for events of this data set."""
-    return replace(stage, setting=replace(stage.setting, dataset=dataset))
-
-
 def shape_of(stage: Stage, reader: Formed) -> ak.Array:
     """The form of the events that are read, after the stage; no events."""
     # The name of the data set keys random numbers, and there are none to draw.
-    return for_dataset(stage, "*").shape_only(typetracer(reader.form()))
+    return stage.on("*").shape_only(typetracer(reader.form()))
 
 
 def _sections(plan: Plan) -> tuple[Inputs, Target]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-import awkward as ak
-
 from dask_augment.addresses import untold
-from dask_augment.contract import Measure
 from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.merge import Group, merge, merge_groups
 from dask_augment.dataset.quarantine import classify
@@ -17,27 +14,20 @@ from dask_augment.dataset.receipt import Part, Receipt, Written
 from dask_augment.dataset.schema import to_table
 from dask_augment.dataset.sink import Sink
 from dask_augment.flow import Step
-from dask_augment.frames import total
+from dask_augment.frames.questions import Questions, Totals, Work, total
 from dask_augment.frames.stage import Stage
 from dask_augment.identity import RepeatedIds
 from dask_augment.inputs.reader import Reader
 from dask_augment.inputs.sources import BadInput
+from dask_augment.learned import Learned
 from dask_augment.meters import Account
 from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader
 from dask_augment.runs.pools import Pool
-from dask_augment.runs.prepare import for_dataset
 from dask_augment.runs.progress import Progress
 from dask_augment.words import counted
 
 KEPT = "Nothing was published; what is done is kept: mend the cause and run the plan again with resume (--resume)"
-
-
-def _pieces(reader: Reader | CheckpointReader, stage: Stage, part: Part, account: Account) -> Iterator[ak.Array]:
-    """The events of a part after the stage, a slice at a time: no more is held of them than some slices."""
-    stage = for_dataset(stage, part.dataset)
-    for events in reader.batches(part):
-        yield from stage.pieces(events, account)
 
 
 @dataclass(frozen=True)
@@ -62,49 +52,46 @@ class Write:
             return known
         account = Account()
         before = self.reader.account(part)
-        pieces = _pieces(self.reader, self.stage, part, account)
+        stage = self.stage.on(part.dataset)
+        pieces = (piece for some in self.reader.batches(part) for piece in stage.pieces(some, account))
         tables = (to_table(piece[list(self.columns)], self.sink.schema) for piece in pieces)
         return self.sink.write_part(part, tables, lambda: account if before is None else before.then(account))
 
 
 @dataclass(frozen=True)
 class Ask:
-    """The answer of some parts to one question."""
+    """The answers of some parts to questions."""
 
     reader: Reader | CheckpointReader
-    stage: Stage
-    measure: Measure[Any]
-    label: str
+    questions: Questions
     name = "augment-learn"
 
     @property
     def resources(self) -> dict[str, float]:
         """What a worker must have free."""
-        return self.stage.resources
+        return self.questions.resources
 
     def __call__(self, parts: tuple[Part, ...]) -> Answer:
-        """The total over these parts, but for those whose events cannot be read for now: these alone are asked again."""
+        """The totals over these parts, but for those whose events cannot be read for now: these alone are asked again."""
         answers, done, again = [], [], []
         for part in parts:
             try:
-                asked = replace(for_dataset(self.stage, part.dataset), steps=())
-                pieces = _pieces(self.reader, self.stage, part, Account())
-                answers.append(total(asked.measure(piece, self.measure, self.label) for piece in pieces))
+                questions = self.questions.on(part.dataset)
+                answers.append(questions.over(self.reader.batches(part)))
             except Exception as error:
                 if len(parts) == 1 or classify(error) != "transient":
                     raise
                 again.append(part)
             else:
                 done.append(part.id)
-        return Answer(total(answers), tuple(done), tuple(again))
+        return Answer(self.questions.total(answers), tuple(done), tuple(again))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of some parts."""
+    """The answers of some parts."""
 
-    total: Any
-    """None where they have no rows to ask."""
+    totals: Totals
     done: tuple[str, ...]
     """Ids of the parts."""
     again: tuple[Part, ...]
@@ -158,38 +145,59 @@ class Tasks:
     pool: Pool
     show: Progress
 
-    def ask(self, segment: Segment, answers: Answers, stage: Stage, measure: Measure[Any], label: str) -> Any:
-        """The total over all parts; Unreadable where files of theirs cannot be read."""
-        needed = stage.needed(measure.uses(), keyed=measure.keyed)
-        question = Ask(segment.reader.narrowed(needed), stage, measure, label)
-        kept = answers.to(measure, label)
-        known = list(kept.known({part.id for part in segment.parts}))
-        found = [answer for _, answer in known]
-        done = frozenset[str]().union(*(parts for parts, _ in known))
-        left = tuple(part for part in segment.parts if part.id not in done)
-        size = max(1, min(32, len(left) // (4 * self.pool.workers)))
-        batches = [left[i : i + size] for i in range(0, len(left), size)]
-        self.show.start(f"learning {label}", len(segment.parts))
-        self.show.advance(len(done))
+    def ask(self, segment: Segment, answers: Answers, questions: Questions) -> Totals:
+        """The totals over all parts, each read once; Unreadable where files of theirs cannot be read."""
+        kept = [answers.to(one.measure, one.label) for one in questions.questions]
+        found: list[list[Any]] = [[] for _ in kept]
+        left: dict[tuple[int, ...], list[Part]] = {}
+        known = [frozenset[str]() for _ in kept]
+        for number, one in enumerate(kept):
+            for ids, answer in one.known({part.id for part in segment.parts}):
+                found[number].append(answer)
+                known[number] |= ids
+        for part in segment.parts:
+            # A run that was cut off may have kept the answer to one question and not to another.
+            left.setdefault(tuple(n for n, ids in enumerate(known) if part.id not in ids), []).append(part)
+        self.show.start(f"learning {questions.told}", len(segment.parts))
+        self.show.advance(len(left.pop((), ())))
+        for numbers, parts in left.items():
+            some = Questions(tuple(questions.questions[n] for n in numbers))
+            for outcome in self._asked(Ask(segment.reader.narrowed(some.needs()), some), parts):
+                for number, answer in zip(numbers, outcome.totals.answers, strict=True):
+                    kept[number].keep(outcome.done, answer)
+                    found[number].append(answer)
+                self.show.advance(len(outcome.done))
+        return Totals(tuple(total(answers) for answers in found))
+
+    def _asked(self, ask: Ask, parts: Sequence[Part]) -> Iterator[Answer]:
+        size = max(1, min(32, len(parts) // (4 * self.pool.workers)))
+        batches = [tuple(parts[i : i + size]) for i in range(0, len(parts), size)]
         again: list[Part] = []
         unreadable: list[BadInput] = []
         # What could not be read for now is asked again part by part: a batch would hold up all for one.
         for several in (batches, ((part,) for part in again)):
-            for batch, outcome in self.pool.map(question, several):
+            for batch, outcome in self.pool.map(ask, several):
                 if isinstance(outcome, BadInput):
                     unreadable.append(outcome)
                 elif isinstance(outcome, RepeatedIds):
                     raise outcome
                 elif isinstance(outcome, BaseException):
-                    raise failed(f"learning {label} from", batch[0], outcome) from outcome
+                    raise failed(f"learning {ask.questions.told} from", batch[0], outcome) from outcome
                 else:
-                    kept.keep(outcome.done, outcome.total)
-                    found.append(outcome.total)
                     again += outcome.again
-                    self.show.advance(len(outcome.done))
+                    yield outcome
         if unreadable:
             raise Unreadable(unreadable)
-        return total(found)
+
+    def work(self, work: Work, total: Any) -> Learned:
+        """What comes of the total of a question, done by one worker."""
+        ((_, outcome),) = self.pool.map(work, [total])
+        if isinstance(outcome, BaseException):
+            untold(outcome)
+            raise RunFailed(
+                f"{type(work.fit).__name__} failed: {type(outcome).__name__}: {outcome}\n{KEPT}"
+            ) from outcome
+        return outcome  # type: ignore[no-any-return]
 
     def write(self, segment: Segment, sink: Sink, columns: tuple[str, ...], done: Finished) -> None:
         """Write the parts that are not done; Unreadable where files of theirs cannot be read."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from dataclasses import replace as changed
-from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,8 +17,9 @@ from dask_augment.dataset.layout import encode
 from dask_augment.dataset.schema import schema_of
 from dask_augment.dataset.store import files
 from dask_augment.flow import Step
-from dask_augment.frames import learned as learned_by
-from dask_augment.frames import refuse_repeats
+from dask_augment.frames.learning import Data, teach
+from dask_augment.frames.questions import Questions, Totals, Work
+from dask_augment.frames.stage import Stage
 from dask_augment.identity import POSITION
 from dask_augment.learned import Learned, load
 from dask_augment.nesting import inner_steps
@@ -29,37 +30,92 @@ from dask_augment.runs.prepare import shape_of
 from dask_augment.runs.tasks import Finished, Segment, Tasks
 
 
+@dataclass(frozen=True)
+class _Lessons(Data):
+    """The parts of a run and the steps that are left to do on them; what is learned is kept in staging."""
+
+    segment: Segment
+    job: Job
+    tasks: Tasks
+    answers: Answers
+
+    @property
+    def notes(self) -> Path:
+        """Where it is noted what was learned."""
+        return self.job.staging / "learned"
+
+    def left(self) -> Stage:
+        """The steps that are left to do."""
+        return self.segment.stage
+
+    def folder(self) -> str:
+        """Where what is learned is kept."""
+        return str(self.notes)
+
+    def having(self, step: Step) -> _Lessons:
+        """The same with this step in place of the one of its label."""
+        return changed(self, segment=changed(self.segment, stage=self.segment.stage.with_step(step)))
+
+    def put(self, questions: Questions) -> Totals:
+        """The totals over all parts."""
+        return self.tasks.ask(self.segment, self.answers, questions)
+
+    def work(self, work: Work, total: Any) -> Learned:
+        """Have it done by one worker."""
+        return self.tasks.work(work, total)
+
+    def stores(self, before: Stage) -> bool:
+        """Where doing the steps for every question would cost.
+
+        Dropping rows and making columns costs little more than reading, and products that nobody asks for are pruned.
+        """
+        return any(s.augmenter.makes or s.augmenter.resources() for s in before.steps)
+
+    def stored(self, before: Stage) -> _Lessons:
+        """The same with the steps done and their result stored."""
+        segment = self.segment
+        shape = shape_of(before, segment.reader)
+        columns = tuple(shape.fields)
+        stored = self.job.staging / "stages" / f"{len(segment.done) + len(before.steps):03d}"
+        files.make_below(self.job.staging, stored.parent)
+        sink = checkpoint_sink(stored, schema_of(shape))
+        self.tasks.write(changed(segment, stage=before), sink, columns, Finished())
+        reader = CheckpointReader(sink, columns)
+        left = Segment(reader, segment.parts, segment.stage.after(before), segment.done + before.steps)
+        return changed(self, segment=left)
+
+    def known(self, step: Step) -> Learned | None:
+        """What the step learned in a run that goes on."""
+        return _kept(self.notes, _noted(self._note_of(step)).get("digest"))
+
+    def learned(self, step: Step) -> _Lessons:
+        """The same with the step that has learned now, of which a note is made."""
+        learned = step.augmenter.learned
+        assert isinstance(learned, Learned)
+        if _kept(self.notes, learned.digest) is None:
+            # A file of its name was there, cut short.
+            learned.put(self.folder())
+        _note(self.job, self._note_of(step), {"digest": learned.digest})
+        self.answers.forget(step.label)
+        return self.having(step)
+
+    def unique(self) -> None:
+        """No event stands twice, of which a note is made."""
+        _note(self.job, self.notes / "ids.json", {"unique": True})
+        self.answers.forget("")
+
+    def _note_of(self, step: Step) -> Path:
+        return self.notes / "steps" / f"{encode(step.label)}.json"
+
+
 def taught(segment: Segment, job: Job, tasks: Tasks) -> Segment:
     """The segment with every learner taught; what was learned is kept in staging, for a run that goes on.
 
-    First it is made sure that no event stands twice, which would be wrong whatever the steps are.
+    It is made sure that no event stands twice, which would be wrong whatever the steps are.
     """
-    folder = job.staging / "learned"
-    ids = folder / "ids.json"
-    # A step may have the label "ids".
-    asked, answers = (Answers(job.staging, f"answers/{name}") for name in ("ids", "steps"))
-    if segment.stage.setting.ids != POSITION and not _noted(ids):
-        refuse_repeats(changed(segment.stage, steps=()), partial(tasks.ask, segment, asked), "ids")
-        _note(job, ids, {"unique": True})
-        asked.forget("ids")
-    for step in segment.stage.steps:
-        if not isinstance(step.augmenter, Learner) or step.augmenter.learned is not None:
-            continue
-        note = folder / "steps" / f"{encode(step.label)}.json"
-        learned = _kept(folder, _noted(note).get("digest"))
-        if learned is not None:
-            learner: Any = changed(step.augmenter, learned=learned)
-        else:
-            segment = _checkpointed(segment, step, job, tasks)
-            before = segment.stage.before(step.label)
-            learner = learned_by(step, before, partial(tasks.ask, segment, answers), str(folder), check_ids=False)
-            if _kept(folder, learner.learned.digest) is None:
-                # A file of its name was there, cut short.
-                learner.learned.put(str(folder))
-            _note(job, note, {"digest": learner.learned.digest})
-            answers.forget(step.label)
-        segment = changed(segment, stage=segment.stage.with_step(changed(step, augmenter=learner)))
-    return segment
+    lessons = _Lessons(segment, job, tasks, Answers(job.staging))
+    checked = segment.stage.setting.ids == POSITION or bool(_noted(lessons.notes / "ids.json"))
+    return teach(lessons, check=None if checked else "").segment
 
 
 def _note(job: Job, path: Path, values: Mapping[str, Any]) -> None:
@@ -89,24 +145,6 @@ def _kept(folder: Path, digest: str | None) -> Learned | None:
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         files.remove(folder / f"{digest}.npz")
         return None
-
-
-def _checkpointed(segment: Segment, step: Step, job: Job, tasks: Tasks) -> Segment:
-    """The segment with the steps before ``step`` done and stored, where doing them for every question would cost.
-
-    Dropping rows and making columns costs little more than reading, and products that nobody asks for are pruned.
-    """
-    before = segment.stage.before(step.label)
-    if not any(s.augmenter.makes or s.augmenter.resources() for s in before.steps):
-        return segment
-    shape = shape_of(before, segment.reader)
-    columns = tuple(shape.fields)
-    stored = job.staging / "stages" / encode(step.label)
-    files.make_below(job.staging, stored.parent)
-    sink = checkpoint_sink(stored, schema_of(shape))
-    tasks.write(changed(segment, stage=before), sink, columns, Finished())
-    reader = CheckpointReader(sink, columns)
-    return Segment(reader, segment.parts, segment.stage.after(before), segment.done + before.steps)
 
 
 def reports_of(steps: Iterable[Step]) -> dict[str, list[dict[str, Any]]]:

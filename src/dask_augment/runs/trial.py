@@ -9,9 +9,11 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import to_table
 from dask_augment.dataset.staging import is_free, left_aside, try_place
 from dask_augment.frames.doubts import count, sentence
+from dask_augment.frames.questions import Question, Questions
 from dask_augment.inputs.sources import BadInput
 from dask_augment.meters import Account
-from dask_augment.runs.prepare import Work, for_dataset
+from dask_augment.questions import Asking
+from dask_augment.runs.prepare import Work
 from dask_augment.runs.tasks import failed
 from dask_augment.runs.yields import moved
 from dask_augment.words import one_line
@@ -44,7 +46,7 @@ def tried(work: Work) -> list[str]:
 
 
 def _try(work: Work, part: Part) -> list[str]:
-    stage = for_dataset(work.stage, part.dataset)
+    stage = work.stage.on(part.dataset)
     events = work.reader(part)
     # By the ids of the events as they are read, so that also steps after a learner are asked.
     counts: dict[str, int] = {}
@@ -55,11 +57,11 @@ def _try(work: Work, part: Part) -> list[str]:
         for step in stage.steps
         if counts.get(step.label)
     ]
-    for step in stage.steps:
-        if isinstance(step.augmenter, Learner) and step.augmenter.learned is None:
-            question = next(step.augmenter.learning())
-            stage.before(step.label).measure(events, question, step.label)
-            return doubts
+    for step in stage.untaught[:1]:
+        assert isinstance(step.augmenter, Learner)
+        first = Asking(step.augmenter.learning()).open
+        Questions(tuple(Question.of(m, stage.before(step.label), step.label) for m in first)).measure(events)
+        return doubts
     account = Account()
     to_table(stage.run(events, account)[list(work.columns)], work.job.schema)
     few = f"of the first {len(events)} events, " if (sums := moved(part.dataset, account, work.overwritten)) else ""

@@ -17,6 +17,7 @@ from dask_augment.kernels.grouping import exact_sums
 from dask_augment.learned import Learned
 from dask_augment.options import check_choices, check_columns, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
+from dask_augment.questions import beside
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.gathering import Table, check_scale, gathered, scales_of
@@ -25,7 +26,6 @@ from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.sharing import by_outer
 from dask_augment.sampling.strategy import rows_of
-from dask_augment.sampling.together import beside
 from dask_augment.strata import Strata
 
 _STRATEGIES = ("auto", "majority", "not minority", "not majority", "all")

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.augmenters.fast_sim import FastSim
-from dask_augment.frames import put_question
+from dask_augment.frames import put_questions
+from dask_augment.frames.questions import Question, Questions
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.identity import IDS
@@ -169,7 +170,8 @@ def closure(
         inputs=about.inputs,
     )
     stage = Stage(labelled([step]), Setting(seed, dataset, ids, (), None))
-    counts: Counts | None = put_question(events, stage, question, "closure")
+    asked = Questions((Question(stage, question, "closure"),))
+    counts: Counts | None = put_questions(events, asked).answers[0]
     if counts is None:
         raise ValueError("there are no events to compare")
     return _result(counts, question, about.sample)
