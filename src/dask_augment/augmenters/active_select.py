@@ -28,23 +28,24 @@ _ORDERS = ("uncertain", "highest", "lowest")
 class ActiveSelect(Learner):
     r"""Mark the ``size`` most informative events of each stratum of the whole data set, by a score.
 
-    Active learning: a model that was trained on some events gives every event a score, and the next one is trained on
-    those about which the first knew least. Of events with equal scores a random number of the event decides, so that the
-    numbers are exact; a larger size marks the same events and more.
+    Active learning: a model trained on some events gives every event a score, and the next model is trained on the
+    events about which the first was least certain. Among events with equal scores a random number decides, so that the
+    numbers are exact. A larger size marks the same events and more.
 
-    Rows and weights stay as they are, because what is marked is no fair sample: with the rest dropped, no histogram of
-    physics weights would be right. Readers select ``active == 1``; to drop rows of the rest fairly, let ``undersample``
-    follow, with "active" among its strata.
+    Rows and weights stay as they are, because the marked events are not a random sample: with the others dropped, no
+    histogram of physics weights would be right. Select ``active == 1`` when you read. To drop most of the others at
+    random, let ``undersample`` follow, with "active" among its strata.
 
     Parameters
     ----------
     score
         Column with one number for each event; NaN is refused.
     size
-        Events to mark in each stratum, all where there are fewer; or ``{stratum: events}``, none of strata left out.
+        Events to mark in each stratum, or all if there are fewer; or ``{stratum: events}``, none in strata that are
+        left out.
     informative
-        ``"uncertain"``: scores are probabilities, and those next to 1/2 come first; ``"highest"``, ``"lowest"``: scores
-        say themselves how informative events are, such as an entropy or the distance from a border.
+        ``"uncertain"``: scores are probabilities, and those next to 1/2 come first; ``"highest"``, ``"lowest"``: the
+        score itself measures how informative an event is, such as an entropy or the distance from a border.
     column
         The column of marks.
 

@@ -21,13 +21,13 @@ from dask_augment.sampling.sharing import in_proportion
 class Adasyn(Interpolator):
     r"""Make events of the smaller classes of each stratum, most where events of other classes are near.
 
-    Of the G rows that a class is to get, each event i gets a share by how many of its k nearest events, of all classes of
-    its stratum, are of another class:
+    A class gets G made rows. The share of each event i depends on how many of its k nearest events, among all classes
+    of its stratum, are of another class:
 
     .. math:: r_i = \frac{\text{neighbours of another class}}{k}, \quad g_i = G \, \frac{r_i}{\sum_j r_j}
 
-    rounded by largest remainders, so that there are exactly G. Each lies between the event and one of its k nearest
-    neighbours of its own class and sign of the weight, as in ``smote``, which the rest is as in, too. Neighbours are
+    rounded by largest remainders, so that there are exactly G. Each made row lies between the event and one of its k
+    nearest neighbours of the same class and sign of the weight; this and the rest is as in ``smote``. Neighbours are
     those of all the data; of equal distances the one with the smaller ids is nearer.
 
     Parameters
@@ -35,7 +35,7 @@ class Adasyn(Interpolator):
     k_neighbors
         Neighbours of each event, of all classes for the share, of its own to draw from.
 
-    Columns out: as of ``smote``. At most a million rows of each class that gets more.
+    Columns out: those of ``smote``. Limit: a million rows of each class that gets more.
 
     Source: He et al., IEEE IJCNN (2008) 1322.
 

@@ -26,16 +26,16 @@ _MOST = 64
 class BalancedEnsemble(Learner):
     r"""Mark several balanced draws from the events at once, each for one classifier of an ensemble.
 
-    Each draw takes of every stratum exactly as many events as ``sampling_strategy`` says, without replacement, all
-    equally likely, and the draws are independent of each other. An event is in draw t if bit t of the mask is set:
+    Each draw takes from every stratum exactly as many events as ``sampling_strategy`` says, without replacement, all
+    equally likely. The draws are independent of each other. An event is in draw t if bit t of the mask is set:
 
     ``events[events.ensemble >> np.uint64(t) & np.uint64(1) == 1]``
 
-    With "auto" every draw has all events of the smallest stratum and as many of each other one: where one under-sampled
-    set would throw most of a large stratum away, the draws together see much of it. These are the training sets of
+    With "auto" every draw has all events of the smallest stratum and as many of each other one. A single under-sampled
+    set would lose most of a large stratum; the draws together see much of it. These are the training sets of
     EasyEnsemble (Liu, Wu, Zhou, IEEE Trans. SMC B 39 (2009) 539) and of balanced bagging without replacement. All rows
-    stay, with the weights they have. A further draw changes none of those before it; a higher quota keeps the events of
-    each draw and adds some.
+    stay, with the weights they have. An additional draw does not change the earlier ones; a higher quota keeps the
+    events of each draw and adds some.
 
     Parameters
     ----------

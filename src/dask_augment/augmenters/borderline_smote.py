@@ -19,19 +19,19 @@ from dask_augment.sampling.sharing import evenly
 @options_of(Interpolator)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BorderlineSmote(Interpolator):
-    r"""Make events of the smaller classes of each stratum, from events in danger alone (Borderline-SMOTE 1).
+    r"""Make events of the smaller classes of each stratum, only from events near the border (Borderline-SMOTE 1).
 
-    Of the m events next to it, of all classes of its stratum, an event in danger has at least half, but not all, of
-    another class: :math:`m / 2 \le m' < m`. Those with all are taken for noise, those with fewer for safe. Made rows lie
-    between an event in danger and one of its k nearest neighbours of its own class and sign of the weight, as in
-    ``smote``, which the rest is as in, too.
+    An event is in danger if, of its m nearest events among all classes of its stratum, at least half but not all are of
+    another class: :math:`m / 2 \le m' < m`. An event with all m of another class counts as noise, one with fewer than
+    half as safe. Made rows lie between an event in danger and one of its k nearest neighbours of the same class and
+    sign of the weight; this and the rest is as in ``smote``.
 
     Parameters
     ----------
     m_neighbors
-        Neighbours of all classes that tell whether an event is in danger.
+        Neighbours of all classes that decide whether an event is in danger.
 
-    Columns out: as of ``smote``. At most a million rows of each class that gets more.
+    Columns out: those of ``smote``. Limit: a million rows of each class that gets more.
 
     Source: Han, Wang, Mao, ICIC (2005) 878.
 

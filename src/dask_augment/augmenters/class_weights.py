@@ -37,11 +37,10 @@ class ClassWeights(Learner):
       scikit-learn;
     - "effective": :math:`(1 - \beta) / (1 - \beta^{N_h})`, one over the effective number of events (Cui, Jia, Lin, Song,
       Belongie, arXiv:1901.05555): 1 for all at :math:`\beta = 0`, nearly :math:`1 / N_h` as :math:`\beta \to 1`;
-    - costs: what a wrong decision about an event of the stratum costs; of a matrix of costs
-      :math:`C(h, j)`, its sum over the other strata j.
+    - costs: the cost of a wrong decision about an event of the stratum; for a matrix of costs :math:`C(h, j)`, its sum
+      over the other strata j.
 
-    and such that the sum over all strata stays what it was. Sums are
-    those, as integers in units of a power of two.
+    and scaled so that the sum over all strata stays the same. Sums are exact integers in units of a power of two.
 
     Parameters
     ----------
@@ -49,10 +48,10 @@ class ClassWeights(Learner):
         ``"balanced"``, ``"effective"``, the costs ``{stratum: cost}``, or their matrix
         ``{stratum: {other stratum: cost}}``. Strata that are left out have cost 1; a cost may be 0.
     beta
-        Of "effective", in [0, 1).
+        For "effective", in [0, 1).
 
     Columns out: ``train_weight`` float64 (1 before, where there is none yet). Rows are kept. Random numbers: one 64-bit
-    key for each row, which says who gets what rounding down leaves. Learns in two questions.
+    key for each row, which decides the rows that get the remainders of rounding down. Learns in two questions.
 
     Example
     -------

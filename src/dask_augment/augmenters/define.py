@@ -21,9 +21,9 @@ _NAME = re.compile(r"[^\W\d]\w*(\.\w+)?")
 class Define(Augmenter):
     """Define columns by expressions: ``Define(HT="sum(Jet.pt)")``, ``Define({"Jet.pt2": "Jet.pt ** 2"})``.
 
-    A dotted name of a collection, ``Jet.pt2``, has one value for each object; any other has one for each event. A name
-    that the events have is replaced, and gets the type of the expression. Definitions of one step do not see each
-    other; what builds on another one goes into a second step.
+    A dotted name of a collection, ``Jet.pt2``, has one value for each object; any other has one for each event. An
+    existing column of that name is replaced, and gets the type of the expression. Definitions of one step do not see
+    each other; to use one in another, write a second step.
 
     Parameters
     ----------

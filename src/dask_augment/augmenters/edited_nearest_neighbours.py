@@ -18,13 +18,14 @@ _KINDS = ("all", "mode")
 @options_of(Cleaner)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EditedNearestNeighbours(Cleaner):
-    r"""Drop events of the larger classes that lie among those of another: exactly those of the whole data set.
+    r"""Drop events of the larger classes that lie among another class, exactly, over the whole data set.
 
-    An event stays if all of its k nearest events of the same stratum are of its own class (``kind_sel="all"``), or if its
-    class is the most frequent among them (``"mode"``; of equally frequent ones the first counts). What is dropped weighs
-    on the rest of its class and stratum, separately for each sign, as in ``undersample``: sums of weights stay, exactly.
+    An event stays if all of its k nearest events of the same stratum are of its own class (``kind_sel="all"``), or if
+    its class is the most frequent among them (``"mode"``; of equally frequent ones the first counts). The weight of
+    dropped events goes to the rest of their class and stratum, separately for each sign, as in ``undersample``: sums of
+    weights stay the same, exactly.
 
-    That is not what was there: where classes overlap, the larger one is thinned out. So it is for training alone.
+    Distributions change: where classes overlap, the larger one is thinned out. So use it only for training.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ class EditedNearestNeighbours(Cleaner):
     kind_sel
         ``"all"`` or ``"mode"``.
 
-    Columns out: the weights, ``train_weight`` float64. At most a million rows of each class of a stratum.
+    Columns out: the weights, ``train_weight`` float64. Limit: a million rows of each class of a stratum.
 
     Source: Wilson, IEEE Trans. Syst. Man Cybern. 2 (1972) 408.
 

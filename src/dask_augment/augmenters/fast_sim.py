@@ -29,54 +29,52 @@ _LEAST = {"pt": (0.0, "a transverse momentum is 0 or more"), "mass": (-5.0, "a m
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FastSim(Augmenter):
-    r"""Make reconstructed objects of generated ones, as a detector would, by a model trained on pairs of both.
+    r"""Make reconstructed objects from generated ones, as a detector would, with a model trained on pairs of both.
 
     For each object of ``source`` with quantities g, the model gives the probability :math:`\varepsilon(g)` that it is
-    reconstructed, and the density of what it is reconstructed as:
+    reconstructed, and the density of the reconstructed quantities v:
 
     .. math:: \text{found with probability } \varepsilon(g), \quad v \sim p(v \mid g)
 
-    A generated object gives one reconstructed object or none: there are no fakes and none of pile-up, and objects do
-    not know of each other. So this is for steps that need many events with a detector's resolution and efficiency, not
-    for the study of overlaps, fakes or rare tails beyond those of the sample that the model was trained on. Statistical
-    errors stay those of the generated events: copies of an event (``repeat``) draw anew and remain correlated.
-    Method: arXiv:2010.01835, arXiv:2402.13684.
+    A generated object gives one reconstructed object or none. There are no fakes and no pile-up, and objects do not
+    affect each other. So use it where many events with a detector's resolution and efficiency are needed, not to study
+    overlaps, fakes or rare tails beyond the training sample. Statistical errors stay those of the generated events:
+    copies of an event (``repeat``) draw new numbers but remain correlated. Method: arXiv:2010.01835, arXiv:2402.13684.
 
     Parameters
     ----------
     model
-        A bundle: a folder with manifest.json and weights.safetensors, or ``shipped:bundles/jets``. Its manifest says
-        what was trained, on what, with which columns, units and ranges. Empty: ``shipped:bundles/jets``, which knows the
-        events of :func:`dask_augment.generate` alone; there is a warning on others.
+        A bundle: a folder with manifest.json and weights.safetensors, or ``shipped:bundles/jets``. Its manifest
+        describes the model, its training sample, columns, units and ranges. Empty: ``shipped:bundles/jets``, which is
+        only for events of :func:`dask_augment.generate`; other events give a warning.
     sha256
-        Of the manifest, which pins the weights; empty: the one that is there now.
+        sha256 of the manifest, which pins the weights; empty: that of the present file.
     source
         The collection of generated objects.
     target
         The new collection.
     device
         ``cpu`` or ``cuda``. On one kind of CPU the values are the same bits for any slicing. A GPU, or another kind of
-        CPU, rounds otherwise: values agree as float32 does, but for a rare object that lies just between two components
-        of a mixture, or at the border of its efficiency.
+        CPU, rounds differently: values agree to the precision of float32, except for a rare object just between two
+        components of a mixture, or at the border of its efficiency.
     batch
-        Rows of one pass of the network, a multiple of 256; the last is filled up with zeros. A GPU wants larger ones.
-        Values may depend on it in their last bits.
+        Rows of one pass of the network, a multiple of 256; the last batch is filled up with zeros. A GPU is faster with
+        larger batches. The last bits of values may depend on it.
 
-    Values are stored with the bits of the mantissa, and end at the threshold, that the sample had (``bits`` and
-    ``threshold`` of the manifest's outputs): what would be below the threshold is not found, and the efficiency counts it
-    so.
+    Values have the precision and the threshold of the training sample (``bits`` and ``threshold`` of the manifest's
+    outputs): an object below the threshold counts as not found, also in the efficiency.
 
     Columns in: those of ``source`` that the manifest names. Columns out: ``target`` with the manifest's outputs (for
     jets pt, eta, phi, mass [GeV, radians], float32), the index of the generated object in its event (``genJetIdx`` for
-    GenJet, int32), and ``in_range`` (bool). Objects are in the order of descending pT, those of equal pT in that of the
-    source. Rows are kept. Random numbers: for each object as many normal ones as outputs, and two uniform ones.
+    GenJet, int32), and ``in_range`` (bool). Objects are ordered by descending pT; objects of equal pT keep the order of
+    the source. Rows are kept. Random numbers: for each object as many normal ones as outputs, and two uniform ones.
 
-    ``in_range`` is false where a quantity lies outside what the model was trained on. Such objects are kept, with the
-    response at the nearest values inside. It is false of all objects of events that are not of the model's sample, where
-    the manifest says how these are known: those of ``shipped:bundles/jets`` by their numbers (event // 1,000,000 is the
-    luminosity block), so that with other ids (``ids: position``) none is known. Whether a model holds for a sample with
-    both kinds of objects, :func:`dask_augment.closure` measures. Objects with a number that is not finite are kept, not in range, with NaN in
-    all outputs, after all others; those that are missing (masked) are left out.
+    ``in_range`` is false where a quantity lies outside the training range. Such objects are kept, with the response at
+    the nearest values inside. It is also false for all objects of events that are not of the model's sample, if the
+    manifest says how to recognise its events: those of ``shipped:bundles/jets`` by their numbers (event // 1,000,000 is
+    the luminosity block), so with other ids (``ids: position``) no event is recognised. :func:`dask_augment.closure`
+    measures whether a model holds for a sample with both kinds of objects. Objects with a number that is not finite are
+    kept, not in range, with NaN in all outputs, after all others; missing (masked) objects are left out.
 
     Raises
     ------

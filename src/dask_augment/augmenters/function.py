@@ -24,12 +24,12 @@ from dask_augment.user_code import by_value, from_bytes, module_of, sha256_of
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Function(Augmenter):
-    """An augmenter made of a function: by :func:`augmenter`, or from a file by :meth:`from_file`.
+    """An augmenter made from a function, by :func:`augmenter`, or from a file, by :meth:`from_file`.
 
     The function gets the events with the columns of ``uses`` (and the :class:`~dask_augment.draw.Draw` where it is
     ``keyed``) and returns the columns of ``produces`` by name, one array where there is one column, or an
-    :class:`~dask_augment.contract.Output`. One with ``keeps_rows=False`` that produces nothing may return one True or
-    False for each event: the rows to keep. It must be pure: no state, no random numbers but those of ``draw``.
+    :class:`~dask_augment.contract.Output`. With ``keeps_rows=False`` and no columns to produce, it may return one True
+    or False for each event: the rows to keep. It must be pure: no state, no random numbers except those of ``draw``.
 
     Its digest holds the sha256 of its source, and of the functions, classes and values of its module that it refers
     to. It need not be importable on the workers.

@@ -54,16 +54,17 @@ class JetZoom(Augmenter):
 
     .. math:: z = \mathrm{clip}\!\left(\frac{R\,p_T}{2m},\; z_{min},\; z_{max}\right)
 
-    they are about R apart at any :math:`p_T`. A network trained on zoomed jets need not learn how images shrink, and
-    carries over to momenta, and with ``reference="jet"`` to masses (2111.06047), that it was not trained at.
+    they are about R apart at any :math:`p_T`. A network trained on zoomed jets need not learn how images shrink. It
+    also works at other momenta, and with ``reference="jet"`` at other masses (2111.06047), than those of its training.
 
-    Jets are trimmed (0912.1342): their particles are clustered into kt subjets of radius ``r_sub``, and those with
-    :math:`p_T >` ``f_cut`` times that of the jet are kept, the hardest one always. Relative to ``center``,
-    :math:`(\Delta y, \Delta\phi)` of the kept particles is rotated and flipped as said below and multiplied by z.
-    Particles closer than ``r_sub`` are one subjet: W bosons above :math:`2 m_W / r_{sub}` (536 GeV at 0.3) need less.
+    Jets are trimmed (0912.1342): their particles are clustered into kt subjets of radius ``r_sub``, and subjets with
+    :math:`p_T >` ``f_cut`` times that of the jet are kept, the hardest one always. :math:`(\Delta y, \Delta\phi)` of
+    the kept particles, relative to ``center``, is rotated and flipped (see the options) and multiplied by z. Particles
+    closer than ``r_sub`` form one subjet: W bosons above :math:`2 m_W / r_{sub}` (536 GeV at 0.3) need a smaller
+    ``r_sub``.
 
-    Momenta are those of the stored particles; corrections of the jet's energy are not applied. Zooming is no Lorentz
-    transformation: masses of zoomed jets mean nothing.
+    Momenta are those of the stored particles; corrections of the jet's energy are not applied. Zooming is not a Lorentz
+    transformation: masses of zoomed jets have no meaning.
 
     Parameters
     ----------
@@ -78,13 +79,13 @@ class JetZoom(Augmenter):
     r_sub
         Radius of the subjets, at most R.
     f_cut
-        A subjet is kept that has more than this fraction of the ungroomed jet's :math:`p_T`.
+        Keep subjets with more than this fraction of the ungroomed jet's :math:`p_T`.
     reference
-        The scale: ``"fixed"``, the mass of the signal over the ungroomed :math:`p_T`, which makes the signal alone look
-        alike at any momentum; ``"jet"``, mass over :math:`p_T` of each trimmed jet, which does so for background too;
-        ``"column"``, a mass of the jets over the ungroomed :math:`p_T`.
+        The scale: ``"fixed"``, the mass of the signal over the ungroomed :math:`p_T`, which makes only signal jets look
+        the same at any momentum; ``"jet"``, mass over :math:`p_T` of each trimmed jet, which does the same for
+        background too; ``"column"``, a mass of the jets over the ungroomed :math:`p_T`.
     mass
-        The fixed mass [GeV]; that of the W boson if not given.
+        The fixed mass [GeV]; by default that of the W boson.
     column
         The field of the jets that is their mass [GeV], ``msoftdrop``, with ``reference="column"``.
     z_min
@@ -97,12 +98,12 @@ class JetZoom(Augmenter):
     center
         The origin: ``"leading_subjet"``, or ``"jet"``, the axis of the trimmed jet.
     rotate
-        ``"subjet"``: the direction from the first to the second subjet becomes :math:`-\pi/2` (down); with one subjet the
-        axis along which pT is spread most does, with more pT below the origin. ``"none"``: no rotation.
+        ``"subjet"``: the direction from the first to the second subjet becomes :math:`-\pi/2` (down); with one subjet,
+        the axis of the largest spread of pT, with more pT below the origin. ``"none"``: no rotation.
     flip
-        Mirror x so that the third subjet, without one the larger sum of pT, is on the right.
+        Mirror x so that the third subjet is on the right, or the larger sum of pT if there is no third.
     output
-        Name of the new collection, ``{jets}`` standing for that of the jets; None: fields of the jets alone.
+        Name of the new collection; ``{jets}`` stands for the name of the jets. None: only fields of the jets.
 
     Columns out, of the jets: ``zoom``, ``dr12`` (distance of the two hardest subjets; 0 with one) and ``dr12_zoomed``,
     ``trimmed_mass`` and ``trimmed_pt`` [GeV] float32, ``n_subjets`` (that are kept) int32, ``zoom_status`` uint8, a

@@ -31,54 +31,56 @@ _WEIGHTS = f"weights must be a file, {{random: 16, seed: 1}}, or {{{TENSORS[0]}:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LBN(Augmenter):
-    r"""Features of a Lorentz Boost Network with weights that are given (arXiv:1812.09722).
+    r"""Compute the features of a Lorentz Boost Network with given weights (arXiv:1812.09722).
 
     Of N four-vectors :math:`x_n`, M combinations are formed and each is boosted into the rest frame of another one:
 
     .. math:: p_m = \sum_n W^p_{nm} x_n, \quad r_m = \sum_n W^r_{nm} x_n, \quad p_m \to \Lambda(r_m)\, p_m
 
-    What is learned in training is W. Here the features of a trained network become columns, for any other model or for
-    the rest of the same one. Random weights need no training, and are worth far less than trained ones.
+    Training learns W. Here the features of a trained network become columns, for another model or for the rest of the
+    same network. Random weights need no training, but are much less useful than trained ones.
 
-    Features of each boosted combination: ``E``, ``px``, ``py``, ``pz`` [GeV]; ``p`` and ``pt`` [GeV], of which the
-    squares are at least 1e-5; ``eta`` = artanh(pz / p), cut at 6.1 on either side; ``phi`` in [-pi, pi); ``m`` [GeV];
-    ``beta`` = p / E and ``gamma`` = E / m, where E and m are at least 1e-5. Of each pair of them: ``pair_cos``, the
-    cosine of the angle between both, and ``pair_dr``, their distance in eta and phi. Of an event with fewer than two
-    objects a combination is at rest in its frame: what is left of its momentum, below 3 MeV, is rounding, which tells
-    nothing, and ``phi`` and ``pair_dr`` are functions of it. Do not give them to a model for events with one object.
+    Features of each boosted combination: ``E``, ``px``, ``py``, ``pz`` [GeV]; ``p`` and ``pt`` [GeV], with squares of
+    at least 1e-5; ``eta`` = artanh(pz / p), limited to [-6.1, 6.1]; ``phi`` in [-pi, pi); ``m`` [GeV]; ``beta`` = p / E
+    and ``gamma`` = E / m, where E and m are at least 1e-5. Features of each pair of combinations: ``pair_cos``, the
+    cosine of the angle between both, and ``pair_dr``, their distance in eta and phi. In an event with fewer than two
+    objects a combination is at rest in its frame. Its remaining momentum, below 3 MeV, is rounding and has no meaning,
+    and ``phi`` and ``pair_dr`` are functions of it: do not give them to a model for events with one object.
 
     Parameters
     ----------
     inputs
         The N objects, in the order of the rows of W: ``["Jet[:6]", "Electron[0]", "MET"]``, where MET is transverse,
-        ``{objects: "Photon[:2]", mass: 0}`` for those without a mass, and whatever else
-        :class:`dask_augment.objects.Objects` says. What an event lacks is zeros, as in training it must have been.
+        ``{objects: "Photon[:2]", mass: 0}`` for objects without a mass, and all other forms of
+        :class:`dask_augment.objects.Objects`. Missing objects are zeros; they must have been zeros in training too.
     weights
         A safetensors file with ``particle_weights`` and ``restframe_weights``, (N, M) each (see
-        :func:`save_lbn_weights`); both as lists of N rows in a dictionary; or ``{random: M, seed: 1}``: normal
-        with mean 0 and width 1 / M, as networks begin.
+        :func:`save_lbn_weights`); both as lists of N rows in a dictionary; or ``{random: M, seed: 1}``: normal with
+        mean 0 and width 1 / M, as networks are initialised.
     sha256
-        Of that file; empty: the one that is there now.
+        sha256 of that file; empty: that of the present file.
     features
-        Of those above.
+        Which of the features above.
     boost
-        ``"exact"``: a Lorentz transformation. A frame with a mass below :math:`p / \gamma_{max}` is given this mass; one
-        of nothing is at rest. ``m`` is that of the combination, which a boost leaves alone. ``"lbn"``: the formulas of
-        lbn 1.2.2, for networks trained with it: it boosts with :math:`\gamma = (1 - \beta^2 + 10^{-5})^{-1/2}`, so
-        masses change, of light frames much. Frames of nothing, which give NaN there, are at rest here. Frames move
-        with their momentum in both, also those whose energy negative weights make negative.
+        ``"exact"``: a Lorentz transformation. A frame with a mass below :math:`p / \gamma_{max}` gets this mass; an
+        empty frame is at rest. ``m`` is the mass of the combination, which a boost does not change. ``"lbn"``: the
+        formulas of lbn 1.2.2, for networks trained with it: it boosts with
+        :math:`\gamma = (1 - \beta^2 + 10^{-5})^{-1/2}`, so masses change, for light frames strongly. Empty frames,
+        which give NaN there, are at rest here. In both, frames move with their momentum, even if negative weights make
+        their energy negative.
     gamma_max
-        Most boost of an exact one.
+        Largest boost with ``"exact"``.
     abs_weights
         Take the absolute values of W, as lbn does.
     clip_weights
-        Least value of W, after that.
+        Smallest value of W, applied after ``abs_weights``.
     prefix
-        What the columns begin with; not the name of a collection.
+        Prefix of the columns; not the name of a collection.
 
-    Columns out, float32: ``lbn_E_0`` to ``lbn_E_{M-1}`` of each feature, and ``lbn_pair_cos_0_1``, ``_0_2``, ... of each
-    pair; ``feature_names`` are all of them in the order of lbn's outputs. Rows are kept. Computed by operations that all
-    CPUs round alike: in float64, and features of pairs from directions that are rounded to float32. NaN in a column that is read makes all features of its event NaN.
+    Columns out, float32: ``lbn_E_0`` to ``lbn_E_{M-1}`` of each feature, and ``lbn_pair_cos_0_1``, ``_0_2``, ... of
+    each pair; ``feature_names`` lists them all in the order of lbn's outputs. Rows are kept. The operations round the
+    same on all CPUs: in float64, features of pairs from directions rounded to float32. NaN in an input column makes all
+    features of its event NaN.
 
     Example
     -------

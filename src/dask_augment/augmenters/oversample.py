@@ -29,17 +29,17 @@ _MULTIPLICITIES = ("even", "bootstrap")
 @options_of(Groups, Resampling)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Oversample(Resampling):
-    r"""Copy events of some strata: exact numbers of the whole data set, however it is divided into partitions.
+    r"""Copy events of some strata, with exact numbers over the whole data set, for any partitions.
 
-    Stratum h has :math:`N_h` events and is to have :math:`M_h`. With ``multiplicity="even"`` each event is there
-    :math:`\lfloor M_h / N_h \rfloor` times, and :math:`M_h \bmod N_h` events, drawn without replacement, once more:
-    no two events of a stratum differ by more than one copy, the least repetition there can be. With ``"bootstrap"`` each
-    of the :math:`M_h - N_h` copies is of an event drawn with replacement, as in imbalanced-learn: numbers of copies have
-    the multinomial distribution, and some events have none. A higher target keeps all copies and adds some.
+    Stratum h has :math:`N_h` events and gets :math:`M_h` rows. With ``multiplicity="even"`` each event appears
+    :math:`\lfloor M_h / N_h \rfloor` times, and :math:`M_h \bmod N_h` events, drawn without replacement, once more: the
+    numbers of copies of two events of a stratum differ by at most one. With ``"bootstrap"`` each of the
+    :math:`M_h - N_h` copies is of an event drawn with replacement, as in imbalanced-learn: numbers of copies have the
+    multinomial distribution, and some events have none. A higher target keeps all copies and adds some.
 
-    Copies have physics weight 0, so that every histogram has the same sum of w and of w squared as before. They draw
-    random numbers of their own in later steps; by themselves they carry no information that the originals do not have.
-    ``smooth`` after it makes a smoothed bootstrap of them.
+    Copies have physics weight 0, so that every histogram has the same sum of w and of w squared as before. In later
+    steps they draw their own random numbers. Copies add no information to the originals. With ``smooth`` after it, the
+    bootstrap becomes a smoothed bootstrap.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Oversample(Resampling):
 
     Columns out: ``train_weight`` float64; augment_kind 1 and augment_copy of copies. Each row is followed by its
     copies. Random numbers: one 64-bit key for each row; with "bootstrap" also a Poisson process, read until the last
-    draw of the stratum. Learns in two questions as a rule, three with "balance" or where rows differ in train_weight.
+    draw of the stratum. Learns in two questions as a rule, in three with "balance" or if rows differ in train_weight.
 
     Example
     -------

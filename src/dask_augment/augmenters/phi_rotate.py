@@ -41,14 +41,13 @@ class PhiRotate(Augmenter):
     Parameters
     ----------
     columns
-        The azimuthal angles to rotate [rad], of objects (``Jet.phi``) or of the event (``MET.phi``); with wildcards,
-        ``*.phi`` or ``*_phi``, those of the columns that the events have, in a plan those that it reads, but for
-        counters (``nJet_phi``). Names that say eta, pt, px, py or a difference of angles are refused.
-        All angles that later steps use together belong here: one left out is no longer in the same event frame.
-        ValueError where a value lies outside [-pi, pi] by more than rounding (1e-4, as NanoAOD rounds): it is no such
-        angle. NaN stays NaN, and what is missing stays missing.
+        The azimuthal angles to rotate [rad], of objects (``Jet.phi``) or of the event (``MET.phi``); wildcards,
+        ``*.phi`` or ``*_phi``, match the columns of the events, in a plan the columns that it reads, except counters
+        (``nJet_phi``). Names that say eta, pt, px, py or a difference of angles are refused. List all angles that later
+        steps use together: an angle left out is not rotated with the event. ValueError if a value lies outside [-pi,
+        pi] by more than rounding (1e-4, as NanoAOD rounds). NaN stays NaN, and missing values stay missing.
     originals
-        Also rotate original rows where there are copies of them. As a rule only copies vary.
+        Also rotate original rows when copies exist. By default only copies rotate then.
 
     Columns in and out: those named, with the types they have. Rows are kept. Random numbers: one for each row.
 

@@ -32,38 +32,39 @@ _MOST = 100_000_000
 @options_of(Groups)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PositiveResample(Resampling):
-    r"""Give the events of each stratum positive weights with the sum that they had: for models that take no others.
+    r"""Give the events of each stratum positive weights with the same sum, for models that take no negative weights.
 
     With :math:`W = \sum w`, :math:`A = \sum |w|` and :math:`Q = \sum w^2` of a stratum, ``keep`` is
 
     - "sum": all events stay, with :math:`w' = |w|\, W / A` (Andersen, Gütschow, Maier, Prestel, arXiv:2005.09375, in
       bins). The sum of :math:`w'^2` is :math:`Q (W / A)^2`: it understates the statistical uncertainty.
-    - "uncertainty": events are drawn with a probability in proportion to :math:`|w|`, and all that are drawn get the same
-      weight, so that on average each has what it has with "sum". There are :math:`n = W^2 / Q` of them if all
-      :math:`|w|` are equal; else so many that the sum of :math:`w'^2` is Q as before (to 1 part in n), and events with
-      :math:`|w|` above a threshold, which would be drawn more than once, stay with :math:`w' = |w|\, W / A`: as many
-      events as tell as much (Nachman, Thaler, arXiv:2007.11586, in bins). ``train_weight`` keeps its sum in each stratum.
+    - "uncertainty": events are drawn with a probability in proportion to :math:`|w|`, and all drawn events get the same
+      weight, so that the average weight of each event is that of "sum". If all :math:`|w|` are equal,
+      :math:`n = W^2 / Q` events are drawn. Otherwise n is such that the sum of :math:`w'^2` is Q as before (to 1 part
+      in n), and events with :math:`|w|` above a threshold, which would be drawn more than once, stay with
+      :math:`w' = |w|\, W / A`. The drawn events have the statistical uncertainty of the sample (Nachman, Thaler,
+      arXiv:2007.11586, in bins). ``train_weight`` keeps its sum in each stratum.
 
-    Sums of weights of strata stay, as integers in units of a power of two. A histogram inside a stratum becomes (on
-    average, with "uncertainty") :math:`A_b\, W / A` in bin b: what it was as far as negative weights have the same share
-    everywhere. How that share varies inside a stratum is lost, so take strata as fine as there are events for; how large
-    weights are may vary as it likes. A stratum whose sum is not positive is refused. One without negative weights stays
-    as it is. With "uncertainty" events of weight 0 are dropped where there are negative weights, so put steps that make
-    rows after it.
+    Sums of weights of strata stay the same, as integers in units of a power of two. Inside a stratum, bin b of a
+    histogram becomes :math:`A_b\, W / A` (on average, with "uncertainty"). This is the old content if negative weights
+    have the same share everywhere. The variation of that share inside a stratum is lost, so take strata as fine as the
+    number of events allows; the size of weights may vary freely. A stratum whose sum is not positive is refused. A
+    stratum without negative weights stays as it is. With "uncertainty", events of weight 0 are dropped from strata with
+    negative weights, so put steps that make rows after it.
 
     Parameters
     ----------
     keep
         ``"sum"`` or ``"uncertainty"``.
     weights
-        Physics weights (float64), each made positive by itself. The first one says who is drawn; the others have the
-        sum that they had, and in histograms the average that "sum" gives but for the bias of a ratio, about the squared
-        relative spread of their ratio to the first over n.
+        Physics weights (float64), each made positive by itself. The first one decides which events are drawn. The
+        others keep their sum; in histograms they have the average that "sum" gives, except for the bias of a ratio:
+        about the squared relative spread of their ratio to the first weight, divided by n.
 
     Columns out: the weights and, with "uncertainty", ``train_weight`` float64. Rows are kept, or with "uncertainty"
     dropped, of training events only. Random numbers: one 64-bit key for each row. Learns in three questions, or four
-    with "uncertainty", which brings 16 bytes of each event and 8 for each weight, of strata with negative weights, to one
-    place: of 100 million events at most.
+    with "uncertainty". "uncertainty" gathers in one place 16 bytes for each event, and 8 for each weight, of strata
+    with negative weights: of at most 100 million events.
 
     Example
     -------

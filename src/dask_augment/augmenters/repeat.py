@@ -17,16 +17,16 @@ from dask_augment.options import check_count
 class Repeat(Augmenter):
     """Make ``n`` copies of every training event, for later random steps to vary.
 
-    Copies have physics weight 0, so sums of w and of w squared of any histogram stay as they are, and draw random
-    numbers of their own. Original rows stay untouched by later random steps unless those say ``originals=True``.
-    Copies alone carry no information that the original does not have.
+    Copies have physics weight 0, so sums of w and of w squared of any histogram stay as they are. In later random steps
+    copies draw their own random numbers; these steps do not change original rows, unless they say ``originals=True``.
+    Copies add no information to the originals.
 
     Parameters
     ----------
     n
         Copies of each event, at least 1.
     keep_original
-        False: the original row leaves; its physics weight leaves with it, as the account says.
+        False: the original row is dropped, and its physics weight with it; the account says so.
 
     Columns: none but provenance (augment_kind 1, augment_copy). Rows in x (n + 1) = rows out, or n with
     ``keep_original=False``.

@@ -17,13 +17,13 @@ from dask_augment.expression import Expression
 class Select(Augmenter):
     """Keep the events for which ``condition`` holds; the others are dropped, and counted as dropped.
 
-    All events are selected alike, for training, test and analysis. An event whose condition is NaN is dropped.
+    The selection is the same for training, test and analysis events. An event whose condition is NaN is dropped.
 
     Parameters
     ----------
     condition
         An :class:`~dask_augment.expression.Expression` with one value for each event: ``nJet >= 4``,
-        ``any(Jet.pt > 100)``. A number holds unless it is 0 or NaN.
+        ``any(Jet.pt > 100)``. A number counts as true unless it is 0 or NaN.
 
     Columns in: those of the condition. Columns out: none. Rows out: at most rows in.
 

@@ -25,7 +25,7 @@ from dask_augment.strata import Strata
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Smooth(Learner):
-    r"""Move copies of events by normal noise of the width of a kernel: with copies drawn before, the smoothed bootstrap.
+    r"""Add normal noise, as wide as a kernel, to the features of copies: after a bootstrap, the smoothed bootstrap.
 
     Each feature :math:`x_j` of a copy in stratum h moves by its own standard normal number z:
 
@@ -34,12 +34,12 @@ class Smooth(Learner):
     with the number d of features, the number :math:`n_h` of original events and their standard deviations
     :math:`\sigma_{hj}`: Silverman's width of a normal kernel (Density Estimation, 1986, eq. 4.14). After
     ``oversample(multiplicity="bootstrap")`` the copies are drawn from the density that this kernel estimates, as
-    imbalanced-learn's ``RandomOverSampler(shrinkage=...)`` does with the number of all rows in place of :math:`n_h`. The
-    variance of a copy's feature is :math:`1 + s^2 b_h^2` times that of the originals, and correlations are weaker by
-    that factor: the price of having no two rows alike. Originals stay as they are.
+    imbalanced-learn's ``RandomOverSampler(shrinkage=...)`` does with the number of all rows in place of :math:`n_h`.
+    The variance of a copy's feature is :math:`1 + s^2 b_h^2` times that of the originals, and correlations are weaker
+    by that factor: the price of making all rows different. Originals stay as they are.
 
-    Values may end where none can be: smooth the logarithm of a pt, not the pt. Angles do not wrap around, and numbers
-    of objects are no features. What is computed from features belongs after it (``define``).
+    Smoothed values may leave the allowed range: smooth the logarithm of a pt, not the pt. Angles do not wrap around. Do
+    not smooth numbers of objects. Put steps that compute from the features (``define``) after it.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Smooth(Learner):
     shrinkage
         The factor s; 0 moves nothing.
     originals
-        Also move original rows where there are copies of them. As a rule only copies vary.
+        Also move original rows when copies exist. By default only copies move.
 
     Columns in and out: the features, with the types they have. Rows are kept. Random numbers: one for each row and
     feature. Learns in one question.

@@ -21,34 +21,34 @@ _NEIGHBORS = ("exact", "approximate")
 @options_of(Interpolator)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Smote(Interpolator):
-    r"""Make events between neighbouring events of a stratum: exact numbers and exact neighbours of the whole data set.
+    r"""Make events between neighbouring events of a stratum: exact numbers and neighbours over the whole data set.
 
-    A made row lies on the way from an event :math:`x` to one of its k nearest neighbours :math:`x'` of the same stratum
-    and sign of the weight:
+    A made row lies on the line from an event :math:`x` to one of its k nearest neighbours :math:`x'` of the same
+    stratum and sign of the weight:
 
     .. math:: s = x + \lambda \, (x' - x), \quad \lambda \in [0, 1)
 
     in float64, rounded once to the type of the column. Neighbours are those of all the data, by the Euclidean distance
-    of the features in units of ``scale``; of neighbours at one distance, the one with the smaller ids is nearer.
+    of the features in units of ``scale``; of equal distances the one with the smaller ids is nearer.
 
-    Made rows narrow the spread of a stratum: with x' a neighbour of x, the variance of s is
-    (Var x + Var x' + Cov(x, x')) / 3 + (mean x' - mean x)^2 / 12, as a rule some tenths below Var x. They hold no
-    information that the originals do not have, and their physics weight is 0.
+    Made rows reduce the spread of a stratum: the variance of s is (Var x + Var x' + Cov(x, x')) / 3 + (mean x' - mean
+    x)^2 / 12, as a rule some tenths below Var x. They add no information to the originals, and their physics weight is
+    0.
 
     Parameters
     ----------
     neighbors
         ``"exact"``, or ``"approximate"``: an index of faiss (``pip install 'dask-augment[faiss]'``) that misses some of
-        them, for strata of up to ten million rows. They depend on faiss's version and the CPU then, as little as ever on
-        partitions, workers or the order of rows. Below 2000 different points the search is exact all the same.
+        them, for strata of up to ten million rows. They then depend on the version of faiss and the CPU, but not on
+        partitions, workers or the order of rows. Below 2000 different points the search is exact in any case.
     allocation
-        ``"even"``: all events of a stratum are the source of as many made rows, or one more; ``"iid"``: each row has a
-        source drawn at random.
+        ``"even"``: all events of a stratum are the source of the same number of made rows, or of one more; ``"iid"``:
+        the source of each row is drawn at random.
 
-    Columns out: features, ``train_weight`` float64; augment_kind 2 of made rows, and both parents: the ids of the first
-    are those of the row, with ``augment_base_copy``; ``augment_other_run`` and so on are those of the second,
-    ``augment_share`` is :math:`\lambda`. Each row is followed by those made of it. At most a million rows of a
-    stratum, or ten with ``neighbors="approximate"``.
+    Columns out: features, ``train_weight`` float64; augment_kind 2 for made rows, and both parents: the row has the ids
+    of the first, with ``augment_base_copy``; ``augment_other_run`` and so on are the ids of the second;
+    ``augment_share`` is :math:`\lambda`. Each row is followed by the rows made from it. Limit: a million rows of a
+    stratum, ten million with ``neighbors="approximate"``.
 
     Source: Chawla et al., J. Artif. Intell. Res. 16 (2002) 321, arXiv:1106.1813.
 

@@ -14,12 +14,12 @@ from dask_augment.sampling.compounds import AfterSmote
 @options_of(AfterSmote, Smote, EditedNearestNeighbours)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SmoteEnn(AfterSmote):
-    r"""Make events between neighbours in small classes, then drop those of any class that lie among another one.
+    r"""Make events between neighbours in small classes, then drop events of any class that lie among another class.
 
-    ``smote``, then ``edited_nearest_neighbours`` of all classes, for which rows that were made are neighbours as good as
+    This is ``smote``, then ``edited_nearest_neighbours`` on all classes, in which made rows count as neighbours like
     the others: a row stays if all of its n nearest rows of the stratum are of its own class (``kind_sel="all"``), or if
-    its class is the most frequent among them (``"mode"``). Classes are far apart then, and no longer of one size. That
-    is not what was there: it is for training alone. Numbers, neighbours and sums of weights are exact, those of the
+    its class is the most frequent among them (``"mode"``). Afterwards classes are farther apart, and no longer of equal
+    size. Distributions change, so use it only for training. Numbers, neighbours and sums of weights are exact, over the
     whole data set.
 
     Parameters
@@ -28,8 +28,8 @@ class SmoteEnn(AfterSmote):
         ``"exact"``, or ``"approximate"`` for the neighbours that rows are made with, as in ``smote``; those that decide
         which rows stay are exact.
 
-    Columns out: features, the weights, ``train_weight`` float64, and those that ``smote`` writes about made rows. At
-    most a million rows of a class of a stratum, made ones too. In accounts it is two steps, ``smote_enn.smote`` and
+    Columns out: features, the weights, ``train_weight`` float64, and those that ``smote`` writes about made rows.
+    Limit: a million rows of a class of a stratum, made ones too. Accounts list its two steps, ``smote_enn.smote`` and
     ``smote_enn.edited_nearest_neighbours``.
 
     Source: Batista, Prati and Monard, SIGKDD Explorations 6 (2004) 20.

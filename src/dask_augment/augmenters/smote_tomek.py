@@ -16,17 +16,17 @@ from dask_augment.sampling.compounds import AfterSmote
 class SmoteTomek(AfterSmote):
     r"""Make events between neighbours in small classes, then drop both ends of all Tomek links.
 
-    ``smote``, then ``tomek_links`` of all classes: where two rows of different classes are each the nearest row of the
-    stratum to the other, both are dropped, made rows as well as others. It drops far less than ``smote_enn``. Numbers,
-    neighbours and sums of weights are exact, those of the whole data set.
+    This is ``smote``, then ``tomek_links`` on all classes: if two rows of different classes are each the nearest row of
+    the stratum to the other, both are dropped, made rows as well as others. It drops far fewer rows than ``smote_enn``.
+    Numbers, neighbours and sums of weights are exact, over the whole data set.
 
     Parameters
     ----------
     neighbors
         ``"exact"``, or ``"approximate"`` for the neighbours that rows are made with, as in ``smote``; links are exact.
 
-    Columns out: features, the weights, ``train_weight`` float64, and those that ``smote`` writes about made rows. At
-    most a million rows of a class of a stratum, made ones too. In accounts it is two steps, ``smote_tomek.smote`` and
+    Columns out: features, the weights, ``train_weight`` float64, and those that ``smote`` writes about made rows.
+    Limit: a million rows of a class of a stratum, made ones too. Accounts list its two steps, ``smote_tomek.smote`` and
     ``smote_tomek.tomek_links``.
 
     Source: Batista, Prati and Monard, SIGKDD Explorations 6 (2004) 20.

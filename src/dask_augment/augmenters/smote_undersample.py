@@ -16,12 +16,12 @@ from dask_augment.strata import Strata
 @options_of(AfterSmote, Smote, Undersample)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SmoteUndersample(AfterSmote):
-    r"""Make events between neighbours in small classes, then take fewer of the large ones: exact numbers in both.
+    r"""Make events between neighbours in small classes, then drop events of large ones, with exact numbers in both.
 
-    ``smote`` with ``sampling_strategy``, then ``undersample`` with ``undersampling_strategy``. With 1000 and 50 events of
-    two classes, ``sampling_strategy: 0.2`` makes 150 events of the small one, and ``"auto"`` then takes 200 of the
-    large one. With ``sampling_strategy="auto"`` all classes are as large as the largest, and nothing is left to do for
-    the second step.
+    This is ``smote`` with ``sampling_strategy``, then ``undersample`` with ``undersampling_strategy``. With 1000 and 50
+    events of two classes, ``sampling_strategy: 0.2`` makes 150 events of the small one, and ``"auto"`` then takes 200
+    of the large one. With ``sampling_strategy="auto"`` all classes become as large as the largest, and the second step
+    drops nothing.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class SmoteUndersample(AfterSmote):
         classes of all strata as small as the smallest is now), for two classes the ratio small / large,
         ``{stratum: events}``, ...
 
-    Columns out: features, the weights, ``train_weight`` float64, and those that ``smote`` writes about made rows. In
-    accounts it is two steps, ``smote_undersample.smote`` and ``smote_undersample.undersample``.
+    Columns out: features, the weights, ``train_weight`` float64, and those that ``smote`` writes about made rows.
+    Accounts list its two steps, ``smote_undersample.smote`` and ``smote_undersample.undersample``.
 
     Source: Chawla et al., J. Artif. Intell. Res. 16 (2002) 321, arXiv:1106.1813.
 

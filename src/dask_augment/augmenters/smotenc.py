@@ -20,13 +20,14 @@ from dask_augment.sampling.sharing import evenly
 class Smotenc(Interpolator):
     r"""Make events between neighbouring events of a stratum, with numbers and categories (SMOTE-NC).
 
-    Features are interpolated as in ``smote``. Of a category, a made row has the value that is most frequent among the k
-    nearest neighbours of its source; of several, one at random. The squared distance of two events is
+    Features are interpolated as in ``smote``. For a category, a made row has the most frequent value among the k
+    nearest neighbours of its source; if several are equally frequent, one at random. The squared distance of two events
+    is
 
     .. math:: d^2 = \sum_f (x_f - x'_f)^2 + m^2 \cdot (\text{categories that differ})
 
-    with m the median of the standard deviations that the features have in the stratum, all in units of ``scale``.
-    Categories are compared as they are: no column is made for each of their values.
+    with m the median of the standard deviations of the features in the stratum, all in units of ``scale``. Categories
+    are compared directly, without one-hot columns.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class Smotenc(Interpolator):
         Columns of categories: one integer, boolean or text for each event, also as a dictionary of Arrow or a category of
         pandas.
 
-    Columns out: as of ``smote``, and the categories. At most a million rows of a stratum.
+    Columns out: those of ``smote``, and the categories. Limit: a million rows of a stratum.
 
     Source: Chawla et al., J. Artif. Intell. Res. 16 (2002) 321, arXiv:1106.1813, section 6.1.
 

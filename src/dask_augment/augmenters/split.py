@@ -18,15 +18,15 @@ from dask_augment.own_columns import SPLIT
 class Split(Augmenter):
     """Write ``split``: 0 for training, 1 for validation, 2 for test events.
 
-    Decided for each event by one number keyed by its ids, never by rows, jets or copies: an event lands on the same
-    side in every file, variation and run with this seed. Training steps act on rows with ``split == 0`` alone, and
-    what they make inherits it, so no test event leaks into training rows. A split after such steps puts an event and its
-    copies on one side, and refuses rows between two events, whose parents may come to different sides.
+    One random number keyed by the ids of the event decides, never rows, jets or copies: an event gets the same value in
+    every file, variation and run with this seed. Training steps act only on rows with ``split == 0``, and made rows
+    inherit it, so no test event leaks into training rows. A split after such steps gives an event and its copies the
+    same value. It refuses rows between two events, whose parents may get different values.
 
     Parameters
     ----------
     train, validation
-        Fractions of the events, expected ones: each event falls by itself. The rest is for testing.
+        Expected fractions of the events, since each event is assigned independently. The rest is for testing.
 
     Columns out: ``split`` int8. Rows are kept.
 

@@ -16,18 +16,18 @@ from dask_augment.sampling.cleaning import Cleaner
 @options_of(Cleaner)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TomekLinks(Cleaner):
-    r"""Drop events of the larger classes that form a Tomek link: exactly those of the whole data set.
+    r"""Drop events of the larger classes that form a Tomek link, exactly, over the whole data set.
 
-    Two events of different classes form a link if each is the nearest event of the same stratum to the other. Those of
-    them that are of a class to clean are dropped. What is dropped weighs on the rest of its class and stratum,
-    separately for each sign, as in ``undersample``: sums of weights stay, exactly.
+    Two events of different classes form a link if each is the nearest event of the same stratum to the other. The event
+    of a link is dropped if its class is one to clean. The weight of dropped events goes to the rest of their class and
+    stratum, separately for each sign, as in ``undersample``: sums of weights stay the same, exactly.
 
     Parameters
     ----------
     strata
         Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: links are sought within each.
 
-    Columns out: the weights, ``train_weight`` float64. At most a million rows of each class of a stratum.
+    Columns out: the weights, ``train_weight`` float64. Limit: a million rows of each class of a stratum.
 
     Source: Tomek, IEEE Trans. Syst. Man Cybern. 6 (1976) 769.
 

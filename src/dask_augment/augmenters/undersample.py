@@ -42,27 +42,27 @@ _ALLOCATIONS = (None, "proportional", "neyman")
 @options_of(Groups, Resampling)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Undersample(Resampling):
-    r"""Take fewer events of some strata: exact numbers of the whole data set, however it is divided into partitions.
+    r"""Drop events of some strata, with exact numbers over the whole data set, for any partitions.
 
     Of stratum h with :math:`N_h` events, :math:`n_h` are taken without replacement, each with the same probability.
-    With ``keep="sum"`` what they weigh is what all of them weighed:
+    With ``keep="sum"`` the taken events get the weight of all events of the stratum:
 
     .. math:: w_i' = w_i \, \frac{\sum_{j \in h} w_j}{\sum_{j \in h, \text{taken}} w_j}
 
     separately for each sign of the weight. The sums are equal in integers, not only up to rounding: weights are counted
-    in units of a power of two of the stratum. So yields of strata stay. Histograms inside a stratum stay on average only
-    if its weights are equal: the factor is a ratio of sums, and in a bin where weights have the size :math:`w_b` it is
-    off on average by the part
+    in units of a power of two of the stratum. So yields of strata stay the same. Histograms inside a stratum stay the
+    same on average only if its weights are equal: the factor is a ratio of sums, and a bin where weights have the size
+    :math:`w_b` is off on average by the fraction
 
     .. math:: \left(\frac{1}{n_h} - \frac{1}{N_h}\right) \left(CV^2 + 1 - \frac{w_b}{\bar w}\right)
 
-    with the standard deviation over the mean, CV, of the stratum's weights: bins of small weights get too much, and no
-    bin is off by more than :math:`CV^2 (1/n_h - 1/N_h)` of the stratum's sum, to leading order in :math:`1 / n_h`.
-    ``report()`` tells that number, ``weight_bias``, of each stratum. With ``keep="average"``
-    :math:`w_i' = w_i N_h / n_h`: every histogram stays on average whatever weights are like, and the sum of a stratum
-    does so too, no more exactly.
+    where CV is the standard deviation over the mean of the stratum's weights. Bins of small weights get too much, and
+    no bin is off by more than :math:`CV^2 (1/n_h - 1/N_h)` of the stratum's sum, to leading order in :math:`1 / n_h`.
+    ``report()`` gives that number, ``weight_bias``, for each stratum. With ``keep="average"``
+    :math:`w_i' = w_i N_h / n_h`: every histogram stays the same on average, for any weights; the sum of a stratum too
+    is then right on average, no longer exactly.
 
-    The statistical uncertainty grows, which sums of :math:`w'^2` tell rightly. Strata from which nothing is dropped keep
+    The statistical uncertainty grows; sums of :math:`w'^2` give it correctly. Strata from which nothing is dropped keep
     their weights bit for bit. A higher quota takes the same events and more.
 
     Parameters
@@ -78,7 +78,7 @@ class Undersample(Resampling):
     variable
         Column with one number for each event, with ``allocation="neyman"``.
     minimum
-        Events to take of each stratum at least, with ``allocation``, where it has so many.
+        Least number of events to take from each stratum, with ``allocation``; smaller strata are taken whole.
     weights
         Physics weights (float64) that are rescaled: all that the events have, as in ``augment(..., weights=[...])``;
         some without the others are refused. Each stratum needs an event of every sign (negative, zero,
@@ -86,11 +86,11 @@ class Undersample(Resampling):
         divided between signs in proportion. ``()``: none is heeded, whatever it is called, and rows are dropped with what
         they weigh: for what is trained on alone, and fills no yield.
     keep
-        ``"sum"``: what the weights of each stratum add up to; ``"average"``: the average of each histogram.
+        ``"sum"`` keeps the sum of weights of each stratum; ``"average"`` keeps the average of each histogram.
 
     Columns out: the weights, ``train_weight`` float64. Rows are dropped, of training events only. Random numbers: one
-    64-bit key for each row; variations of an event have the same. Learns in three questions, or four with "neyman":
-    rows and scale of weights of each group; the keys next to the quota; what rounding down leaves.
+    64-bit key for each row; all variations of an event have the same key. Learns in three questions, or four with
+    "neyman": rows and scale of weights of each group; the keys next to the quota; the remainders of rounding down.
 
     Example
     -------

@@ -27,34 +27,34 @@ _STREAM = 0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Unweight(Learner):
-    r"""Unweight events by hit or miss: rows with large weights stay, of those with small ones a fair part.
+    r"""Unweight events by hit or miss: keep each event with a probability in proportion to its weight.
 
     With the largest weight :math:`w_{max}` of its stratum and a uniform number u, an event stays if
 
     .. math:: u < |w| / w_{max} \quad \text{and then weighs} \quad w' = \operatorname{sign}(w) \max(|w|, w_{max})
 
-    so all that stay weigh :math:`\pm w_{max}`, but for those that were larger (overweight), which keep their weight.
-    The expectation of every sum of weights is what it was, of any histogram. The sums themselves are not: each changes
-    at random by about :math:`w_{max}` times the root of the number of events in it, which sums of :math:`w'^2` tell.
-    Where the sum of each stratum shall stay exactly, use ``undersample``. A smaller :math:`w_{max}` keeps the same
-    events and more. Negative weights stay negative: cancellation costs what it did before.
+    so all kept events have the weight :math:`\pm w_{max}`, except those that were larger (overweight), which keep their
+    weight. The expectation of every sum of weights stays the same, in any histogram. The sums themselves change at
+    random, by about :math:`w_{max}` times the root of the number of events in each; sums of :math:`w'^2` give this. To
+    keep the sum of each stratum exactly, use ``undersample``. A smaller :math:`w_{max}` keeps the same events and more.
+    Negative weights stay negative: their cancellation costs the same as before.
 
     Parameters
     ----------
     strata
         Columns whose values are categories, ``"dataset"``, or ``Bins(column, edges)``: each has its own largest weight.
     quantile
-        The largest weight of a stratum is the smallest \|w\| that this part of its events does not exceed: 1.0, the
-        largest of all, so that none is overweight; with 0.999 one event in a thousand may be, and far more events stay.
+        The largest weight of a stratum is this quantile of \|w\| of its events. With 1.0 it is the largest of all, so
+        that none is overweight; with 0.999 one event in a thousand may be overweight, and far more events stay.
     max_weight
         Instead of a quantile, the largest weight itself, the same for all events (then ``strata`` are not needed, and
         there is nothing to learn).
     weights
         Physics weights: the first decides, and the others (its systematic variations) are multiplied by the same factor.
 
-    Columns out: the weights, with the types they have. Rows are dropped, of training events only; those of weight 0
-    always, so put steps that make copies after it. ``train_weight`` stays as it is. Random numbers: one for each row.
-    Learns in five questions: the number of rows, and the weight at the quantile in four digits of 16 bits.
+    Columns out: the weights, with the types they have. Rows are dropped, of training events only; rows of weight 0 are
+    always dropped, so put steps that make copies after it. ``train_weight`` stays as it is. Random numbers: one for
+    each row. Learns in five questions: the number of rows, and the weight at the quantile in four digits of 16 bits.
 
     Example
     -------
