@@ -24,8 +24,14 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
+LONG = ("docs/first_week.md", "docs/frames.md")
+
+
 @pytest.mark.nano
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page in LONG else []) for page in PAGES if blocks(page, "python")],
+)
 def test_python_blocks_run(page, nano, tmp_path, monkeypatch):
     if "import dask_awkward" in (ROOT / page).read_text():
         pytest.importorskip("dask_awkward", exc_type=ImportError)

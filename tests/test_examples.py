@@ -57,6 +57,7 @@ def test_open_data(nano, tmp_path, monkeypatch):
     assert set(read["dataset"].to_pylist()) == set(local)
 
 
+@pytest.mark.slow
 def test_tutorial(tmp_path, monkeypatch):
     """The cells of the notebook, one after the other; what it stores is what they print."""
     matplotlib = pytest.importorskip("matplotlib")

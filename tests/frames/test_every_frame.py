@@ -46,8 +46,11 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 TOYS = [pytest.param((name, "toy"), id=f"{name}-toy") for name in FRAMES]
-REAL = [pytest.param((name, "nano_dy"), id=f"{name}-nano_dy") for name in ("pandas", "dak-3", "coffea-17")]
-REAL.append(pytest.param(("nano-dask-2", "nano_dy"), id="nano-dask-2-nano_dy", marks=pytest.mark.slow))
+SLOW = [pytest.mark.slow]
+REAL = [
+    pytest.param((name, "nano_dy"), id=f"{name}-nano_dy", marks=marks)
+    for name, marks in {"pandas": [], "coffea-17": SLOW, "dak-3": SLOW, "nano-dask-2": SLOW}.items()
+]
 
 
 @pytest.fixture
