@@ -1,4 +1,4 @@
-"""Addresses as they may be told: without what lets somebody in.
+"""Addresses as they may be shown: without passwords, tokens and queries.
 
 User, password and query of a URL (tokens, signatures) open a file, and are no part of its name: they are read with, and
 never hashed, stored or told.

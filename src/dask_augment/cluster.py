@@ -1,4 +1,4 @@
-"""Open a Dask client: on this machine, or at a scheduler's address."""
+"""Open a Dask client, on this machine or at a scheduler's address."""
 
 from __future__ import annotations
 

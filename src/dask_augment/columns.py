@@ -1,4 +1,4 @@
-"""Columns by name, whatever the shape of the events: take them out, put new ones back, and say the form beforehand.
+"""Read and write columns by name, in nested or flat events, and give the form of the result beforehand.
 
 A column's name is dotted, ``Jet.pt``; the first ``_`` of a flat branch is the dot. A name is looked up as it stands
 (some files have real dots), then nested, then flat; ``nJet`` is also the number of entries of ``Jet``. Augmenters always

@@ -1,4 +1,4 @@
-"""What an object with options is told by: its class, its options as plain values, and what it learned."""
+"""The identity of an object with options: its class, its options as plain values, and what it learned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The particles that jets are made of: where a file has them, and their four-momenta."""
+"""The particles of jets: how a file stores them, and their four-momenta."""
 
 from __future__ import annotations
 

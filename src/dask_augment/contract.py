@@ -1,4 +1,4 @@
-"""The contract: an augmenter is a function from the columns it names to new columns, and to the row that each came from.
+"""The contract: an augmenter is a function from the columns it names to new columns and the row each came from.
 
 Dask can project columns because they are named, knows the form of the result before any data is read because the new
 columns have declared types, can run a partition again because the function has no state and no randomness of its own,

@@ -1,4 +1,4 @@
-"""YAML and JSON as a person wrote them: a key that stands twice, or a word that versions of YAML read differently, is refused.
+"""Read YAML and JSON strictly: refuse keys that appear twice and words that versions of YAML read differently.
 
 A parser's default keeps the last of two equal keys, reads ``010`` as 8 and ``12:30:00`` as 45000, and says nothing.
 """

@@ -1,4 +1,4 @@
-"""What values of a column cannot be: each check looks at all of them once, and says in one sentence what is wrong.
+"""Checks of the values of columns: each check sees all values once, and names what is wrong in one sentence.
 
 What is odd and may be right is let through: negative weights, slightly negative masses, angles in [0, 2 pi]. NaN and
 infinity are no values of another unit: steps say themselves what becomes of them.

@@ -1,4 +1,4 @@
-"""Which columns steps need, make and leave: told from what they promise alone, for compounds, plans, frames and runs alike.
+"""Which columns steps need, make and leave, from their declarations alone: for compounds, plans, frames and runs.
 
 A column has one dotted name here, whatever it is called where it comes from, and where a step makes fields of ``Jet``, there
 is a counter ``nJet``.

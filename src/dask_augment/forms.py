@@ -1,4 +1,4 @@
-"""The types that are promised, and the form of a result before there are any events."""
+"""Types that steps promise, and the form of a result before there are any events."""
 
 from __future__ import annotations
 

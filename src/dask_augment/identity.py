@@ -1,4 +1,4 @@
-"""Which row is which: the ids of events, their data set, and the check that no id stands twice.
+"""The identity of rows: event ids, data set, and the check that no id appears twice.
 
 Ids are (run, luminosityBlock, event) unless named otherwise; a made row has its source's ids and a copy number of its
 own. Two rows with the same ids, copy and data set would share all random numbers and break every quota in silence.

@@ -1,4 +1,4 @@
-"""Layouts of awkward: the plain one of some values, and a field more in a collection."""
+"""Layouts of awkward arrays: make them plain, and add fields to collections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays that were learned: named by their contents, stored once, loaded once per process."""
+"""Learned arrays: named by their contents, stored once, loaded once per process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The modules of the user's own that code imports: found and hashed without running any of them.
+"""The user's local modules that code imports: found and hashed without running any of them.
 
 What is local is neither of Python nor of an installed distribution. Imports that a program makes up while it runs
 (``importlib.import_module``, a path put on ``sys.path`` inside a function) and data that a module reads are not seen.

@@ -1,4 +1,4 @@
-"""What docstrings say, for a terminal: their markup and formulas as plain text, and the meaning of each parameter."""
+"""The manual of a step for a terminal: text, formulas and options from its docstring."""
 
 from __future__ import annotations
 

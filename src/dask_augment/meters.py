@@ -1,4 +1,4 @@
-"""What a stage reports about itself: rows in, dropped, made and out, sums of weights, seconds per step."""
+"""Counters of a stage: rows in, dropped, made and out, sums of weights, seconds per step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of columns: dotted as people write them, flat as branches and published files have them."""
+"""Names of columns: dotted in plans and code, flat in branches and published files."""
 
 from __future__ import annotations
 

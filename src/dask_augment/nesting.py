@@ -1,4 +1,4 @@
-"""Steps inside steps: which a step holds in its fields, and which fields are declared to hold steps."""
+"""Steps inside steps: find them in the fields of a step, and the fields declared to hold steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fixed number of four-vectors of each event: its first jets and leptons, missing momentum, or columns by name."""
+"""A fixed number of four-vectors for each event: its first jets and leptons, missing momentum, or columns by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options, in a plan or in Python: what is said of them, names that nobody knows, and values that are not of their type."""
+"""Options, in a plan or in Python: their descriptions, unknown names, and values of the wrong type."""
 
 from __future__ import annotations
 

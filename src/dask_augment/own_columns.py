@@ -1,4 +1,4 @@
-"""The columns that this package writes and reads as its own: their names and types."""
+"""Names and types of the columns that this package itself writes and reads."""
 
 from __future__ import annotations
 

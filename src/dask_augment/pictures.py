@@ -1,4 +1,4 @@
-"""Pictures of what a step does."""
+"""Pictures of the effect of a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders on file systems of this machine: an address of anything else is refused, not taken for a name."""
+"""Output folders on file systems of this machine; any other address is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps as plans say them: read from an entry of YAML, and written back, the steps inside them too."""
+"""Steps in plans: read from an entry of YAML and written back, with the steps inside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions of a learner: several in one pass, those with work to do on the answer, and how one leads to the next."""
+"""Questions of a learner: several in one pass, questions with work on their answer, and chains of questions."""
 
 from __future__ import annotations
 

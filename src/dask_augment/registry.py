@@ -1,4 +1,4 @@
-"""Names of augmenters: one table of strings for ours, entry points for those of other packages."""
+"""The registry of augmenters: one table of names for ours, entry points for those of other packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second parents of rows that were interpolated."""
+"""The second parents of interpolated rows: their ids, and how near each is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all steps of a run share."""
+"""Settings shared by all steps of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is this collision data, and which columns does simulation alone have: one reader for filesets, plans and processors."""
+"""Recognise collision data and simulation-only columns, for filesets, plans and processors alike."""
 
 from __future__ import annotations
 

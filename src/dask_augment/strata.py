@@ -1,4 +1,4 @@
-"""Strata: which of several disjoint groups each event is in, by data set, category or bin."""
+"""Strata: disjoint groups of events, by data set, category or bin."""
 
 from __future__ import annotations
 

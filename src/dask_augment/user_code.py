@@ -1,4 +1,4 @@
-"""The code of the user's own functions and steps: what tells it, and how it travels to workers that cannot import it."""
+"""The code of users' own functions and steps: its identity, and how it reaches workers that cannot import it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What messages have in common: things that are counted, names that come near, and the errors of other libraries."""
+"""Messages: counts, near names, errors of other libraries."""
 
 from __future__ import annotations
 

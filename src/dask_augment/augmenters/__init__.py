@@ -1,4 +1,4 @@
-"""One file for each augmenter, and the table that names them."""
+"""The augmenters, one file each, and the table of their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mark the most informative events of each stratum, by a score that a model has given them."""
+"""Mark the most informative events of each stratum, by the score of a model."""
 
 from __future__ import annotations
 

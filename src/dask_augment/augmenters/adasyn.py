@@ -1,4 +1,4 @@
-"""Make events between neighbours, most where other classes are near (ADASYN)."""
+"""Make events between neighbours, most of them where other classes are near (ADASYN)."""
 
 from __future__ import annotations
 

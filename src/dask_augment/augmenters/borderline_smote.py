@@ -1,4 +1,4 @@
-"""Make events between neighbours, of those events alone that are near the border of their class (Borderline-SMOTE)."""
+"""Make events between neighbours, only from events near the border of their class (Borderline-SMOTE)."""
 
 from __future__ import annotations
 

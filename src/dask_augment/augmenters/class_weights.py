@@ -1,4 +1,4 @@
-"""Give strata the weight in training that they should have, without dropping or making rows."""
+"""Change the training weights of strata, without dropping or making rows."""
 
 from __future__ import annotations
 

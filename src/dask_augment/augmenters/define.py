@@ -1,4 +1,4 @@
-"""Define columns by expressions of others."""
+"""Define columns by expressions of other columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconstructed objects from generated ones, by a trained model."""
+"""Make reconstructed objects from generated ones, with a trained model."""
 
 from __future__ import annotations
 

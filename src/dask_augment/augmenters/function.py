@@ -1,4 +1,4 @@
-"""A function of the user's own as an augmenter; its code is part of its identity, and travels to the workers."""
+"""A user's own function as an augmenter; its code is part of its identity and is sent to the workers."""
 
 from __future__ import annotations
 

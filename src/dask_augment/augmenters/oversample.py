@@ -1,4 +1,4 @@
-"""Copy events of the strata that have few, until they have exactly as many as asked for."""
+"""Copy events of small strata, up to an exact number of rows."""
 
 from __future__ import annotations
 

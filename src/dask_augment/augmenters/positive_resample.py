@@ -1,4 +1,4 @@
-"""Make the weights of a stratum positive, with the sum that they had."""
+"""Make the weights of a stratum positive and keep their sum."""
 
 from __future__ import annotations
 

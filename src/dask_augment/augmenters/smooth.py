@@ -1,4 +1,4 @@
-"""Move copies of events a little, as far as their stratum is wide: the smoothed bootstrap."""
+"""Add a little noise to copies of events, in proportion to the spread of their stratum (smoothed bootstrap)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make events between neighbours, in strata that have few (SMOTE)."""
+"""Make events between neighbours, in small strata (SMOTE)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make events between neighbours, then drop those that are nearest to one of another class (SMOTE-Tomek)."""
+"""Make events between neighbours, then drop pairs of nearest events of different classes (SMOTE-Tomek)."""
 
 from __future__ import annotations
 

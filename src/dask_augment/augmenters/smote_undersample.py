@@ -1,4 +1,4 @@
-"""Make events between neighbours in small classes, then take fewer of the large ones."""
+"""Make events between neighbours in small classes, then drop events of large ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Say which events are for training and which are for testing."""
+"""Assign events to training, validation and test."""
 
 from __future__ import annotations
 

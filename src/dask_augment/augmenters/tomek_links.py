@@ -1,4 +1,4 @@
-"""Drop events that are nearest to one of another class, and it to them (Tomek links)."""
+"""Drop events of pairs that are nearest to each other but of different classes (Tomek links)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Take fewer events of the strata that have many, exactly as many as asked for."""
+"""Drop events of large strata, down to an exact number of rows."""
 
 from __future__ import annotations
 

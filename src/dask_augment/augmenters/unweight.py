@@ -1,4 +1,4 @@
-"""Give events the same weight: keep each with a probability in proportion to the weight that it has."""
+"""Give events equal weights: keep each with a probability in proportion to its weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which clients are at work on a plan: each leaves a sign of life in the staging folder, by the file system's clock."""
+"""Which clients work on a plan: each leaves a sign of life in the staging folder, by the file system's clock."""
 
 from __future__ import annotations
 

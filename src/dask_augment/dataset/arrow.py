@@ -1,4 +1,4 @@
-"""Awkward columns as Arrow arrays of a given type, sharing buffers where the layout allows it."""
+"""Convert awkward columns to Arrow arrays of a given type, without copies where the layout allows it."""
 
 from __future__ import annotations
 

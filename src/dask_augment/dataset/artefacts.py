@@ -1,4 +1,4 @@
-"""What a plan learned, as files of its data set: named by their contents, in a folder that readers of Parquet pass over."""
+"""Files of what a plan learned, named by the sha256 of their contents, in a folder that Parquet readers skip."""
 
 from __future__ import annotations
 

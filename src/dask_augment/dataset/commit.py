@@ -1,4 +1,4 @@
-"""The client's side: open staging, look at what is done, publish everything with one rename.
+"""Publishing, on the client: open staging, check which parts are done, publish everything with one rename.
 
 Publishing builds the final folder in a folder of its own inside staging, from hard links to the files that receipts
 name, so a crash at any point leaves the final name as it was, and any number of clients may publish at once: one

@@ -1,4 +1,4 @@
-"""The footer of a Parquet file, as far as is needed to put the row groups of several files into one.
+"""Read and write footers of Parquet files, as far as needed to merge the row groups of several files.
 
 A footer is one Thrift struct in the compact protocol (https://github.com/apache/thrift, thrift-compact-protocol.md),
 with the fields of parquet.thrift (https://github.com/apache/parquet-format). It is read into plain values, of which

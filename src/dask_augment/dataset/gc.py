@@ -1,4 +1,4 @@
-"""Remove staging folders that nobody works in any more."""
+"""Remove abandoned staging folders."""
 
 from __future__ import annotations
 

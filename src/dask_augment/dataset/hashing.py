@@ -1,4 +1,4 @@
-"""A hash of what a table says, whatever the order of its rows and however it is cut into files.
+"""A hash of the contents of a table that does not depend on the order of rows or on the files.
 
 Definition. All arithmetic is on unsigned 64-bit integers, modulo 2**64; ``b64(x)`` is the 8-byte BLAKE2b digest of
 the bytes ``x`` read as a little-endian integer; ``mix`` is the finisher of SplitMix64: ``x ^= x >> 30``,

@@ -1,4 +1,4 @@
-"""A plan with its parts, and the words for what can stand in the way of publishing it."""
+"""A plan with its parts, and why it is not published: another plan, failed or missing parts, already done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receipts of all parts put together: is every part there, does everything add up, what does the manifest say."""
+"""The receipts of all parts together: check that all are there and add up, and write the manifest."""
 
 from __future__ import annotations
 

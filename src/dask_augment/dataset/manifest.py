@@ -1,4 +1,4 @@
-"""The manifest of a published data set: what is in it, where it came from, and what became of every row."""
+"""The manifest of a published data set: its contents, their origin, and the account of all rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One Parquet file of one attempt, written row group by row group and hashed on the way."""
+"""Write one Parquet file of one attempt, row group by row group, and hash it on the way."""
 
 from __future__ import annotations
 

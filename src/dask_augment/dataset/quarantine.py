@@ -1,4 +1,4 @@
-"""Parts that could not be done: is it worth trying again, and what is said about what was given up."""
+"""Failed parts: whether to try again, and the report on parts that were given up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one part of the work is, and the receipt that says it was done."""
+"""One part of the work, and the receipt of a finished part."""
 
 from __future__ import annotations
 

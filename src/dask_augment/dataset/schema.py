@@ -1,4 +1,4 @@
-"""The one schema of a data set, from types alone, and tables that keep to it.
+"""The one schema of a data set, derived from types alone, and tables that follow it.
 
 Columns are flat and sorted by name. A jagged column is ``list`` (``fixed_size_list`` stops coffea from reading the whole
 file), and each variable-length collection has its counter, ``nJet`` for ``Jet_*``, without which NanoEvents cannot put

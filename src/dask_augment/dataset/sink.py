@@ -1,4 +1,4 @@
-"""Write one part: tables streamed into row groups of attempt-unique files, and a receipt that the first attempt wins.
+"""Write one part: tables streamed into row groups of attempt-unique files, and a receipt of the first to finish.
 
 Any number of attempts of a part may run, at once or later; none sees another's files. What was written counts only
 once its receipt is published, by a hard link, after the files are on the disk and their footers were read back.

@@ -1,4 +1,4 @@
-"""Tables cut by the columns that become hive folders."""
+"""Cut tables by the columns that become hive folders."""
 
 from __future__ import annotations
 

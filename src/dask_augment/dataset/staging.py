@@ -1,4 +1,4 @@
-"""The place of a data set and its staging folders: can it be written, what did a crash leave there, and how it goes."""
+"""Staging folders beside a data set: check that they can be made, and bring back what a crash left aside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where data sets are kept: all that publishing asks of a storage, and nothing else in this room touches one.
+"""The interface to storage: all operations that publishing needs; nothing else in this folder touches files.
 
 Another storage is one more class with these methods. What they promise of crashes and races, the fault tests hold.
 """

@@ -1,4 +1,4 @@
-"""Is a published data set what its manifest says: names and sizes, footers, and on request every byte and value."""
+"""Check a published data set against its manifest: names, sizes and footers; on request every byte and value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of the rows of each stratum: counted in the input files and in the published data set."""
+"""Rows and weights of each stratum, counted in the input files and in the published data set."""
 
 from __future__ import annotations
 

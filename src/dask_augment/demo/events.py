@@ -1,4 +1,4 @@
-"""The events of the main job: those that are shipped, some of them, or as many as are wanted from the generator."""
+"""The events of the main job: the shipped ones, some of them, or as many as wanted from the generator."""
 
 from __future__ import annotations
 

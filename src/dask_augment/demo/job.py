@@ -1,4 +1,4 @@
-"""What ``dask-augment demo`` does: events, a plan in a file, and the run of it."""
+"""The main job of ``dask-augment demo``: get events, write the plan, run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of the main job: what zooming, balancing and the trained detector do, drawn from the published data set."""
+"""The picture of the main job: effects of zooming, balancing and the trained detector, from the data set."""
 
 from __future__ import annotations
 

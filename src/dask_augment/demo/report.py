@@ -1,4 +1,4 @@
-"""What the main job came to, as tables on a console."""
+"""The results of the main job, as tables on a console."""
 
 from __future__ import annotations
 

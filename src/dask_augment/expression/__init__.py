@@ -1,4 +1,4 @@
-"""Expressions: what a plan says of events in one line, ``sum(Jet.pt[Jet.pt > 30]) > 500 and nJet >= 4``."""
+"""Expressions: formulas on events in one line, ``sum(Jet.pt[Jet.pt > 30]) > 500 and nJet >= 4``."""
 
 from __future__ import annotations
 

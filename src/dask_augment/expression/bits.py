@@ -1,4 +1,4 @@
-"""Bits of whole numbers: ``& | ^ ~ << >>`` with NumPy's meaning, and nothing else where they stand between conditions."""
+"""Bit operations on whole numbers, ``& | ^ ~ << >>``, as in NumPy; between conditions they are logical."""
 
 from __future__ import annotations
 

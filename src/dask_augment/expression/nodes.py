@@ -1,4 +1,4 @@
-"""The parts that an expression is made of, and what is said where one does not fit."""
+"""The nodes of an expression's tree, and the errors for nodes that do not fit together."""
 
 from __future__ import annotations
 

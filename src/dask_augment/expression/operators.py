@@ -1,4 +1,4 @@
-"""Operators: what arithmetic, bits, conditions and comparisons of parts of an expression compute."""
+"""Operators of expressions: arithmetic, bits, conditions and comparisons."""
 
 from __future__ import annotations
 

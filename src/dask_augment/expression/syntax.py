@@ -1,4 +1,4 @@
-"""From the text of an expression to what computes it, by way of Python's own syntax tree; nothing is ever executed."""
+"""From the text of an expression to its nodes, through Python's own syntax tree; nothing is ever executed."""
 
 from __future__ import annotations
 

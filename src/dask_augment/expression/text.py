@@ -1,4 +1,4 @@
-"""The text of an expression as Python's syntax tree, and what is said of one that Python cannot read."""
+"""Parse the text of an expression with Python's parser, and explain syntax errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an expression computes with: numbers (float64) and conditions, one for each event or for each of its objects."""
+"""The values of expressions: numbers (float64) and conditions, one for each event or for each of its objects."""
 
 from __future__ import annotations
 

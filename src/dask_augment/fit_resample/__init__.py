@@ -1,1 +1,1 @@
-"""``fit_resample(X, y)``, as imbalanced-learn's samplers have it: over our samplers, and of its samplers by stratum."""
+"""``fit_resample(X, y)`` of imbalanced-learn: for the samplers here, and for imbalanced-learn's by stratum."""

@@ -1,4 +1,4 @@
-"""Which columns of X a sampler reads, and how."""
+"""Choose the columns of X that a sampler reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""X and y of dask, paired row by row, and what is made of them partition by partition."""
+"""X and y of dask: pair their rows, and resample partition by partition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A matrix in memory, resampled a slice of rows at a time: rows are taken as they stand, columns only where they are used.
+"""Resample a matrix in memory, a slice of rows at a time; whole rows are copied, and only used columns are read.
 
 The steps are those that every frame runs. What a frame adds for a data set, weights of physics and the lineage of made
 rows, has no place in a matrix and is left out.

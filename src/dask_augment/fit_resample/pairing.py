@@ -1,4 +1,4 @@
-"""Rows of several collections of dask, and indices of pandas, that belong together by position."""
+"""Pair rows of dask collections, and indices of pandas, by position."""
 
 from __future__ import annotations
 

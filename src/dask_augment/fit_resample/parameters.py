@@ -1,4 +1,4 @@
-"""Parameters as scikit-learn's ``clone`` and ``set_params`` want them, without scikit-learn."""
+"""Parameters as needed by ``clone`` and ``set_params`` of scikit-learn, without scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sampler makes of rows in memory: of all of them, or of a partition."""
+"""Resample rows in memory: all of them, or one partition."""
 
 from __future__ import annotations
 

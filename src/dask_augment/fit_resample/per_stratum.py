@@ -1,4 +1,4 @@
-"""Samplers of imbalanced-learn on the rows of each stratum by themselves."""
+"""Run samplers of imbalanced-learn on each stratum separately."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of X as steps want them, and what these make of them in the types that X has."""
+"""Convert columns of X for the steps, and their results back to the types of X."""
 
 from __future__ import annotations
 

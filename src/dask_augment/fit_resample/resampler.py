@@ -1,4 +1,4 @@
-"""Our samplers with ``fit_resample(X, y)``."""
+"""``Resampler``: the samplers of this package with ``fit_resample(X, y)``."""
 
 from __future__ import annotations
 

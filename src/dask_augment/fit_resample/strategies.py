@@ -1,4 +1,4 @@
-"""``sampling_strategy`` of classes, as imbalanced-learn has it, in words of strata and back."""
+"""Translate ``sampling_strategy`` between classes, as in imbalanced-learn, and strata."""
 
 from __future__ import annotations
 

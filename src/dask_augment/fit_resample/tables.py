@@ -1,4 +1,4 @@
-"""X and y in memory, paired row by row, and back into what they were."""
+"""X and y in memory: pair their rows, and give results the forms of the inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The classes: y in any form that it comes in, as one column, and back into that form."""
+"""The classes y, in any form: convert to one column and back."""
 
 from __future__ import annotations
 

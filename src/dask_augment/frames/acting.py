@@ -1,4 +1,4 @@
-"""One step on one slice of events in memory."""
+"""Apply one step to one slice of events in memory."""
 
 from __future__ import annotations
 

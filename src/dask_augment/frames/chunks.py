@@ -1,4 +1,4 @@
-"""A chunk of coffea: what its metadata say, the part that it is, and the columns made from where it comes from."""
+"""A chunk of coffea: its metadata, its part, and the columns made from its origin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""dask-awkward collections: one layer for a run of steps, one of its own for a step that asks for resources."""
+"""dask-awkward collections: one layer for several steps, a separate one for a step that asks for resources."""
 
 from __future__ import annotations
 

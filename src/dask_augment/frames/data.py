@@ -1,4 +1,4 @@
-"""Collision data in frames: what their metadata and columns say, and which steps are refused on them."""
+"""Recognise collision data in frames, by metadata and columns, and refuse training steps on it."""
 
 from __future__ import annotations
 

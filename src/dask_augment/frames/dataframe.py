@@ -1,4 +1,4 @@
-"""dask.dataframe: each partition as :mod:`dask_augment.frames.pandas` has it, and ``frame.augment(...)``."""
+"""dask.dataframe: each partition goes through :mod:`dask_augment.frames.pandas`; and ``frame.augment(...)``."""
 
 from __future__ import annotations
 

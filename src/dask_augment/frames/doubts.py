@@ -1,4 +1,4 @@
-"""What a step assumes of its events and finds not to hold: counted in accounts, else told where a person sees it."""
+"""Report assumptions of a step that some events violate: counted in accounts, otherwise given as a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""awkward events in memory: steps run now."""
+"""awkward events in memory: steps run at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a step is given: the columns that it names, with those whose value the frame knows, and random numbers."""
+"""The input of a step: the columns that it names, those with a value known to the frame, and random numbers."""
 
 from __future__ import annotations
 

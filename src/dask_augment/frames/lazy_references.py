@@ -1,4 +1,4 @@
-"""What objects of NanoEvents in dask mode refer to; see :mod:`dask_augment.frames.references`."""
+"""References between objects of NanoEvents in dask mode; see :mod:`dask_augment.frames.references`."""
 
 from __future__ import annotations
 

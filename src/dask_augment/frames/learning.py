@@ -1,4 +1,4 @@
-"""Teaching the learners of a run: each in its turn, and in one pass over the data whatever can be asked together.
+"""Teach the learners of a run, each in its turn; learners that can ask together share one pass over the data.
 
 A question can be put as soon as all learners that it depends on have learned: those before it that change rows, and
 those whose columns it needs, itself or through other steps. So learners that do not depend on each other share passes.

@@ -1,4 +1,4 @@
-"""Work on the total of a question, on one worker of a Dask cluster."""
+"""Work on the answer to a question, such as training a model, on one worker of a Dask cluster."""
 
 from __future__ import annotations
 

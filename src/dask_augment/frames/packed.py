@@ -1,4 +1,4 @@
-"""Collections of events packed: lists one after the other from the first object on, whatever slices they came from."""
+"""Pack collections of events: lists one after the other from the first object on, whatever slices they came from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The flat places by which objects of NanoEvents refer to others (``Electron.jetIdxG``), told anew where rows changed.
+"""Global indices of NanoEvents (``Electron.jetIdxG``), recomputed after steps that change rows.
 
 A place lies within the row of the object that has it, so it says which row that was: the place within the row stays, and
 the row's objects now are those of the object that has it.

@@ -1,4 +1,4 @@
-"""What steps read and give, and what they are refused for, from promises and the form of the events alone."""
+"""From declarations and the form of the events alone: columns that steps read and make, and reasons to refuse them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what an augmenter returned is what it promised."""
+"""Check that an augmenter returned what it declared."""
 
 from __future__ import annotations
 

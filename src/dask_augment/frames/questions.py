@@ -1,4 +1,4 @@
-"""Questions as frames put them: each about some rows after a stage, and several in one pass over the data."""
+"""Questions of learners in frames: each about some rows after a stage, and several in one pass over the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records within objects, such as the varied jets ``Jet.JES_jes.up`` of coffea's jet corrections, kept in step with them."""
+"""Nested records of objects, such as the varied jets ``Jet.JES_jes.up`` of coffea, kept consistent with the objects."""
 
 from __future__ import annotations
 

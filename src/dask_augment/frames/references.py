@@ -1,4 +1,4 @@
-"""What objects of NanoEvents refer to, kept true by every step.
+"""References between objects of NanoEvents (matched jets, parents), kept right by every step.
 
 coffea finds a matched jet or a parent by its flat place (``Electron.jetIdxG``) among the events as they were read, which
 it looks for at ``attrs["@original_array"]``. After a step that is the augmented events, and where rows changed the places

@@ -1,4 +1,4 @@
-"""Which rows a step acts on and leaves alone, what is written about them, and both put together."""
+"""Choose the rows that a step acts on, write their provenance, and merge them with the others."""
 
 from __future__ import annotations
 

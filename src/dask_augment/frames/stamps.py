@@ -1,4 +1,4 @@
-"""Stamps on the flat places of NanoEvents (``Electron.jetIdxG``): they say among which events a place counts.
+"""Stamps on global indices of NanoEvents (``Electron.jetIdxG``): they say which events an index counts.
 
 A stamp is a parameter of the column. Slices, masks and flattened lists keep it; awkward drops it where arrays are
 concatenated whose stamps differ.

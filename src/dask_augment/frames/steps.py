@@ -1,4 +1,4 @@
-"""Steps with their labels, and what those that learn have learned under."""
+"""Steps with their labels, and the settings under which learners have learned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systematic variations that coffea's ``add_systematic`` put into events, kept in step with the nominal values.
+"""Systematic variations from coffea's ``add_systematic``, kept consistent with the nominal values.
 
 A variation is a copy of all fields of its objects, taken when it was added, in which a few were varied. After a step the
 others are those of the nominal objects as they are now; what the step made of a varied one cannot be had anew.

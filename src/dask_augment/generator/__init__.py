@@ -1,1 +1,1 @@
-"""Events to work on where there are none: Pythia 8, a parametric detector, and NanoAOD-like files."""
+"""Generate events: Pythia 8, a parametric detector, and NanoAOD-like files."""

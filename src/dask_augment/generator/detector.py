@@ -1,4 +1,4 @@
-r"""A parametric detector: what tracker and calorimeters make of each particle, by documented formulae.
+r"""A parametric detector: the response of tracker and calorimeters to each particle, by documented formulae.
 
 It is of the order of magnitude of CMS as the public card of Delphes describes it (1307.6346), and is no simulation of
 any detector: there are no pile-up, magnetic field, showers, fakes or overlaps in the calorimeters.

@@ -1,4 +1,4 @@
-"""Jets of particles: anti-kt by the package's own kernel, matching of measured to generated jets, flavour."""
+"""Cluster particles to anti-kt jets, match measured to generated jets, and assign flavours."""
 
 from __future__ import annotations
 

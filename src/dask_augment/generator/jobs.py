@@ -1,4 +1,4 @@
-"""Jobs: each makes one file of events from its process, number and seed, wherever and whenever it runs."""
+"""Jobs: each makes one file of events from its process, number and seed, on any machine at any time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Particles of many events in flat arrays, and what is computed from their momenta."""
+"""Particles of many events in flat arrays, and quantities computed from their momenta."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events of Pythia 8 (2203.11601), imported when they are asked for: it is under the GPL, and no part of this package."""
+"""Events of Pythia 8 (2203.11601), imported only when asked for: it is under the GPL, and not part of this package."""
 
 from __future__ import annotations
 

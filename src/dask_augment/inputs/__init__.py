@@ -1,1 +1,1 @@
-"""Where events come from: what a plan says of them, the files there are, what is in them, and how parts are read."""
+"""Inputs of a plan: find the files, read their contents, normalise weights, and read parts of them."""

@@ -1,4 +1,4 @@
-"""Which columns of the files a plan asks for, and where a column is in a file."""
+"""Which columns a plan needs from the files, and where each column is in a file."""
 
 from __future__ import annotations
 

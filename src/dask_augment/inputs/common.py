@@ -1,4 +1,4 @@
-"""What the input files have in common: the columns that are read of all, their types, and what fills those that lack."""
+"""The columns common to all input files: their types, and fills for files that lack one."""
 
 from __future__ import annotations
 

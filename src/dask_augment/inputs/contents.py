@@ -1,4 +1,4 @@
-"""What is in the input files: their entries, columns, types and sums of weights, and the parts that they are read in."""
+"""Contents of the input files (entries, columns, types, sums of weights), and the parts in which they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fileset says of data sets and files, in one form; a key that nobody reads is refused."""
+"""Read a fileset into one form; unknown keys are refused."""
 
 from __future__ import annotations
 

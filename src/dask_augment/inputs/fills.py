@@ -1,4 +1,4 @@
-"""What fills a column of files that lack it, as ``inputs: fill`` says."""
+"""Values for columns that a file lacks, as ``inputs: fill`` gives them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which input files there are, and what each of them is."""
+"""Find the input files, and the kind of each."""
 
 from __future__ import annotations
 

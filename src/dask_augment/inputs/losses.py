@@ -1,4 +1,4 @@
-"""What is lost of the inputs, where a person looks: files that cannot be read, data sets that are gone, sums of skims."""
+"""Warn of lost inputs: unreadable files, data sets that are gone, sums of weights that skims lack."""
 
 from __future__ import annotations
 

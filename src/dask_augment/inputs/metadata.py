@@ -1,4 +1,4 @@
-"""What a fileset says of a data set beside its files: is it simulated, its cross section and luminosity."""
+"""Metadata of a data set in a fileset: simulation or data, cross section and luminosity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the physics weights of each data set are made, and what is refused because they would be wrong."""
+"""Normalise the physics weights of each data set, and refuse inputs with wrong weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns that events get from where they come from: physics weights, and ids from file and entry."""
+"""Columns made from the origin of events: physics weights, and ids from file and entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs that a plan would read twice, or that it would write itself."""
+"""Refuse inputs that a plan would read twice, or write itself."""
 
 from __future__ import annotations
 

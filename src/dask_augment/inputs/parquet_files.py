@@ -1,4 +1,4 @@
-"""Parquet files, by pyarrow: flat columns, and records and lists of records as the columns that their fields are."""
+"""Read Parquet files with pyarrow; fields of records and of lists of records become columns."""
 
 from __future__ import annotations
 

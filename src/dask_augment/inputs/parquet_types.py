@@ -1,4 +1,4 @@
-"""The types of Parquet's columns: records and lists of records taken apart, codes decoded, missing values where there are some."""
+"""Types of Parquet columns: take records apart, decode dictionaries, mark missing values."""
 
 from __future__ import annotations
 

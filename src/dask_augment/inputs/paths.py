@@ -1,4 +1,4 @@
-"""Where input files are: one base for relative paths, trees named after a colon, patterns, and files by URL."""
+"""Paths of input files: the base of relative paths, trees after a colon, patterns, and URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of one part of an input file, in the columns and types that a whole run has in common.
+"""Read the events of one part of an input file, in the columns and types common to the whole run.
 
 ROOT files are read with uproot and Parquet files with pyarrow, only the columns that are needed, always flat.
 """

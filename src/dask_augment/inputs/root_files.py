@@ -1,4 +1,4 @@
-"""ROOT files, by uproot: trees and RNTuples, read by the names of their columns."""
+"""Read ROOT files with uproot: trees and RNTuples, by the names of their columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Input files: what they are, what is in them, and what is said of one that cannot be read."""
+"""Input files and their contents, and the error for a file that cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sums of weights, and what they are the sum of."""
+"""Sums of generator weights, and which events each sum covers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published data sets among the inputs, held against their manifests before anything of them is read."""
+"""Check published data sets among the inputs against their manifests, before they are read."""
 
 from __future__ import annotations
 

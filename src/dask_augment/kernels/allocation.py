@@ -1,4 +1,4 @@
-"""Integers shared out in proportion, exactly."""
+"""Rescale integers in proportion, exactly."""
 
 from __future__ import annotations
 

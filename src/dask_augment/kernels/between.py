@@ -1,4 +1,4 @@
-"""Means and variances of rows that lie between rows of a table; one after the other, so the same on every CPU."""
+"""Means and variances of rows between rows of a table, summed in a fixed order, so the same on every CPU."""
 
 from __future__ import annotations
 

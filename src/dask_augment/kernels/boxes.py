@@ -1,4 +1,4 @@
-"""Neighbours by a tree of boxes along principal axes: what is near is looked into first, and what is far is left out.
+"""Nearest neighbours with a tree of boxes along principal axes: near boxes are searched first, far ones skipped.
 
 Points are turned so that their largest variances come first, and the first eight coordinates are kept in float32. The
 squared distance of these never exceeds the true one by more than is known, so that it can rule points out and never

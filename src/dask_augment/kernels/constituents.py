@@ -1,4 +1,4 @@
-"""The particles of jets: from links between the objects of an event to flat four-momenta, one set for each jet."""
+"""The particles of jets, from index links between objects: flat four-momenta, one set for each jet."""
 
 from __future__ import annotations
 

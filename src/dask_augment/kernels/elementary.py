@@ -1,4 +1,4 @@
-"""exp, log, sin, cos and the polar angle in float64, by + - * / alone: loops over them run in vector registers.
+"""exp, log, sin, cos and the polar angle in float64, from + - * / alone, so that loops over them vectorise.
 
 No branch, no table, no call of the C library, whose last bits differ between CPUs. The coefficients are those of
 fdlibm (Sun Microsystems, 1993) and, for the arc tangent, of Cephes (S. Moshier). Each is good to two units in the last

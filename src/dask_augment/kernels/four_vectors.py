@@ -1,4 +1,4 @@
-"""Four-vectors (E, px, py, pz) of what a detector measures."""
+"""Four-vectors (E, px, py, pz) from measured quantities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows by group: which values there are, and integers added up and counted group by group."""
+"""Rows by group: find distinct values, and add up and count integers for each group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows between two rows, and rows found by what they are told apart by."""
+"""Interpolate between two rows, find rows by their ids, and take the most frequent categories of neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Four-vectors (E, px, py, pz), combined and boosted into each other's rest frames.
+"""Combine four-vectors (E, px, py, pz), and boost them into each other's rest frames.
 
 Loops run over tiles of events in scratch arrays of one row for each quantity, so that they vectorise. Arithmetic is
 float64, but for pairs, whose directions have the type of the output; by operations that every CPU rounds alike, in an

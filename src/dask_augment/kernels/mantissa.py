@@ -1,4 +1,4 @@
-"""Numbers stored with fewer bits than float32 has: rounding to them, and seeing how many there are."""
+"""Round numbers to fewer bits than float32 has, and count the bits that stored numbers have."""
 
 from __future__ import annotations
 

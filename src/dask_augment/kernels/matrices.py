@@ -1,4 +1,4 @@
-"""Rows of a matrix as they stand in memory: taken, moved towards rows of another one, and turned into columns."""
+"""Rows of a matrix in memory: take them, move them towards rows of another matrix, turn them into columns."""
 
 from __future__ import annotations
 

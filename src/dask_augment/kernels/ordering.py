@@ -1,4 +1,4 @@
-"""Objects of events put in order: entries offsets[i]:offsets[i + 1] belong to event i."""
+"""Sort the objects of each event: entries offsets[i]:offsets[i + 1] belong to event i."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Philox4x32-10 and what is made of its words: row keys, uniform, normal and integer numbers.
+"""Philox4x32-10 and numbers from its words: row keys, uniform, normal and integer numbers.
 
 Source of the generator: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC11).
 Only + - * /, sqrt and integer arithmetic are used, without fused or reordered operations, so that every CPU gives

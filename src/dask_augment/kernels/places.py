@@ -1,4 +1,4 @@
-"""Rows at one point, and neighbours of rows that are ranked among those at points known to be near."""
+"""Rows at the same point, and the nearest neighbours among rows at points known to be near."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neighbours by products of float32 matrices, whose error is bounded: for points that no boxes tell apart."""
+"""Nearest neighbours from float32 matrix products with bounded errors, for points that boxes do not separate."""
 
 from __future__ import annotations
 

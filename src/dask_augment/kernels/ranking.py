@@ -1,4 +1,4 @@
-"""Which points count as neighbours of which queries, and the k best of each: what every way to seek them shares."""
+"""Rules shared by all neighbour searches: which points count for which query, and the k best of each."""
 
 from __future__ import annotations
 

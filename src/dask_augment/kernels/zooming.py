@@ -1,4 +1,4 @@
-"""Trimmed jets, moved, turned and magnified: the geometry of jet zooming on flat arrays, one jet after the other."""
+"""The geometry of jet zooming on flat arrays: trim, shift, rotate and magnify one jet after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a law is about: an augmenter, events to try it on, and the setting of the run."""
+"""The case that a law is tested on: an augmenter, events, and the settings of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are two sets of events the same, bit for bit; and if not, where."""
+"""Compare two sets of events bit for bit, and report where they differ."""
 
 from __future__ import annotations
 

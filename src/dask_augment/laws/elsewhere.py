@@ -1,4 +1,4 @@
-"""Laws about other places: events that were written and read again, and other processes."""
+"""Laws about storage and other processes: events written and read again, steps run in another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws about learners: what is learned belongs to the events, not to how they were divided."""
+"""Laws about learners: what is learned depends on the events, not on the partitions."""
 
 from __future__ import annotations
 

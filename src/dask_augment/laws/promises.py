@@ -1,4 +1,4 @@
-"""Laws about what an augmenter says of itself: its columns, their types, its configuration."""
+"""Laws about the declarations of an augmenter: its columns, their types, its configuration."""
 
 from __future__ import annotations
 

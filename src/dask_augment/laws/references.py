@@ -1,4 +1,4 @@
-"""The law about what objects refer to: a matched jet is one of its own event, as the step left it."""
+"""The law about references: a matched jet is one of its own event, as the step left it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws about rows: the same for any slicing and order, weights kept, test events left alone."""
+"""Laws about rows: the same for any slicing and order, weights kept, test events unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random events in the shape of NanoAOD, with what is rare in real ones and breaks augmenters."""
+"""Random events in the shape of NanoAOD, with rare cases that break augmenters."""
 
 from __future__ import annotations
 

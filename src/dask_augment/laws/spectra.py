@@ -1,4 +1,4 @@
-"""The law about histograms inside strata: who stays, and with which weight, must not depend on what a row weighs."""
+"""The law about histograms inside strata: which rows stay, and with which weight, must not depend on their weights."""
 
 from __future__ import annotations
 

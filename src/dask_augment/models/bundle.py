@@ -1,4 +1,4 @@
-"""A trained model as a folder: ``manifest.json``, which says all about it, and ``weights.safetensors``.
+"""A trained model as a folder: ``manifest.json``, which describes it, and ``weights.safetensors``.
 
 The network is rebuilt from the manifest; nothing is unpickled. The manifest pins the weights by their sha256, so the
 sha256 of the manifest pins the whole bundle.

@@ -1,4 +1,4 @@
-"""Files that a configuration names: pinned by the sha256 of their contents, read once per process, never unpickled."""
+"""Files that a configuration names: pinned by their sha256, read once per process, never unpickled."""
 
 from __future__ import annotations
 

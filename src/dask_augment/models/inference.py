@@ -1,4 +1,4 @@
-"""Networks run on arrays: loaded once per process, in batches of one shape, with bits that depend on nothing else."""
+"""Run networks on arrays: loaded once per process, in batches of one shape, with bits that depend on nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network that gives, for each generated object, a mixture of Gaussians to draw the reconstructed one from."""
+"""A network that gives, for each generated object, a mixture of Gaussians from which the reconstructed one is drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What code knows of the events that a model was trained on: how their like is known again, and what is not made."""
+"""The training sample of a model, as its bundle describes it: how to recognise its events, and what the model lacks."""
 
 from __future__ import annotations
 

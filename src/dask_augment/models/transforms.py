@@ -1,4 +1,4 @@
-"""What stands between physical quantities and the numbers of a network: logarithms, ratios, differences, scales.
+"""Transforms between physical quantities and the numbers of a network: logarithms, ratios, differences, scales.
 
 Everything here is float64 NumPy on contiguous arrays, one entry at a time, so that no entry depends on another one.
 """

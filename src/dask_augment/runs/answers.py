@@ -1,4 +1,4 @@
-"""Answers of parts to the questions of a run, kept in staging: a run that goes on does not ask again what was answered."""
+"""Answers of parts to the questions of a run, kept in staging, so that a resumed run does not ask them again."""
 
 from __future__ import annotations
 

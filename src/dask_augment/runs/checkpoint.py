@@ -1,4 +1,4 @@
-"""Events between two passes: each part stored as flat Parquet, so that no event is computed again in every round."""
+"""Checkpoints between passes: events of each part stored as flat Parquet, so that no round computes them again."""
 
 from __future__ import annotations
 

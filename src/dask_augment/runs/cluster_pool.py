@@ -1,4 +1,4 @@
-"""The workers of a Dask client as a pool: tasks of workers that are lost are done again, and workers are waited for."""
+"""The workers of a Dask client as a pool: tasks of lost workers run again, and missing workers are waited for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pools do the tasks of a run: in this process, or with an executor of ``concurrent.futures``.
+"""Pools run the tasks of a run: in this process, or with an executor of ``concurrent.futures``.
 
 A pool yields (item, result or error) as tasks end; tasks are pure, small in what they return, and may be repeated.
 """

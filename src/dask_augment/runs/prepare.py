@@ -1,4 +1,4 @@
-"""From a plan to work: files are opened once, types unified, weights normalised, and every promise checked.
+"""From a plan to work: open files once, unify types, normalise weights, and check every promise.
 
 Nothing is written here, and no event is augmented: what is wrong with a plan or its inputs is said now.
 """

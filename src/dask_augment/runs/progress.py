@@ -1,4 +1,4 @@
-"""How far a run has come: who is told, and how a console shows it."""
+"""Progress of a run: reported to a listener, and shown on a console."""
 
 from __future__ import annotations
 

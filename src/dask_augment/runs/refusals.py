@@ -1,4 +1,4 @@
-"""What is refused of a plan beside its files: where its output goes, what that keeps, names of data sets, ids, and training on data."""
+"""Checks of a plan besides its files: output folder, ``keep``, names of data sets, ids, and training on data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What steps make of the columns that there are: which of them wildcards match, and which are left as they are."""
+"""Which columns match wildcards of steps, and which columns steps leave unchanged beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line prints of a run."""
+"""Tables that the command line prints about a run."""
 
 from __future__ import annotations
 

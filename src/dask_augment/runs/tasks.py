@@ -1,4 +1,4 @@
-"""The tasks of a run, what they return, and how their errors are told."""
+"""The tasks of a run, their results, and the report of their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learners of a plan: each is taught in its turn by tasks over all parts, behind a checkpoint where that pays."""
+"""Teach the learners of a plan, each in its turn, by tasks over all parts; with a checkpoint where that pays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Totals of questions as bytes that hold values only: numbers, texts, arrays, and the classes of this package around them.
+"""Answers to questions as bytes of plain values: numbers, texts, arrays, and the classes of this package around them.
 
 A file in staging may be another's. So nothing in it is code, and of classes it names only those of this package that are
 values and no more; a total of another class has no such bytes, and its question is asked again.

@@ -1,4 +1,4 @@
-"""Before a run that takes hours: some events of each data set through the steps, and whether the place can be written."""
+"""A trial before a long run: some events of each data set through the steps, and a test of the output folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a run is done, as one value: a place of Dask, of coffea or of ``concurrent.futures``, or this machine."""
+"""``where``: the place of a run as one value, of Dask, of coffea, of ``concurrent.futures``, or this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sums of weights a plan keeps, and which it moves."""
+"""Which sums of weights a plan keeps, and which it changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neighbours by way of an index that may miss some, for strata that are too large to search exactly.
+"""Approximate neighbours from an index that may miss some, for strata too large for an exact search.
 
 faiss makes the index, by one thread and of rows in one order: what it finds depends on its version and on the CPU, but not
 on partitions or workers. Distances that decide are those of the exact search.

@@ -1,4 +1,4 @@
-"""Draws with replacement, exactly as many as asked for: the first arrivals at the rows of a stratum.
+"""Draw with replacement, exactly as many as asked for: the first random arrivals at the rows of a stratum.
 
 Every row has random arrivals of its own, on average one in each unit of time (a Poisson process). Whichever row the next
 arrival of a stratum is at, each is as likely, whatever came before. So the first m arrivals are m independent draws with

@@ -1,4 +1,4 @@
-"""What all rows of an event weigh together, wherever they are: for the squares of it."""
+"""The total weight of all rows of an event, in any partition, for sums of its square."""
 
 from __future__ import annotations
 

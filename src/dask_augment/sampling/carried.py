@@ -1,4 +1,4 @@
-"""The units that weights are counted in, and the train_weight that each stratum is to have."""
+"""Units in which weights are counted, and the train_weight that each stratum gets."""
 
 from __future__ import annotations
 

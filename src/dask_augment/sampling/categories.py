@@ -1,4 +1,4 @@
-"""Columns of categories as integers, and integers as the categories that they stand for."""
+"""Convert columns of categories to integers and back."""
 
 from __future__ import annotations
 

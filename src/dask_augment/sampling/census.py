@@ -1,4 +1,4 @@
-"""Questions to all the data that exact quotas rest on: rows, random keys and sums of weights of each group.
+"""Questions to all the data for exact quotas: rows, random keys and sums of weights of each group.
 
 A group is a stratum and the signs that its rows' weights have, ``-``, ``0`` or ``+`` for each weight column: what is
 taken from a group can then carry the group's weight. All sums are integers, so that they are the same for any

@@ -1,4 +1,4 @@
-"""What samplers share that drop events by who their neighbours are, and hand on what these weigh."""
+"""Base of the samplers that drop events by their neighbours and give the dropped weight to the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What compounds share that make events by SMOTE and then drop some."""
+"""Base of the compounds that make events by SMOTE and then drop some."""
 
 from __future__ import annotations
 

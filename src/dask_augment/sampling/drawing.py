@@ -1,4 +1,4 @@
-"""Rows drawn in proportion to the sizes of their weights, so many that the sum of squares of the weights stays.
+"""Draw rows in proportion to the sizes of their weights, as many as keep the sum of squared weights.
 
 With u the sizes of the weights of a stratum, as integers, W the sum of the weights, A that of u and Q that of u**2, a row
 is to have w' = u W / A on average. Rows with u > t stay and have just that; of the others n are drawn, each with the

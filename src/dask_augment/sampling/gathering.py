@@ -1,4 +1,4 @@
-"""Rows of some strata brought together in one table, in an order that does not depend on the partitions."""
+"""Gather rows of some strata in one table, in an order that does not depend on the partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all samplers share that make events between an event and one of its neighbours."""
+"""Base of the samplers that make events between an event and one of its neighbours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows each of several draws without replacement takes: those with the smallest of the draw's own keys."""
+"""Several draws without replacement: each takes the rows with the smallest of its own keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much narrower rows between neighbours are than those that they were made of: the moment law of SMOTE.
+"""How much smaller the variance of rows between neighbours is than that of the originals: the moment law of SMOTE.
 
 A made row s = x + u (x' - x), with u uniform in [0, 1), x the source and x' a neighbour, has
 

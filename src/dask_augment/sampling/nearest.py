@@ -1,4 +1,4 @@
-"""Which classes the nearest neighbours of some rows are of, over all the data: a question whose answers are short."""
+"""The classes of the nearest neighbours of some rows, over all the data: a question with short answers."""
 
 from __future__ import annotations
 

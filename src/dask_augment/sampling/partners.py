@@ -1,4 +1,4 @@
-"""Who can be the second parent of a made row: the neighbours of each row of a table, of its own group."""
+"""Second parents of made rows: the neighbours of each row of a table in its own group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact quotas: which rows of each group are taken, and how their weights carry what the group has.
+"""Exact quotas: which rows of each group are taken, and how they carry the weight of the whole group.
 
 The rows of a group with the smallest random keys are taken, as many as the quota says, so that a higher quota adds
 rows and drops none. Weights are rescaled in integers, rounding down; the row with the group's smallest key, which any

@@ -1,4 +1,4 @@
-"""The k-th row of each stratum, exactly, in an order of all the data that rows say by integers of their own.
+"""The k-th row of each stratum, exactly, in an order of all the data by integer keys of the rows.
 
 A row's key is one or several 64-bit words. It is found by its digits of 16 bits, the highest first: one question counts
 how many rows have each digit, and says in which digit the k-th row is. So no question brings more than 65,536 numbers

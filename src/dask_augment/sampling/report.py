@@ -1,4 +1,4 @@
-"""How much is in a resampled set: rows, weights and the effective number of events of each stratum.
+"""How many events a resampled set is worth: rows, weights and the effective number of events of each stratum.
 
 With t the train_weight of a row, and t_g that of all rows that come from event g, the rows of a stratum are worth
 

@@ -1,4 +1,4 @@
-"""Rows to make, shared out over the rows of a class; and which classes belong to one stratum."""
+"""Share out the rows to make over the rows of a class; and group classes by stratum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much variables vary in each stratum, in integers: what the Neyman allocation and kernel widths need."""
+"""The spread of variables in each stratum, in integers, for the Neyman allocation and kernel widths."""
 
 from __future__ import annotations
 

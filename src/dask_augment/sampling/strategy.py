@@ -1,4 +1,4 @@
-"""How many rows each stratum gets: targets from counts alone, in integers."""
+"""How many rows each stratum gets, from counts alone, in integers."""
 
 from __future__ import annotations
 

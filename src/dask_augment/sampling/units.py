@@ -1,4 +1,4 @@
-"""Weights as integers: in which unit, and how much there is of them without rounding."""
+"""Weights as integers: the unit, and exact sums in it."""
 
 from __future__ import annotations
 

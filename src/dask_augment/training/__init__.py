@@ -1,1 +1,1 @@
-"""Training of the models that bundles hold."""
+"""Train the models of bundles."""

@@ -1,1 +1,1 @@
-"""Whether a model holds for events that it was not trained on."""
+"""Validate a model on events that it was not trained on."""

@@ -1,4 +1,4 @@
-"""Closure test of a fast simulation: its response on the generated objects of events that have reconstructed ones too."""
+"""Closure test of a fast simulation, on events with both generated and reconstructed objects."""
 
 from __future__ import annotations
 

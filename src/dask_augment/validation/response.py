@@ -1,4 +1,4 @@
-"""The question behind a closure test: responses, efficiencies, numbers of objects and conditions, in whole numbers."""
+"""The question behind a closure test: responses, efficiencies, numbers of objects and conditions, as integers."""
 
 from __future__ import annotations
 
