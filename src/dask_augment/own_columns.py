@@ -20,7 +20,9 @@ BASE_COPY, OTHER_COPY, SHARE = "augment_base_copy", "augment_other_copy", "augme
 """Of an interpolated row the copy numbers of its parents, and how far from the first it lies."""
 
 KINDS: Mapping[str, int] = {"": 0, "copies": 1, "interpolated": 2, "generated": 3}
-"""What ``augment_kind`` says of a row made by a step that ``makes`` this; 0 is an original row."""
+"""What ``augment_kind`` says of a row made by a step that ``makes`` this; 0 is an original row, and so is what is below."""
+GENERATED = -1
+"""What ``augment_kind`` says of an event that an input makes from nothing: an original, as 0 is, and of no file."""
 PROVENANCE: Mapping[str, str] = {KIND: "int8", COPY: "int64"}
 """Columns that say what a row is, with their types, written where a step makes rows."""
 OURS = (SPLIT, TRAIN_WEIGHT, *PROVENANCE, CHANGED)

@@ -18,7 +18,7 @@ from dask_augment.contract import Augmenter
 from dask_augment.documents import read_yaml
 from dask_augment.flow import Flow, Step
 from dask_augment.identity import POSITION
-from dask_augment.inputs.section import DEFAULT_TREE, Inputs, PlanError, names, refuse_misspelt
+from dask_augment.inputs.section import DEFAULT_TREE, Inputs, PlanError, names, refuse_misspelt, with_makers
 from dask_augment.learned import Learned
 from dask_augment.local_modules import distributions, imported_names
 from dask_augment.nesting import whole
@@ -96,6 +96,7 @@ class Plan(NamedOptions):
             if not isinstance(augmenter, Augmenter):
                 raise PlanError(f"step {position} is {augmenter!r}, not an augmenter; {registry.as_a_step(augmenter)}")
         assert isinstance(self.inputs, Inputs)
+        object.__setattr__(self, "inputs", self.inputs.made_by(Steps(Path(self.folder)).maker))
         ids = POSITION if self.inputs.ids == "position" else self.inputs.ids
         weights = (WEIGHT, self.inputs.weight, *self.inputs.weights)
         try:
@@ -144,6 +145,9 @@ class Plan(NamedOptions):
             raise PlanError(f"steps must be a list, got {steps!r}")
         made = [reader.read(entry, position) for position, entry in enumerate(steps)]
         rest = {name: values[name] for name in known & set(values) - {"steps"}}
+        if isinstance(said := rest["inputs"], Mapping):
+            inside = {"fileset": with_makers(said["fileset"], reader.maker)} if "fileset" in said else {}
+            rest["inputs"] = {**with_makers(said, reader.maker), **inside}
         if rest.get("split") == "none":
             rest["split"] = None
         return cls(steps=made, folder=reader.folder, **rest)
@@ -179,8 +183,9 @@ class Plan(NamedOptions):
 
         These are read with, and are no part of what the plan is: see :mod:`dask_augment.addresses`.
         """
+        assert isinstance(self.inputs, Inputs)
         values: dict[str, Any] = {
-            "inputs": _given(self.inputs),
+            "inputs": _given(self.inputs.made_by(lambda _, function: step_to(function))),
             "seed": self.seed,
             "steps": [step_to(step) for step in self.steps],
             "output": _given(self.output),
@@ -215,7 +220,8 @@ class Plan(NamedOptions):
     def distributions(self) -> dict[str, str]:
         """Name and version of each installed distribution that steps are of which are not ours."""
         modules = {kind.__module__ for step in self.steps for kind in _kinds(_augmenter(step))}
-        for step in (inner for entry in self.steps for inner in whole(_augmenter(entry))):
+        assert isinstance(self.inputs, Inputs)
+        for step in (*(inner for entry in self.steps for inner in whole(_augmenter(entry))), *self.inputs.makers):
             if isinstance(step, Function):
                 modules |= imported_names(step.file[1]) if step.file else {str(step.function.__module__)}
         return distributions(modules)

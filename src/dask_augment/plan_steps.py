@@ -44,7 +44,7 @@ class Steps:
     learned: Mapping[str, Learned] = field(default_factory=dict)
     published: bool = False
 
-    def read(self, entry: Any, position: int) -> Augmenter | tuple[str, Augmenter]:
+    def read(self, entry: Any, position: int | str) -> Augmenter | tuple[str, Augmenter]:
         """One step, with its label where it has one. PlanError names the step."""
         if self.published:
             entry = _pinned(entry, position)
@@ -68,6 +68,12 @@ class Steps:
                 f"step {position} ({name}): {error.args[0] if isinstance(error, KeyError) else error}"
             ) from error
         return augmenter if label is None else (str(label), augmenter)
+
+    def maker(self, dataset: str, entry: Any) -> Any:
+        """The function that makes the events of a data set, from its address; what is one already as it is."""
+        if isinstance(entry, Augmenter):
+            return entry
+        return self.read(entry, f"that makes data set {dataset!r}")
 
     def build(self, name: str, options: Any) -> Augmenter:
         """An augmenter from its name and the options that a plan gives."""
@@ -174,7 +180,7 @@ def _meant(choices: Sequence[Any], value: Any) -> Any:
     return [*lists, *steps][0]
 
 
-def _pinned(entry: Any, position: int) -> Any:
+def _pinned(entry: Any, position: int | str) -> Any:
     """A step of a manifest as it stands there, but with a function's imports; PlanError for a function without its sha256.
 
     A manifest comes from anybody: it names no other folder than the one that its reader says.

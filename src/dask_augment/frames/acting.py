@@ -106,7 +106,7 @@ def acting_rows(step: Step, events: ak.Array, setting: Setting) -> NDArray[np.in
     if splits(step, events, setting):
         mask = training_rows(events, setting.split)
     if spares_originals(step) and (kind := kinds(events)) is not None:
-        made = kind != 0
+        made = kind > 0
         mask = made if mask is None else mask & made
     return None if mask is None or bool(mask.all()) else np.flatnonzero(mask)
 

@@ -22,7 +22,7 @@ def made_eager(events: ak.Array) -> ak.Array:
     """Which rows a step made, by ``augment_kind``."""
     cols.refuse_unlike(events)
     if cols.has(events, KIND):
-        return ak.Array(cols.plain(cols.column(events, KIND))) != 0
+        return ak.Array(cols.plain(cols.column(events, KIND))) > 0
     names = [name for name in ("event", "run") if name in events.fields] or sorted(events.fields)
     first = events[names[0]] if names else events
     while first.fields:

@@ -58,7 +58,7 @@ def _categories(stage: Stage) -> set[str]:
 
 def made_pandas(frame: pd.DataFrame) -> pd.Series[Any]:
     """Which rows a step made, by ``augment_kind``."""
-    made = frame[KIND].to_numpy() != 0 if KIND in frame.columns else False
+    made = frame[KIND].to_numpy() > 0 if KIND in frame.columns else False
     return pd.Series(made, index=frame.index, name="is_made", dtype=bool)
 
 

@@ -121,7 +121,7 @@ class _Follower:
 
 def _made(events: RecordArray) -> NDArray[np.bool_]:
     """Which rows of events were made."""
-    made: NDArray[np.bool_] = np.asarray(plain(events[KIND]).data) != 0
+    made: NDArray[np.bool_] = np.asarray(plain(events[KIND]).data) > 0
     return made
 
 

@@ -74,6 +74,9 @@ class Opened(ABC):
         """The flat names of the numbers that a column holds: its own, or those of the fields of an object."""
         return [name]
 
+    def vouch(self) -> None:  # noqa: B027  most have nothing to say
+        """Raises where what is read would depend on how it is cut into parts."""
+
     @abstractmethod
     def empty(self, names: Sequence[str]) -> ak.Array:
         """No events of these columns, of the types that the file has; raises for one that cannot be read."""

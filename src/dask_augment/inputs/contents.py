@@ -38,6 +38,7 @@ def inspect(source: Source, wanted: Wanted, weight: str, base: str = ".") -> Con
     names = {leaf for name in names for leaf in file.leaves(name)}
     carriers = _carriers(file, wanted.names - names, names)
     with reading(source.path, file.entries):
+        file.vouch()
         schema, faults = types_of(file, sorted(names | carriers))
         weighed = schema is not None and is_weight(schema, flat(weight))
         sumw, sumw_from = file.sum_of_weights(weight, weighed)

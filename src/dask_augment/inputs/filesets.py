@@ -14,6 +14,7 @@ from dask_augment.words import unknown
 
 _COFFEA = {"form", "compressed_form", "format", "did"}
 """What coffea's preprocess() says of a data set beside files and metadata; we look for ourselves."""
+_OF_MADE = {"make", "events", "seed", "metadata"}
 _OF_FILES = {"object_path", "steps", "num_entries", "uuid"}
 _COFFEA_OF_FILES = {"format", "lfn", "pfn", "num_selected_entries"}
 
@@ -51,8 +52,14 @@ def dataset_name(value: Any) -> str:
 
 
 def dataset(name: str, entry: Any) -> dict[str, Any]:
-    """One data set as ``{"files": {path: FileSaid}, "metadata": {...}}``."""
+    """One data set as ``{"files": {path: FileSaid}, "metadata": {...}}``; of one that is made, with ``make``."""
     metadata: dict[str, Any] = {}
+    if isinstance(entry, Mapping) and "make" in entry:
+        if strange := set(entry) - _OF_MADE:
+            raise PlanError(f"data set {name!r} is made, and has unknown keys {unknown(strange, _OF_MADE)}")
+        for key in ("events", "seed"):
+            _whole(f"data set {name!r}: {key}", entry.get(key))
+        return {"files": {}, "metadata": metadata_of(name, entry.get("metadata")), **entry}
     if isinstance(entry, Mapping) and ("files" in entry or "metadata" in entry):
         strange = set(entry) - {"files", "metadata"} - _COFFEA
         if strange:

@@ -11,6 +11,7 @@ from dask_augment.addresses import confused, told
 from dask_augment.dataset.layout import decode
 from dask_augment.documents import PlanError
 from dask_augment.inputs.columns_of_files import Kind
+from dask_augment.inputs.made import Made, check_maker
 from dask_augment.inputs.parquet_files import Parquet
 from dask_augment.inputs.paths import PARQUET, below, is_url, located, matching, with_tree
 from dask_augment.inputs.root_files import Root
@@ -29,6 +30,8 @@ def find(
         metadata = {source.dataset: dict(inputs.metadata) for source in sources}
     for name, entry in sorted(inputs.described(base).items()):
         metadata[name] = entry["metadata"]
+        if "make" in entry:
+            sources.append(_made(name, entry))
         for named, said in entry["files"].items():
             pattern, after = with_tree(named, base)
             for path in matching(pattern, base, name):
@@ -83,6 +86,15 @@ def _kind(inputs: Inputs, path: str, said: str | None, after: str | None) -> Kin
                 f"{path + ':' + after!r} names the tree {after!r}, and the plan says {other!r} of the same file: leave one out"
             )
     return Root(after or said or inputs.tree or DEFAULT_TREE)
+
+
+def _made(name: str, entry: Mapping[str, Any]) -> Source:
+    """The events of a data set that no files hold."""
+    try:
+        function = check_maker(f"data set {name!r}: make", entry["make"])
+    except (TypeError, ValueError) as error:
+        raise PlanError(str(error)) from None
+    return Source(name, function.address, Made(function, entry["events"], entry["seed"], name))
 
 
 def kind_of(part: Mapping[str, Any]) -> Kind:

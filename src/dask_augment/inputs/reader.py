@@ -53,6 +53,8 @@ class Reader:
     """Folder that relative paths count from: that of the session, wherever this is read."""
     addresses: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where files are read whose addresses hold what may not be told."""
+    makers: Mapping[str, Kind] = field(default_factory=dict)
+    """What makes the events of data sets that no files hold."""
 
     def __call__(self, part: Part) -> ak.Array:
         """All events of a part of few; BadInput where the file cannot be read."""
@@ -66,7 +68,7 @@ class Reader:
         if where["start"] == where["stop"]:
             yield self.form()
             return
-        found = self._read(where, names, most) if names else iter([(where["start"], where["stop"], {})])
+        found = self._read(part, names, most) if names else iter([(where["start"], where["stop"], {})])
         for start, stop, events in found:
             weights = {name: events[name] for name in self.weights}
             if self.weight is not None:
@@ -75,13 +77,13 @@ class Reader:
             made = made_columns(stop - start, weights, self.factors.get(part.dataset, 1.0), position, self.weight)
             yield as_events(events, self.columns, self.schema, stop - start, made)
 
-    def _read(
-        self, where: Mapping[str, Any], names: Sequence[str], most: int
-    ) -> Iterator[tuple[int, int, dict[str, ak.Array]]]:
+    def _read(self, part: Part, names: Sequence[str], most: int) -> Iterator[tuple[int, int, dict[str, ak.Array]]]:
+        where = part.input
         path, span = where["file"], (where["start"], where["stop"])
         rows = where["stop"] - where["start"]
         with reading(path, rows):
-            location, kind = located(self.addresses.get(path, path), self.base), kind_of(where)
+            location, kind = located(self.addresses.get(path, path), self.base), self.makers.get(part.dataset)
+            kind = kind or kind_of(where)
             file = _kept_open(kind, location, where["uuid"]) if kind.stays_open else kind.open(location)
             if file.uuid != where["uuid"]:
                 text = f"input file {path!r} has changed since the plan was made: its uuid is {file.uuid}, it was {where['uuid']}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Inputs:
         ``metadata`` may hold ``is_mc`` (false for collision data), ``xsec`` [pb] and ``lumi`` [1/pb]. What coffea's
         ``preprocess`` returns will do, except for files of which it kept only some steps. What other frameworks call
         the cross section, its corrections or sums of weights is refused: nothing that weights depend on goes unread.
+        ``{name: {"make": "toys.py:jets", "events": 10_000, "seed": 1}}`` is a data set of no files: a function of your own
+        makes its events, each of its number alone (see :mod:`dask_augment.inputs.made`).
     files
         Path or glob of ROOT or Parquet files, or a list of them, all of the data set ``dataset``.
     folder
@@ -106,6 +108,16 @@ class Inputs:
             if (value is not None or name == "weight") and not (isinstance(value, str) and value and "\0" not in value):
                 raise PlanError(f"inputs: {name} must be a name, got {value!r}")
 
+    @property
+    def makers(self) -> list[Any]:
+        """The functions that make the events of data sets that no files hold."""
+        entries = self.fileset.values() if isinstance(self.fileset, Mapping) else ()
+        return [entry["make"] for entry in entries if _is_made(entry)]
+
+    def made_by(self, made: Callable[[str, Any], Any]) -> Inputs:
+        """The inputs with ``made(data set, entry)`` in place of what makes each data set that no files hold."""
+        return replace(self, fileset=with_makers(self.fileset, made)) if self.makers else self
+
     def described(self, base: str = ".") -> dict[str, dict[str, Any]]:
         """The fileset in one form: ``{name: {"files": {path: FileSaid}, "metadata": {...}}}``.
 
@@ -129,6 +141,18 @@ class Inputs:
             name: {**entry, "files": {path: said.tree for path, said in entry["files"].items()}}
             for name, entry in self.described().items()
         }
+
+
+def _is_made(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and "make" in entry
+
+
+def with_makers(fileset: Any, made: Callable[[str, Any], Any]) -> Any:
+    """A fileset with ``made(data set, entry)`` in place of what makes each data set that no files hold."""
+    if not isinstance(fileset, Mapping):
+        return fileset
+    found = {name: made(str(name), entry["make"]) for name, entry in fileset.items() if _is_made(entry)}
+    return {name: {**entry, "make": found[name]} if name in found else entry for name, entry in fileset.items()}
 
 
 def refuse_misspelt(fileset: Mapping[Any, Any], known: Collection[str]) -> None:

@@ -116,7 +116,7 @@ def rows_are_accounted_for(case: Case) -> None:
     if (account.rows_in, account.rows_out) != (len(case.events), len(result)) or not account.adds_up:
         raise case.broken(f"the account does not add up: {len(case.events)} rows in, {len(result)} out, {account}")
     if case.augmenter.makes:
-        made = int(np.count_nonzero(numbers(result, KIND)))
+        made = int(np.count_nonzero(numbers(result, KIND) > 0))
         if made != sum(account.made.values()):
             raise case.broken(f"{sum(account.made.values())} rows were made, and {made} say so in augment_kind")
 

@@ -118,7 +118,7 @@ def _training(events: ak.Array, case: Case) -> ak.Array:
     if case.setting.split is not None:
         mine &= numbers(events, case.setting.split) == 0
     if cols.has(events, KIND):
-        mine &= numbers(events, KIND) == 0
+        mine &= numbers(events, KIND) <= 0
     return events[mine]
 
 

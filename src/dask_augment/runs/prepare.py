@@ -34,6 +34,7 @@ from dask_augment.inputs.contents import check_contents, filled, inspect, parts_
 from dask_augment.inputs.fills import check_fill
 from dask_augment.inputs.find import find
 from dask_augment.inputs.losses import bad_files, losses, quarantined_of
+from dask_augment.inputs.made import Made
 from dask_augment.inputs.normalisation import (
     Normalisation,
     check_weights,
@@ -45,7 +46,7 @@ from dask_augment.inputs.overlap import refuse_own_output, shared_files
 from dask_augment.inputs.reader import Reader
 from dask_augment.inputs.sources import BadInput, Content, Source
 from dask_augment.inputs.vouching import held_to_manifests
-from dask_augment.own_columns import DATASET, OURS, WEIGHT
+from dask_augment.own_columns import DATASET, OURS, PROVENANCE, WEIGHT
 from dask_augment.plan import Inputs, Plan, PlanError, Target
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.refusals import (
@@ -134,6 +135,7 @@ def prepare(
     _check_remedies(stage, explicit, found)
     reader, normalisation, shared = _reader(inputs, found, metadata, explicit, wanted)
     reader = replace(reader, base=base, addresses={s.path: s.address for s in sources if s.address})
+    reader = replace(reader, makers={s.dataset: s.kind for s in sources if isinstance(s.kind, Made)})
     stage, matches = settled(_weighted(stage, inputs, reader), reader.columns)
     columns, schema = _result(stage, reader, target, shared.kept)
     warnings = [*warnings, *shared.warnings, *matches, *remarks_on(stage, columns)]
@@ -215,6 +217,8 @@ def _reader(
     """How parts are read, from the columns that the files have, and what these have in common."""
     check_contents(found)
     files = filled(found)
+    kinds = {isinstance(source.kind, Made) for source in files}
+    inputs = replace(inputs, fill={**(dict.fromkeys(PROVENANCE, 0) if len(kinds) > 1 else {}), **inputs.fill})
     inputs = replace(inputs, weight=flat(inputs.weight), weights=tuple(map(flat, inputs.weights)))
     final = has_weight(inputs.weight, files)
     made = set() if final else {WEIGHT, *inputs.weights}
