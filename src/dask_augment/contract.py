@@ -109,7 +109,10 @@ class Augmenter(Promises, Configured, ABC):
         """
 
     def matched(self, columns: Collection[str]) -> Augmenter:  # noqa: ARG002
-        """The step with its wildcards replaced by those of the events' columns, dotted, that they match."""
+        """The step with its wildcards replaced by those of the events' columns, dotted, that they match.
+
+        ValueError where it would be wrong with such columns.
+        """
         return self
 
     def remark(self, columns: Collection[str]) -> str:  # noqa: ARG002

@@ -128,6 +128,15 @@ def check_columns(step: Any, *names: str, needed: bool = False) -> None:
         object.__setattr__(step, name, columns)
 
 
+def check_new(step: Any, name: str, columns: Collection[str]) -> None:
+    """ValueError where the column that a step is to make is there, but for its usual name: that is a result of its own."""
+    if (value := getattr(step, name)) in columns and value != getattr(type(step), name):
+        raise ValueError(
+            f"{name} names {value!r}, which the events have, and it would be overwritten: give the new column another name "
+            f"(one named {getattr(type(step), name)!r} is replaced), or leave that one out"
+        )
+
+
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "None": ("none", lambda value: value is None),
     "bool": ("true or false", lambda value: isinstance(value, bool)),

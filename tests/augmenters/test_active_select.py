@@ -135,3 +135,25 @@ def test_equal_keys_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_arguments(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         da.ActiveSelect(score="p", **arguments)
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [da.ActiveSelect(score="p", size=3), da.BalancedEnsemble(strata=["region"], draws=3)],
+    ids=["marks", "masks"],
+)
+def test_a_column_of_another_is_not_overwritten(learner: Any) -> None:
+    events, options = scored(50), {"seed": 1, "dataset": "tt", "split": None}
+    named = replace(learner, column="label")
+    with pytest.raises(
+        ValueError, match=r"column names 'label', which the events have, .*: give the new column another name"
+    ):
+        da.learn(events, named, **options)
+    with pytest.raises(ValueError, match="column names 'chosen', which the events have"):
+        da.learn(events, replace(learner, column="chosen"), da.Define(chosen="p > 1"), **options)
+    step = da.learn(events, learner, **options)
+    with pytest.raises(ValueError, match="column names 'label'"):
+        da.augment(events, replace(named, learned=step.learned), **options)
+    once = da.augment(events, step, **options)
+    again = da.augment(once, da.learn(once, learner, **options), **options)
+    assert again[learner.column].tolist() == once[learner.column].tolist(), "its own former result"

@@ -325,6 +325,10 @@ def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"features": []}, "features must name at least one column"),
         ({"features": "x"}, r"write features=\['x'\]"),
         ({"features": ["x", "x"]}, "features names a column twice"),
+        (
+            {"features": ["x", "train_weight"]},
+            "features names 'train_weight', which the step shares out .*: leave it out",
+        ),
         ({"weights": ["weight", "weight"]}, "weights names a column twice"),
         ({"k_neighbors": 0}, "k_neighbors must be a whole number of at least 1"),
         ({"scale": [1.0]}, "one number for each of the 3 features"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.columns import number
-from dask_augment.contract import Learner, Measure, Output
+from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import check_choices, check_count, options_of
+from dask_augment.options import check_choices, check_count, check_new, options_of
 from dask_augment.sampling.census import Groups, RowsOf
 from dask_augment.sampling.ranks import Order, ascending, last_keys
 from dask_augment.strata import Strata
@@ -47,7 +47,7 @@ class ActiveSelect(Learner):
         ``"uncertain"``: scores are probabilities, and those next to 1/2 come first; ``"highest"``, ``"lowest"``: the
         score itself measures how informative an event is, such as an entropy or the distance from a border.
     column
-        The column of marks.
+        The column of marks; one of another name than this may not be there yet.
 
     Columns out: the mark, int8, 1 or 0; 0 for events that are not for training. Rows are kept. Random numbers: a 64-bit
     key for each row. Learns in three questions as a rule, and at most nine: rows of each stratum, and the score of the
@@ -87,6 +87,11 @@ class ActiveSelect(Learner):
     @property
     def _order(self) -> _ByScore:
         return _ByScore(strata=self.strata, score=self.score, informative=self.informative)
+
+    def matched(self, columns: Collection[str]) -> Augmenter:
+        """The step; ValueError where another column would be overwritten."""
+        check_new(self, "column", columns)
+        return self
 
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Count, and find the last event to mark in each stratum."""

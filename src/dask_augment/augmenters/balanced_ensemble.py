@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import awkward as ak
 import numpy as np
 
-from dask_augment.contract import Learner, Measure, Output
+from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import options_of
+from dask_augment.options import check_new, options_of
 from dask_augment.sampling.census import Groups, RowsOf
 from dask_augment.sampling.members import last_members
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
@@ -46,7 +46,7 @@ class BalancedEnsemble(Learner):
     draws
         How many, at most 64.
     column
-        The column of masks.
+        The column of masks; one of another name than this may not be there yet.
 
     Columns out: the mask, uint64; 0 for events that are not for training. Rows are kept. Random numbers: a 64-bit key
     for each row and draw. Learns in two questions as a rule: rows of each stratum; keys next to the quota.
@@ -80,6 +80,11 @@ class BalancedEnsemble(Learner):
     def produces(self) -> Mapping[str, str | None]:
         """The mask."""
         return {self.column: "uint64"}
+
+    def matched(self, columns: Collection[str]) -> Augmenter:
+        """The step; ValueError where another column would be overwritten."""
+        check_new(self, "column", columns)
+        return self
 
     def learning(self) -> Generator[Measure[Any], Any, Learned]:
         """Count, and find the last key of each stratum in each draw."""

@@ -112,6 +112,11 @@ class Interpolator(Interpolating, Resampling):
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
         check_columns(self, "features", needed=True)
+        if TRAIN_WEIGHT in self.features:
+            raise ValueError(
+                f"features names {TRAIN_WEIGHT!r}, which the step shares out among rows and cannot interpolate: leave it out, "
+                "or give it another name before (define)"
+            )
         check_columns(self, "weights")
         if isinstance(self.scale, list):
             object.__setattr__(self, "scale", tuple(self.scale))
