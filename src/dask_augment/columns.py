@@ -53,7 +53,7 @@ def lookup(layout: Content, name: str) -> Content:
 def _found(layout: Content, name: str) -> Content | None:
     fields = layout.fields
     if name in fields:
-        return _field(layout, name)
+        return layout.content(name) if layout.is_record else layout[name]
     head, _, tail = dotted(name).partition(".")
     if head in fields and (inner := _inside(_field(layout, head), tail)) is not None:
         return inner

@@ -82,11 +82,14 @@ def _used(lists: ListOffsetArray) -> Content:
 def size_of(content: Content) -> int:
     """Bytes of the values that a layout reaches, about: slices share all their objects; what is virtual and not read is 0."""
     if content.is_record:
-        return sum(size_of(inner) for inner in content.contents)
+        numbers = [one.data for one in content.contents if one.is_numpy]
+        others = [one for one in content.contents if not one.is_numpy]
+        there = [data for data in numbers if isinstance(data, np.ndarray) or _is_read(data)]
+        return sum(int(data.nbytes) for data in there) + sum(map(size_of, others))
     if content.is_numpy:
         return int(content.data.nbytes) if _is_read(content.data) else 0
     if content.is_list and not isinstance(content, RegularArray):
-        if not (_is_read(content.starts.data) and _is_read(content.stops.data)):
+        if not _is_read(content.starts.data, content.stops.data):
             return 0
         starts, stops = np.asarray(content.starts.data), np.asarray(content.stops.data)
         inner, items = content.content, int(np.sum(stops - starts))
@@ -99,8 +102,8 @@ def size_of(content: Content) -> int:
     return 0
 
 
-def _is_read(data: Any) -> bool:
-    return isinstance(data, np.ndarray) or bool(getattr(data, "is_materialized", False))
+def _is_read(*buffers: Any) -> bool:
+    return all(isinstance(data, np.ndarray) or getattr(data, "is_materialized", False) for data in buffers)
 
 
 def same_counts(one: ListOffsetArray, other: ListOffsetArray) -> bool:

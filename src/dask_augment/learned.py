@@ -101,7 +101,7 @@ class Learned(Mapping[str, NDArray[Any]]):
         return self._content()[1]
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._arrays[name]
+        return (self._held or self._content())[0][name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
+
+# A frame asks for the same names again for each step and partition.
+_REMEMBERED = 8192
 
 
+@lru_cache(_REMEMBERED)
 def flat(name: str) -> str:
     """The branch name of a column: ``Jet.pt`` is ``Jet_pt``; pandas' name of two levels, ``('pt', '0')``, is ``pt_0``."""
     if name[:1] == "(" and name[-1:] == ")":
@@ -21,6 +26,7 @@ def _levels(name: str) -> list[str]:
     return [str(level) for level in levels if str(level)] if isinstance(levels, tuple) else []
 
 
+@lru_cache(_REMEMBERED)
 def dotted(name: str) -> str:
     """The column name of a branch: ``Jet_pt`` is ``Jet.pt``."""
     return name if "." in name else name.replace("_", ".", 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from dask_augment.names import dotted
@@ -38,11 +39,13 @@ class UnreadableMetadata(ValueError):
     """Metadata do not say whether a data set is collision data, or say two things."""
 
 
+@lru_cache(8192)
 def is_generator(column: str) -> bool:
     """Whether simulation alone has this column: ``GenPart.pt``, ``genWeight``, ``Jet.hadronFlavour``."""
     return _GENERATOR.match(dotted(column)) is not None
 
 
+@lru_cache(8192)
 def is_known_weight(column: str) -> bool:
     """Whether a column is a physics weight by its name: ``genWeight``, ``Generator.weight``, ``weight_central``."""
     return _WEIGHT.fullmatch(dotted(column)) is not None

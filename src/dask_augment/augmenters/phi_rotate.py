@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any
 
 import awkward as ak
@@ -120,6 +121,7 @@ class PhiRotate(Augmenter):
         return Output({name: _rotated(column(events, name), alpha, name) for name in self.columns})
 
 
+@lru_cache(8192)
 def is_azimuth(name: str) -> bool:
     """Whether a column looks like a number that turns with the event: an angle phi, or px and py."""
     words = [word.lower() for word in _WORD.findall(name)]

@@ -203,10 +203,10 @@ def _columns(events: ak.Array) -> dict[str, Leaf]:
     if not _plain(form).is_record:
         raise SchemaError(f"events are records with columns, none of them missing, got {ak.type(events)}")
     for leaf in _leaves(form, ()):
-        if leaf.name in leaves:
-            raise SchemaError(f"columns {leaves[leaf.name].path} and {leaf.path} would both be named {leaf.name!r}; "
-                              "rename one")  # fmt: skip
-        leaves[leaf.name] = leaf
+        name = leaf.name
+        if name in leaves:
+            raise SchemaError(f"columns {leaves[name].path} and {leaf.path} would both be named {name!r}; rename one")
+        leaves[name] = leaf
     jagged = [name for name, leaf in leaves.items() if leaf.jagged]
     # Some files have a counter for each branch (nJet_pt); counters are derived, never data.
     counters = {"n" + name for name in jagged} | {"n" + collection(name) for name in jagged}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import awkward as ak
 import numpy as np
@@ -26,9 +27,10 @@ _MAY_BE = re.compile("gen|Gen|LHE|weight|event|mc|final")
 def given(columns: Iterable[str], events: ak.Array, setting: Setting) -> frozenset[str]:
     """Those of these columns that are not read: the name of the data set, and train_weight where no step made it yet."""
     names = set() if setting.dataset is None else {DATASET}
-    if not cols.has(events, TRAIN_WEIGHT):
+    asked = set(columns)
+    if TRAIN_WEIGHT in asked and not cols.has(events, TRAIN_WEIGHT):
         names.add(TRAIN_WEIGHT)
-    return frozenset(names & set(columns))
+    return frozenset(names & asked)
 
 
 def only(events: ak.Array, columns: frozenset[str], setting: Setting) -> ak.Array:
@@ -100,11 +102,16 @@ def known_weights(events: ak.Array) -> list[str]:
     layout = events.layout
     names = [
         f"{field}.{inner}" if inner else field
-        for field in layout.fields
-        if _MAY_BE.match(field)
+        for field in _may_be(tuple(layout.fields))
         for inner in layout[field].fields or ("",)
     ]
     return sorted(name for name in names if is_known_weight(name) and _is_number(cols.column(events, name)))
+
+
+@lru_cache(64)
+def _may_be(fields: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that may be weights or have some: there may be thousands of others."""
+    return tuple(field for field in fields if _MAY_BE.match(field))
 
 
 def zeroed(events: ak.Array, setting: Setting) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ def settled(steps: Iterable[Step], columns: Iterable[str]) -> tuple[Step, ...]:
     """The steps with the names that their wildcards match, of these columns and those that steps before them make."""
     known, result = {cols.dotted(name) for name in columns}, []
     for step in steps:
-        result.append(replace(step, augmenter=step.augmenter.matched(known)))
+        matched = step.augmenter.matched(known)
+        result.append(step if matched is step.augmenter else replace(step, augmenter=matched))
         known |= result[-1].products
     return tuple(result)
 
@@ -103,8 +104,9 @@ def _refuse_collections_that_are_there(step: Step, events: ak.Array) -> None:
 
 def _refuse_missing(step: Step, events: ak.Array, setting: Setting) -> None:
     """Raise where a column is missing of which the step knows a remedy; of others the reader of columns says so."""
-    for name in sorted(step.remedies.keys() - given(step.uses, events, setting)):
-        if step.remedies[name] and not cols.has(events, name):
+    lacking = [name for name, remedy in step.remedies.items() if remedy and not cols.has(events, name)]
+    for name in sorted(lacking):
+        if name not in given([name], events, setting):
             raise cols.MissingColumn(
                 f"step {step.label!r} finds no column {name!r} among the events; {step.remedies[name]}"
             )

@@ -47,8 +47,7 @@ def refuse_unlearned(step: Step) -> None:
 def refuse_other_key(step: Step, setting: Setting) -> None:
     """Raise when the step learned from other random numbers than it will get."""
     learned = step.augmenter.learned if isinstance(step.augmenter, Learner) else None
-    key = key_of(step.label, setting)
-    if learned is not None and learned.key and learned.key != key:
+    if learned is not None and learned.key and learned.key != (key := key_of(step.label, setting)):
         raise ValueError(
             f"step {step.label!r} learned under {learned.key} and is to act under {key}: its random numbers would be "
             "others, and what it learned from them wrong. Use the seed, label and ids that it learned under "

@@ -10,6 +10,7 @@ import io
 import json
 import sys
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
 from zipfile import BadZipFile
 
@@ -85,6 +86,7 @@ def _built(tree: Any, archive: Any) -> Any:
     return found(**dict(zip(_names(found), values, strict=True)))
 
 
+@cache
 def _names(kind: Any) -> list[str]:
     return [field.name for field in fields(kind)] if is_dataclass(kind) else list(kind._fields)
 

@@ -185,7 +185,10 @@ def apportion(size: int, shares: Sequence[int], least: Sequence[int], most: Sequ
     low, high = 0, (2 * max(most, default=0) + 1) * total * _FINE
     while low < high:  # the highest rate at which there are not too many
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if sum(seats(middle)) <= size else (low, middle - 1)
+        number = sum(seats(middle))
+        low, high = (middle, high) if number <= size else (low, middle - 1)
+        if number == size:  # so has everyone at any higher rate that is not too many
+            break
     # What is left goes to equals: all of them would have a seat more at the next rate, which is too many.
     got, more = seats(low), seats(low + 1)
     left = size - sum(got)
