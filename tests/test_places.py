@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -81,16 +82,29 @@ def test_a_home_is_put_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, here:
 
 @pytest.mark.parametrize(
     "words",
-    [["verify", "s3://b/x"], ["show", "s3://b/x"], ["clean", "s3://b"], ["generate", "qcd", "--output", "s3://b/x"]],
-    ids=lambda words: words[0],
+    [
+        ["verify", "s3://b/x"],
+        ["show", "s3://b/x"],
+        ["clean", "s3://b"],
+        ["generate", "qcd", "--output", "s3://b/x"],
+        ["demo", "--output", "root://host//x"],
+        ["run", "plan.yaml", "--output", "s3://b/x"],
+        ["run", "plan.yaml", "--output", "s3://b/x", "--dry-run"],
+        ["run", "plan.yaml", "--output", "file://other/x"],
+    ],
+    ids=" ".join,
 )
 def test_commands(words: list[str], here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
+    if "plan.yaml" in words:
+        (here / "plan.yaml").write_text(
+            "{inputs: {files: not-there.root, dataset: a}, seed: 1, steps: [], split: none}"
+        )
     monkeypatch.setattr("sys.argv", ["dask-augment", *words])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 1
-    assert "is an address (s3:)" in capsys.readouterr().err
-    assert list(here.iterdir()) == []
+    assert re.search(r"is an address \((s3|root):\)|is on the machine 'other'", capsys.readouterr().err)
+    assert [path.name for path in here.iterdir() if path.name != "plan.yaml"] == []
 
 
 def test_a_mount_point_is_refused_before_anything_is_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

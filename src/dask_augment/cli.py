@@ -65,7 +65,7 @@ def _main(
 @app.command()
 def run(
     plan: Annotated[Path, typer.Argument(help="The plan, a YAML file.")],
-    output: Annotated[Path | None, typer.Option(help="Folder of the data set, instead of the plan's.")] = None,
+    output: Annotated[str | None, typer.Option(help="Folder of the data set, instead of the plan's.")] = None,
     where: WHERE = "2",
     chunksize: Annotated[int, typer.Option(min=1, help="Most events that a task reads at once.")] = 100_000,
     limit_files: Annotated[
@@ -174,7 +174,7 @@ def show(
 
 @app.command()
 def verify(
-    folder: Annotated[Path, typer.Argument(help="A published data set.")],
+    folder: Annotated[str, typer.Argument(help="A published data set.")],
     deep: Annotated[bool, typer.Option("--deep", help="Read and check every byte and every row.")] = False,
     as_json: JSON = False,
 ) -> None:
@@ -200,7 +200,7 @@ def verify(
 
 @app.command()
 def clean(
-    folder: Annotated[Path, typer.Argument(help="The folder that data sets are published in.")],
+    folder: Annotated[str, typer.Argument(help="The folder that data sets are published in.")],
     older_than: Annotated[
         float, typer.Option(min=0, metavar="DAYS", help="Leave alone what was written to in so many days.")
     ] = 7.0,
@@ -234,9 +234,9 @@ def clean(
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder of the data set; plan, picture and events go beside it.")] = Path(
-        "demo"
-    ),
+    output: Annotated[
+        str, typer.Option(help="Folder of the data set; plan, picture and events go beside it.")
+    ] = "demo",
     events: Annotated[
         int | None,
         typer.Option(
@@ -255,15 +255,15 @@ def demo(
         from dask_augment.demo.report import show as report
         from dask_augment.places import local_folder
 
-        output = local_folder(output, "output")
+        folder = local_folder(output, "output")
         begun = time.perf_counter()
-        out.print(source(events, job.beside(output, "-events")), markup=False, highlight=False, soft_wrap=True)
+        out.print(source(events, job.beside(folder, "-events")), markup=False, highlight=False, soft_wrap=True)
         with showing(err, out, quiet=quiet) as shown:
-            plan = job.prepare(output, events, shown)
+            plan = job.prepare(folder, events, shown)
         preparing = time.perf_counter() - begun
         out.print(plan.read_text(encoding="utf-8"), markup=False, highlight=False, soft_wrap=True)
         with showing(err, out, quiet=quiet) as shown:
-            done = job.carry_out(plan, output, shown)
+            done = job.carry_out(plan, folder, shown)
         report(out, done, plan, preparing)
 
 
@@ -273,7 +273,7 @@ def generate(
         list[str],
         typer.Argument(metavar="PROCESS...", help="wz (W' -> W Z with a hadronic W), qcd (two jets), or both."),
     ],
-    output: Annotated[Path, typer.Option(help="Folder of the files and their fileset.json.")],
+    output: Annotated[str, typer.Option(help="Folder of the files and their fileset.json.")],
     events: Annotated[int, typer.Option(min=1, help="Events of each process.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 1,
     where: WHERE = "2",
@@ -288,10 +288,10 @@ def generate(
     from dask_augment.generator.generate import FILESET, generate
     from dask_augment.places import local_folder
 
-    output = local_folder(output, "output")
+    folder = local_folder(output, "output")
 
     with _stoppable("run the same command to go on"), showing(err, out, quiet=quiet or as_json) as shown:
-        found = generate(processes, output, events=events, seed=seed, where=where, progress=shown)
+        found = generate(processes, folder, events=events, seed=seed, where=where, progress=shown)
     if as_json:
         _print_json(found)
         return
@@ -299,7 +299,7 @@ def generate(
     for name, entry in found.items():
         table.add_row(name, f"{len(entry['files']):,}", f"{entry['metadata']['xsec']:.6g}")
     out.print(table)
-    out.print(f"In a plan:  inputs: {{fileset: {output / FILESET}}}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"In a plan:  inputs: {{fileset: {folder / FILESET}}}", markup=False, highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,8 @@ import fsspec
 import pytest
 
 from dask_augment.dataset.layout import MANIFEST
+from dask_augment.inputs.paths import below
+from dask_augment.inputs.vouching import held_to_manifests
 from dask_augment.plan import PlanError
 from dask_augment.runs.run import dry_run, run
 from run_toys import plan, write
@@ -114,14 +120,83 @@ def test_by_the_url_of_a_path(a: Path) -> None:
             ask(inputs)
 
 
-def test_nothing_vouches_for_a_folder_by_its_address(a: Path) -> None:
+@pytest.fixture
+def afar(a: Path) -> Iterator[Callable[[], str]]:
+    """Puts the data set where only an address leads, and gives that."""
     system = fsspec.filesystem("memory")
-    system.put(str(a), "/published", recursive=True)
+
+    def put() -> str:
+        system.put(str(a), "/published/a", recursive=True)
+        return "memory://published/a"
+
+    yield put
+    system.rm("/published", recursive=True)
+
+
+@pytest.mark.parametrize("inside", ["", "/", "/dataset=wz"])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (missing, r"is not what its manifest says: dataset=qcd/part-000000.parquet is missing; "),
+        (foreign, r"is not what its manifest says: dataset=wz/more.parquet is not in the manifest; "),
+        (truncated, r"is not what its manifest says: dataset=wz/part-000001.parquet has \d+ bytes, the manifest says"),
+        (rotten, r"is read as an input, and memory://published/a/_manifest.json is damaged"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_folder_by_its_address_is_held_to_its_manifest(
+    a: Path, afar: Any, inside: str, change: Any, why: str
+) -> None:
+    change(a)
+    with pytest.raises(PlanError, match=f"^memory://published/a/ {why}"):
+        ask({"folder": afar() + inside})
+
+
+def test_what_is_as_published_is_read_by_its_address_without_a_word(a: Path, afar: Any) -> None:
+    (a / "notes.txt").touch()
+    result = ask({"folder": afar()})
+    assert result.rows == 24
+    assert result.warnings == ()
+
+
+def test_several_data_sets_by_one_address(a: Path, afar: Any) -> None:
+    folder = afar().removesuffix("/a")
+    assert ask({"folder": folder}).warnings == ()
+    fsspec.filesystem("memory").rm("/published/a/dataset=qcd", recursive=True)
+    with pytest.raises(PlanError, match=r"^memory://published/a/ is not what its manifest says: dataset=qcd"):
+        ask({"folder": folder})
+
+
+def test_nothing_vouches_for_a_folder_by_its_address_without_a_manifest(a: Path, afar: Any) -> None:
+    (a / MANIFEST).unlink()
+    (said,) = ask({"folder": afar()}).warnings
+    assert said.startswith("memory://published/a/ has no _manifest.json, so nothing vouches for its files")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        """Nothing."""
+
+
+def test_a_folder_by_http(a: Path) -> None:
+    """A server writes = as %3D, and lists no sizes."""
+    pytest.importorskip("aiohttp")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(a.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    folder = f"http://127.0.0.1:{server.server_address[1]}/a"
     try:
-        (said,) = ask({"folder": "memory://published"}).warnings
+        assert held_to_manifests([], folder) == []
+        assert [parts for _, parts in below(folder, ".")] == [
+            ["dataset=qcd", "part-000000.parquet"], ["dataset=wz", "part-000001.parquet"]
+        ]  # fmt: skip
+        truncated(a)
+        with pytest.raises(
+            PlanError, match=rf"^{folder}/ is not what its manifest says: dataset=wz/part-000001.parquet has"
+        ):
+            held_to_manifests([], folder)
     finally:
-        system.rm("/published", recursive=True)
-    assert said.startswith("memory://published is read by its address, where no manifest is asked, so nothing vouches")
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize("inputs", INPUTS[:4], ids=str)

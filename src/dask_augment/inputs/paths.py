@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import unquote
 
 import fsspec
 
@@ -26,6 +27,11 @@ _HOST = re.compile(r"[A-Za-z][\w+.-]*:/*[^/]*")
 def is_url(path: str) -> bool:
     """Whether this is an address that fsspec or uproot opens, and no path."""
     return "://" in path
+
+
+def is_http(path: str) -> bool:
+    """Whether this is an address of HTTP, which has some letters of a name as numbers: %3D for =."""
+    return path.lower().startswith(("http:", "https:"))
 
 
 def located(path: str, base: str) -> str:
@@ -125,7 +131,11 @@ def below(folder: str, base: str) -> list[tuple[str, Sequence[str]]]:
         raise PlanError(f"folder {folder!r} is not there{where}")
     parts = sorted(name.split("/") for name in names if name.endswith(PARQUET))
     kept = [path for path in parts if not any(part.startswith((".", "_")) for part in path)]
-    return [(f"{folder.rstrip('/')}/{'/'.join(p)}" if is_url(folder) else str(Path(folder, *p)), p) for p in kept]
+    plain = unquote if is_http(root) else str
+    return [
+        (f"{folder.rstrip('/')}/{'/'.join(p)}" if is_url(folder) else str(Path(folder, *p)), [*map(plain, p)])
+        for p in kept
+    ]
 
 
 def _refuse_links(root: str, at: str, folders: Sequence[str]) -> None:

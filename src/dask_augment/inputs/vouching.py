@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import fsspec
 
 from dask_augment.addresses import told
 from dask_augment.dataset.layout import MANIFEST
-from dask_augment.dataset.manifest import Manifest, NotADataset
+from dask_augment.dataset.manifest import Manifest, NotADataset, parsed
+from dask_augment.dataset.store import files
 from dask_augment.documents import PlanError
 from dask_augment.inputs.parquet_files import Parquet
-from dask_augment.inputs.paths import PARQUET, is_url, path_of
+from dask_augment.inputs.paths import PARQUET, is_http, is_url, path_of
 from dask_augment.inputs.sources import Source
 from dask_augment.words import counted
 
@@ -27,22 +32,57 @@ def held_to_manifests(sources: Iterable[Source], folder: str | Path | None, base
     where = None if folder is None else path_of(str(folder))
     warnings = []
     if where is not None and is_url(where):
-        warnings.append(
-            f"{told(where)} is read by its address, where no manifest is asked, so nothing vouches for its files: whether some "
-            "are missing, cut short or foreign is not known"
-        )
-    elif where is not None:
+        return _held_afar(where, [source.location for source in sources])
+    if where is not None:
         # Of a data set of which every file is gone no source is left.
         roots |= {manifest.parent.absolute() for manifest in Path(base, where).rglob(MANIFEST)}
     for root in sorted(roots):
-        if (root / MANIFEST).exists():
-            _hold(root)
+        if files.exists(root / MANIFEST):
+            _hold(f"{_shown(root)}", str(root / MANIFEST), files.read(root / MANIFEST), files.sizes(root))
         elif folder is not None:
-            warnings.append(
-                f"{_shown(root)}/ has no {MANIFEST}, so nothing vouches for its files: whether some are missing, cut short or "
-                "foreign is not known"
-            )
+            warnings.append(_unvouched(f"{_shown(root)}"))
     return warnings
+
+
+def _held_afar(folder: str, locations: Iterable[str]) -> list[str]:
+    """The same of a folder by its address; a hive folder is held with the data set that it is of."""
+    address = _root_of(f"{folder.rstrip('/')}/file")
+    system, top = fsspec.core.url_to_fs(address)
+    listed = {_below(name, top): entry for name, entry in system.find(top, detail=True).items()}
+    roots = {name.rpartition("/")[0] for name in listed if name.rpartition("/")[2] == MANIFEST}
+    roots |= {_root_of(_below(system._strip_protocol(location), top)) for location in locations}
+    warnings = []
+    for root in sorted(roots):
+        start = f"{root}/" if root else ""
+        mine = {name.removeprefix(start): entry for name, entry in listed.items() if name.startswith(start)}
+        shown = told(f"{address}/{root}".rstrip("/"))
+        if MANIFEST in mine:
+            data = system.cat_file(mine[MANIFEST]["name"])
+            _hold(shown, f"{shown}/{MANIFEST}", data, {name: _size(system, entry) for name, entry in mine.items()})
+        else:
+            warnings.append(_unvouched(shown))
+    return warnings
+
+
+def _below(name: str, top: str) -> str:
+    """The path of a file from a folder on, as it was published: addresses of HTTP have some letters as numbers."""
+    found = name.removeprefix(top).strip("/")
+    return unquote(found) if is_http(name) else found
+
+
+def _size(system: Any, entry: Mapping[str, Any]) -> int | str:
+    """Bytes of a file as it was listed, or else as it says itself."""
+    size = entry.get("size")
+    size = system.size(entry["name"]) if size is None else size
+    return "its size is not told" if size is None else int(size)
+
+
+def _root_of(file: str) -> str:
+    """As :func:`_root`, of an address."""
+    folder = file.rpartition("/")[0]
+    while "=" in folder.rpartition("/")[2]:
+        folder = folder.rpartition("/")[0]
+    return folder
 
 
 def _root(file: Path) -> Path:
@@ -55,13 +95,21 @@ def _shown(root: Path) -> Path:
     return root.relative_to(here) if here in root.parents else root
 
 
-def _hold(root: Path) -> None:
+def _unvouched(shown: str) -> str:
+    return (
+        f"{shown}/ has no {MANIFEST}, so nothing vouches for its files: whether some are missing, cut short or "
+        "foreign is not known"
+    )
+
+
+def _hold(shown: str, file: str, data: bytes, sizes: Mapping[str, int | str]) -> None:
     try:
-        faults = Manifest.read(root).faults(root, foreign=tuple(f"*{end}" for end in PARQUET))
+        manifest = Manifest.from_document(parsed(data, file))
     except NotADataset as error:
-        raise PlanError(f"{_shown(root)}/ is read as an input, and {error}") from error
+        raise PlanError(f"{shown}/ is read as an input, and {error}") from error
+    faults = manifest.differences(sizes, foreign=tuple(f"*{end}" for end in PARQUET))
     if faults:
         more = f" (the first of {counted(len(faults), 'fault')})" if len(faults) > 1 else ""
         raise PlanError(
-            f"{_shown(root)}/ is not what its manifest says: {faults[0]}{more}; publish it again, or bring back what was published"
+            f"{shown}/ is not what its manifest says: {faults[0]}{more}; publish it again, or bring back what was published"
         )
