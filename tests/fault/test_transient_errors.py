@@ -57,13 +57,13 @@ def test_a_third_failure_ends_the_run(inputs: dict[str, Any], quiet: Result, cou
     """With the system's own words; then the same call with resume does the rest."""
     plan = whole_toys.plan(inputs, (*whole_toys.STEPS, whole_toys.transient(counts, failures=3)))
     with pytest.raises(RunFailed, match=r"OSError: \[Errno 5\] Input/output error") as caught:
-        run(plan, tmp_path / "out", chunksize=20)
+        run(plan, tmp_path / "out", chunksize=50)
     assert isinstance(caught.value.__cause__, OSError)
     assert caught.value.__cause__.errno == errno.EIO
     assert not (tmp_path / "out").exists()
     while True:
         try:
-            result = run(plan, tmp_path / "out", chunksize=20, resume=True)
+            result = run(plan, tmp_path / "out", chunksize=50, resume=True)
         except RunFailed:
             continue
         break

@@ -83,7 +83,7 @@ def test_inside_a_task(tmp_path: Path, inputs: dict[str, Any], quiet: Result, ow
     same(result, quiet)
 
 
-@pytest.mark.parametrize("how", ["kill", "abort"])
+@pytest.mark.parametrize("how", ["kill", pytest.param("abort", marks=pytest.mark.slow)])
 def test_processes_of_this_machine(tmp_path: Path, inputs: dict[str, Any], quiet: Result, how: str) -> None:
     tokens = tmp_path / "tokens"
     tokens.mkdir()

@@ -57,11 +57,11 @@ def tried() -> Iterator[Any]:
 
 
 def tried_on_files() -> Iterator[Any]:
-    """The first example of each step on one of the files, in turn; all others are slow."""
+    """The first example of each step by itself on one of the files, in turn; all others are slow."""
     names = registry.names()
     for name, number, part in NAMED:
         for file in FILES if part == 0 else ():
-            quick = number == 0 and file == FILES[names.index(name) % len(FILES)]
+            quick = is_plain((name, number, part)) and file == FILES[names.index(name) % len(FILES)]
             marks = [] if quick else [pytest.mark.slow]
             yield pytest.param(name, number, file, id=f"{named_as((name, number, part))}-{file}", marks=marks)
 
