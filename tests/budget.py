@@ -19,11 +19,11 @@ MOST = 5.0
 """Seconds of CPU of its own process that a test may take which is not marked slow."""
 WORTH_TELLING = 0.5
 DEAREST = (
-    "whole/test_one_hash.py", "fault/test_client_killed.py", "laws/test_laws.py", "fault/test_state_machine.py",
-    "whole/test_one_hash_after_death.py", "fault/test_workers_killed.py", "sampling/test_one_result.py",
-    "demo/test_demo.py", "test_mutants.py", "sampling/test_acceptance.py", "fault/test_run_disk_full.py",
-    "fault/test_crash_points.py", "generator/test_jobs.py", "fault/test_transient_errors.py", "test_examples.py",
-    "fault/test_memory.py", "frames/test_every_frame.py", "runs/test_files_of_the_field.py",
+    "whole/test_one_hash.py", "fault/test_client_killed.py", "laws/test_laws.py", "fault/test_workers_killed.py",
+    "fault/test_state_machine.py", "whole/test_one_hash_after_death.py", "demo/test_demo.py", "test_mutants.py",
+    "sampling/test_one_result.py", "fault/test_transient_errors.py", "test_docs.py", "test_examples.py",
+    "fault/test_crash_points.py", "frames/test_references.py", "generator/test_jobs.py", "frames/test_every_frame.py",
+    "frames/test_coffea.py", "sampling/test_acceptance.py", "fault/test_run_disk_full.py", "fault/test_memory.py",
 )  # fmt: skip
 """Files that take longest: the last ones to be run would keep one process busy after all others are done."""
 

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import budget
-
 TESTS = """
 import subprocess, sys, time
 import budget, numba, pytest
@@ -63,7 +61,3 @@ def test_a_quick_test_that_costs_much_fails(tmp_path: Path) -> None:
     assert told["test_starts_another"][1] >= 0.5
     assert told["test_prepares"][0] >= 0.5
     assert max(told["test_waits"]) < 0.1
-
-
-def test_the_dearest_files_are_there() -> None:
-    assert [name for name in budget.DEAREST if not (Path(__file__).parent / name).is_file()] == []

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import budget
+
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PUBLIC_NAMES = Path(__file__).with_name("public_names.json")
@@ -116,6 +118,11 @@ def test_nothing_strays_into_the_repository() -> None:
     files = tracked()
     assert "pyproject.toml" in files
     assert strays(files) == []
+
+
+def test_the_dearest_files_are_there() -> None:
+    """Those that are run first, so that the last ones are short."""
+    assert [name for name in budget.DEAREST if not (ROOT / "tests" / name).is_file()] == []
 
 
 def test_what_uses_dask_is_tried_on_the_newest() -> None:
