@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import awkward as ak
 import numpy as np
@@ -16,12 +16,12 @@ from dask_augment.draw import composed
 from dask_augment.flow import Step
 from dask_augment.frames.doubts import count as count_doubted
 from dask_augment.frames.given import (
+    adjusted,
     draw_of,
     followed,
     only,
     refuse_missing_values,
     zero_where,
-    zeroed,
 )
 from dask_augment.frames.interpolation import between, check_parents, lineage_columns
 from dask_augment.frames.planning import narrow, promised, reads, refuse, shape, splits
@@ -49,7 +49,8 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
     augmenter = step.augmenter
     refuse_unlearned(step)
     refuse(step, events, setting)
-    types = promised(step, events, setting)
+    weights = adjusted(step, events, setting)
+    types = promised(step, events, setting, weights)
     rows = acting_rows(step, events, setting)
     count = len(events) if rows is None else len(rows)
     if count == 0:
@@ -60,7 +61,7 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
     acting = events if rows is None else events[rows]
     if divides(step, setting.split):
         refuse_to_part(step, acting)
-    output = output_of(step, acting, types, setting)
+    output = output_of(step, acting, types, setting, weights)
     count_doubted(account.doubted, step, acting, setting)
     if augmenter.keeps_rows:
         columns = {name: output.columns[name] for name in step.produces}
@@ -71,22 +72,26 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         return cols.assemble(events, columns, like=step.uses)
     source = np.arange(count) if output.source is None else output.source
     columns = dict(output.columns) | between(step, acting, source, output.second)
-    columns |= followed(step, acting, setting, source, columns)
+    if not augmenter.makes:
+        columns |= followed(step, acting, weights, source, columns)
     nth = np.zeros(len(source), np.int64) if output.nth is None else output.nth.astype(np.int64)
     made = int(np.count_nonzero(nth))
     _count(account.made, step.label, made)
     _count(account.dropped, step.label, count - (len(source) - made))
     if augmenter.makes:
-        columns |= made_columns(step, acting, setting, source, nth, types, columns)
+        columns |= made_columns(step, acting, weights, source, nth, types, columns)
     columns |= lineage_columns(step, acting, setting, source, nth, types, output.second)
     return narrow(step, _with_the_rest(step, events, rows, source, columns, types), setting)
 
 
-def output_of(step: Step, events: ak.Array, types: Mapping[str, ak.types.Type], setting: Setting) -> Output:
+def output_of(
+    step: Step, events: ak.Array, types: Mapping[str, ak.types.Type], setting: Setting,
+    weights: Iterable[str] | None = None,
+) -> Output:  # fmt: skip
     """What a step makes of events that it acts on, which there are, as promised."""
     augmenter = step.augmenter
     draw = draw_of(step.label, events, setting) if augmenter.keyed else None
-    needed = reads(step, events, setting) - set(setting.ids)
+    needed = reads(step, events, setting, weights) - set(setting.ids)
     try:
         refuse_missing_values(events, needed - step.uses if augmenter.takes_missing else needed)
         output = augmenter.apply(only(events, step.gets, setting), draw)
@@ -112,7 +117,7 @@ def acting_rows(step: Step, events: ak.Array, setting: Setting) -> NDArray[np.in
 
 
 def made_columns(
-    step: Step, events: ak.Array, setting: Setting, source: NDArray[np.int64], nth: NDArray[np.int64],
+    step: Step, events: ak.Array, weights: Iterable[str], source: NDArray[np.int64], nth: NDArray[np.int64],
     types: Mapping[str, ak.types.Type], given: Mapping[str, Content],
 ) -> dict[str, Content]:  # fmt: skip
     """What the frame writes about made rows: kind, copy number, and physics weights of 0."""
@@ -122,7 +127,7 @@ def made_columns(
     copy = composed(copy_numbers(events)[source], step.label, nth)
     kind = np.where(made, np.int8(KINDS[step.augmenter.makes]), kind).astype(np.int8)
     columns: dict[str, Content] = {KIND: cols.as_content(kind), COPY: cols.as_content(copy)}
-    for name in zeroed(events, setting):
+    for name in weights:
         if name in types:
             weight = given[name] if name in given else cols.plain(cols.column(events, name))[source]
             columns[name] = zero_where(made, weight)

@@ -123,7 +123,12 @@ def zeroed(events: ak.Array, setting: Setting) -> tuple[str, ...]:
     return (*named, *(name for name in known_weights(events) if cols.dotted(name) not in there))
 
 
-def following(step: Step, events: ak.Array, setting: Setting) -> tuple[str, ...]:
+def adjusted(step: Step, events: ak.Array, setting: Setting) -> tuple[str, ...]:
+    """Weights that the frame writes for a step: 0 on the rows it makes, or by the factor of its first weight."""
+    return zeroed(events, setting) if step.augmenter.makes else _following(step, events, setting)
+
+
+def _following(step: Step, events: ak.Array, setting: Setting) -> tuple[str, ...]:
     """Weights of whole events, known by their names, that a step leaves out which drops rows and rescales others.
 
     They get the factor of its first weight, so that a yield of theirs stays too.
@@ -137,11 +142,11 @@ def following(step: Step, events: ak.Array, setting: Setting) -> tuple[str, ...]
 
 
 def followed(
-    step: Step, events: ak.Array, setting: Setting, source: NDArray[np.int64], new: Mapping[str, Content]
+    step: Step, events: ak.Array, weights: Iterable[str], source: NDArray[np.int64], new: Mapping[str, Content]
 ) -> dict[str, Content]:
     """The weights that follow the first weight of a step, for the rows that it takes; ``new`` are the columns it made."""
     found: dict[str, Content] = {}
-    for name in following(step, events, setting):
+    for name in weights:
         first = step.augmenter.rescales()[0]
         before = np.asarray(cols.plain(cols.column(events, first)).data)[source]
         factor = np.divide(np.asarray(new[first].data), before, out=np.ones(len(source)), where=before != 0)

@@ -10,7 +10,7 @@ import awkward as ak
 from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.flow import Flow, Step, with_counters
-from dask_augment.frames.given import following, given, known_weights, seed_of, zeroed
+from dask_augment.frames.given import adjusted, given, known_weights, seed_of
 from dask_augment.frames.rows import alters, divides, spares_originals
 from dask_augment.frames.steps import refuse_other_key
 from dask_augment.identity import refuse_keyless
@@ -127,8 +127,11 @@ def splits(step: Step, events: ak.Array, setting: Setting) -> bool:
     return False
 
 
-def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
-    """All columns that a step needs of these events: those it uses, ids, provenance, split and weights."""
+def reads(step: Step, events: ak.Array, setting: Setting, weights: Iterable[str] | None = None) -> frozenset[str]:
+    """All columns that a step needs of these events: those it uses, ids, provenance, split and weights.
+
+    ``weights``: those that the frame writes for it, where they are known.
+    """
     augmenter = step.augmenter
     needed = set(step.uses - given(step.uses, events, setting))
     if augmenter.keyed:
@@ -139,10 +142,8 @@ def reads(step: Step, events: ak.Array, setting: Setting) -> frozenset[str]:
     if augmenter.use == "training":
         needed |= _spared(step, events, setting)
     if augmenter.makes:
-        needed |= {name for name in Flow((step,), setting).about_rows(step) if cols.has(events, name)} | {
-            *zeroed(events, setting)
-        }
-    needed |= {*following(step, events, setting)}
+        needed |= {name for name in Flow((step,), setting).about_rows(step) if cols.has(events, name)}
+    needed |= {*(adjusted(step, events, setting) if weights is None else weights)}
     if divides(step, setting.split) and cols.has(events, KIND):
         needed.add(KIND)
     if alters(step, events) and cols.has(events, CHANGED):
@@ -168,17 +169,21 @@ def narrow(step: Step, events: ak.Array, setting: Setting) -> ak.Array:
     return cols.narrowed(events, flow.leaves) if flow.narrowing else events
 
 
-def promised(step: Step, events: ak.Array, setting: Setting) -> dict[str, ak.types.Type]:
-    """Types of all columns that the result has anew: the step's own, and those that the frame writes for it."""
+def promised(
+    step: Step, events: ak.Array, setting: Setting, weights: Iterable[str] | None = None
+) -> dict[str, ak.types.Type]:
+    """Types of all columns that the result has anew: the step's own, and those that the frame writes for it.
+
+    ``weights``: those that the frame writes for it, where they are known.
+    """
     types = forms.promised(events.layout, step.produces)
     written = Flow((step,), setting).about_rows(step)
     if alters(step, events):
         written[CHANGED] = "int64"
     types |= {name: ak.types.NumpyType(kind) for name, kind in written.items()}
-    names = zeroed(events, setting) if step.augmenter.makes else following(step, events, setting)
+    names: dict[str, str | None] = dict.fromkeys(adjusted(step, events, setting) if weights is None else weights)
     if names:
-        weights: dict[str, str | None] = dict.fromkeys(names)
-        types |= {name: kind for name, kind in forms.promised(events.layout, weights).items() if name not in types}
+        types |= {name: kind for name, kind in forms.promised(events.layout, names).items() if name not in types}
     return types
 
 
