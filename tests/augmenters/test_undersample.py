@@ -10,6 +10,7 @@ import pytest
 
 import dask_augment as da
 from dask_augment import columns as cols
+from dask_augment.sampling import quotas
 from dask_augment.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, table, taught, toy, units
 
@@ -66,6 +67,18 @@ def test_weights_are_kept_in_integers(name: str) -> None:
             else:
                 assert np.array_equal(np.sort(before), np.sort(after)), "what is kept whole stays as it is"
     assert dropped > 0
+
+
+@pytest.mark.parametrize("name", sorted(LEARNERS))
+@pytest.mark.parametrize("negative", [0.0, 0.2])
+def test_what_rounding_leaves_is_the_same_without_a_pass_of_its_own(
+    name: str, negative: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of few rows are gathered; those of many are asked for once more."""
+    parts = divided(toy(negative=negative), 3)
+    gathered = taught(LEARNERS[name], parts)
+    monkeypatch.setattr(quotas, "MOST_GATHERED", 0)
+    assert taught(LEARNERS[name], parts).learned == gathered.learned
 
 
 def in_group(learner: Any, events: ak.Array, label: str, signs: str) -> Any:

@@ -173,7 +173,7 @@ def test_little_is_sent() -> None:
 
 def test_equal_keys_are_refused() -> None:
     keys = np.array([5, 9, 9, 12], np.uint64)
-    found = Slice(0, Ints(()), Ints(()), keys, np.zeros((0, 4), np.int64))
+    found = Slice(0, Ints(()), Ints(()), ((keys, np.zeros((0, 4), np.int64)),))
     key = Key("label=1", "")
     with pytest.raises(ValueError, match=r"'label=1' have the same 64-bit random key.*change the seed"):
         sampling._cut(key, found, 2)

@@ -200,7 +200,7 @@ def test_no_pass_more() -> None:
         teach(Events(stage, ask))
         return len(asked)
 
-    assert questions(da.Undersample(strata=["label"]), events) == 3
+    assert questions(da.Undersample(strata=["label"]), events) == 2
     assert questions(da.Undersample(strata=["label"]), weighted(events)) == 3
     even = da.Oversample(strata=["label"])
     assert questions(even, events) == 2

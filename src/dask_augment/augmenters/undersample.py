@@ -156,7 +156,7 @@ class Undersample(Resampling):
         quotas = self._per_sign(census, (yield from self._per_stratum(census)))
         exponents = exponents_of(census, groups)
         drops = any(0 < quota < census[key].rows for key, quota in quotas.items())
-        question, spread = cuts(groups, census, quotas, exponents), None
+        question, spread = cuts(groups, census, quotas, exponents, gather=True), None
         if drops and self.weights:
             moments = Moments(groups=replace(groups, train=False), exponents=exponents)
             found, squares = yield from beside(question, moments)
@@ -176,7 +176,7 @@ class Undersample(Resampling):
             sums[key] = (every[:columns], taken[:columns])
         rules = quotas_of(groups, census, quotas, found, exponents, sums, wanted.exponents)
         times = {key: {1: quota} for key, quota in quotas.items()}
-        return (yield from reported(self, rules, census, times, likeness, drops=True, spread=spread))
+        return (yield from reported(self, rules, census, times, likeness, drops=True, found=found, spread=spread))
 
     def _spread(
         self, census: Mapping[Key, Count], quotas: Mapping[Key, int], squares: Mapping[Key, Ints]

@@ -206,17 +206,26 @@ class Slice:
     below: int
     below_units: Ints
     all_units: Ints
-    keys: NDArray[np.uint64]
-    units: NDArray[np.int64]
+    pieces: tuple[tuple[NDArray[np.uint64], NDArray[np.int64]], ...]
+    """Keys (n,) and units of weights (weights, n) of the rows in the window."""
 
     def __add__(self, other: Slice) -> Slice:
         return Slice(
             self.below + other.below,
             self.below_units + other.below_units,
             self.all_units + other.all_units,
-            np.concatenate([self.keys, other.keys]),
-            np.concatenate([self.units, other.units], axis=1),
+            self.pieces + other.pieces,
         )
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """Of all rows in the window."""
+        return np.concatenate([keys for keys, _ in self.pieces])
+
+    @property
+    def units(self) -> NDArray[np.int64]:
+        """Of all rows in the window."""
+        return np.concatenate([units for _, units in self.pieces], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -252,7 +261,7 @@ class Window(Measure[ByGroup[Slice]]):
         return ByGroup({
             key: Slice(
                 int(rows[g]), Ints(tuple(b[g] for b in beneath)), Ints(tuple(t[g] for t in total)),
-                bits[inside[borders[g] : borders[g + 1]]], units[:, inside[borders[g] : borders[g + 1]]],
+                ((bits[mine], units[:, mine]),),
             )
-            for g, key in enumerate(keys) if wanted[g]
+            for g, (key, mine) in enumerate(zip(keys, np.split(inside, borders[1:-1]), strict=True)) if wanted[g]
         })  # fmt: skip

@@ -36,12 +36,14 @@ from dask_augment.sampling.census import (
     Slice,
     Window,
 )
-from dask_augment.sampling.moments import Moments
+from dask_augment.sampling.moments import Moments, exact_sum
 from dask_augment.sampling.units import EXACT
 from dask_augment.strata import MOST, renumbered, too_many, unknown_stratum
 
 _KEYS = 2**64
 _SIGMAS = 8.0
+MOST_GATHERED = 2**21
+"""Rows whose weights are brought to one place."""
 
 
 def counted(groups: Groups) -> Generator[Measure[Any], Any, dict[Key, Count]]:
@@ -78,27 +80,34 @@ class Cut(NamedTuple):
     threshold: int
     every: tuple[int, ...]
     taken: tuple[int, ...]
+    units: NDArray[np.int64] | None
+    """The weights of all rows taken (weights, n), where they were gathered."""
 
 
 def cuts(
-    groups: Groups, census: Mapping[Key, Count], quotas: Mapping[Key, int], exponents: Mapping[str, tuple[int, ...]]
-) -> Generator[Measure[Any], Any, dict[Key, Cut]]:
+    groups: Groups, census: Mapping[Key, Count], quotas: Mapping[Key, int], exponents: Mapping[str, tuple[int, ...]],
+    *, gather: bool = False,
+) -> Generator[Measure[Any], Any, dict[Key, Cut]]:  # fmt: skip
     """Find the largest key to take of each group that is not taken whole.
 
     Keys are uniform, so the quota's lies within some standard deviations of its fraction: one question as a rule. The
-    window is widened where it does not, up to all keys.
+    window is widened where it does not, up to all keys. ``gather``: unless they are too many, the weights of the rows taken
+    are brought along, which spares the question what rounding leaves of them.
     """
     found: dict[Key, Cut] = {}
     width = 1.0
     open_keys = [key for key, quota in quotas.items() if 0 < quota < census[key].rows]
+    gather = gather and sum(quotas[key] for key in open_keys) <= MOST_GATHERED
     while open_keys:
         windows = {key: key_window(census[key].rows, quotas[key], width) for key in open_keys}
+        if gather:
+            windows = {key: (0, high) for key, (_, high) in windows.items()}
         question = Window(groups=groups, windows=windows, exponents=exponents)
         slices: Mapping[Key, Slice] = (yield from question.ask()).parts
         for key in open_keys:
             cut = _cut(key, slices[key], quotas[key])
             if cut is not None:
-                found[key] = cut
+                found[key] = cut if gather else cut._replace(units=None)
         open_keys = [key for key in open_keys if key not in found]
         width *= 16
     return found
@@ -121,8 +130,8 @@ def _cut(key: Key, found: Slice, quota: int) -> Cut | None:
     if last + 1 < len(order) and found.keys[order[last + 1]] == threshold:
         raise equal_keys(key.stratum)
     taken = found.units[:, order[: last + 1]]
-    sums = [b + sum(int(u) for u in units) for b, units in zip(found.below_units.values, taken, strict=True)]
-    return Cut(int(threshold), found.all_units.values, tuple(sums))
+    sums = [b + exact_sum(units) for b, units in zip(found.below_units.values, taken, strict=True)]
+    return Cut(int(threshold), found.all_units.values, tuple(sums), taken)
 
 
 def equal_keys(stratum: str) -> ValueError:
@@ -170,9 +179,12 @@ class Quotas:
     def rescaled(self, events: ak.Array, which: NDArray[np.int64], bits: NDArray[np.uint64]) -> NDArray[np.int64]:
         """All weights of the rows taken, as integers that add up to what the group is to have: int64 (U, n)."""
         arrays = self.arrays
-        units = self.groups.units(events, which, arrays["exponents"])
-        carries = bits == arrays["first"][which]
-        names = self.groups.columns
+        units = self._scaled(self.groups.units(events, which, arrays["exponents"]), which)
+        return units + np.where(bits == arrays["first"][which], arrays["rest"][which].T, 0)
+
+    def _scaled(self, units: NDArray[np.int64], which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Units of the weights of rows taken, rescaled and rounded down; in place."""
+        arrays, names = self.arrays, self.groups.columns
         for i, unit in enumerate(units):
             wanted, present = arrays["wanted"][:, i], arrays["present"][:, i]
             factors = wanted / np.maximum(present, 1)
@@ -182,7 +194,7 @@ class Quotas:
                     f"a row of stratum {str(arrays['strata'][group])!r} would have to carry more {names[i]} than a float64 "
                     f"can hold exactly: it is rescaled by {factors[group]:.3g}; take more rows of the stratum"
                 )
-            units[i] = rescaled(unit, which, wanted, present) + np.where(carries, arrays["rest"][which, i], 0)
+            units[i] = rescaled(unit, which, wanted, present)
         return units
 
     def weight(
@@ -208,16 +220,34 @@ class Quotas:
         weights: NDArray[np.float64] = np.ldexp(units.astype(np.float64), self.arrays["powers"][which, -1])
         return weights
 
-    def learned(self, *, drops: bool) -> Generator[Measure[Any], Any, Learned]:
-        """The arrays with what rounding down leaves, which is one more question where weights are rescaled."""
+    def learned(
+        self, *, drops: bool, found: Mapping[Key, Cut] | None = None
+    ) -> Generator[Measure[Any], Any, Learned]:  # fmt: skip
+        """The arrays with what rounding down leaves: one more question where weights are rescaled that ``found`` has not."""
         arrays = self.arrays
         rest = np.zeros_like(arrays["wanted"])
         if not np.all(self.same):
-            sums = (yield from Rescaled(quotas=self, drops=drops).ask()).parts
+            sums: Mapping[Key, Ints] | None = None if found is None else self._gathered(found)
+            if sums is None:
+                sums = (yield from Rescaled(quotas=self, drops=drops).ask()).parts
             for key, g in self._index.items():
                 got = sums[key].values if key in sums else (0,) * rest.shape[1]
                 rest[g] = [int(wanted) - had for wanted, had in zip(arrays["wanted"][g], got, strict=True)]
         return Learned({**arrays, "rest": rest})
+
+    def _gathered(self, found: Mapping[Key, Cut]) -> dict[Key, Ints] | None:
+        """The sums of rescaled weights of the rows that quotas take, rounded down; None where some were not gathered."""
+        sums: dict[Key, Ints] = {}
+        for key, g in self._index.items():
+            units = found[key].units if key in found else None
+            if units is not None:
+                scaled = self._scaled(units.copy(), np.full(units.shape[1], g))
+                sums[key] = Ints(tuple(map(exact_sum, scaled)))
+            elif np.all(self.same[g]) and self.arrays["quota"][g]:
+                sums[key] = Ints(tuple(self.arrays["present"][g].tolist()))
+            elif self.arrays["quota"][g]:
+                return None
+        return sums
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

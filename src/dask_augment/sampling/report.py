@@ -33,7 +33,7 @@ from dask_augment.questions import beside
 from dask_augment.sampling.by_event import MOST, Weighed
 from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.moments import exact_squares
-from dask_augment.sampling.quotas import Quotas, counted
+from dask_augment.sampling.quotas import Cut, Quotas, counted
 
 _SPREAD = ("weight_cv", "weight_bias")
 _EVENT = 2**16
@@ -213,7 +213,7 @@ class After(Measure[ByGroup[Sums]]):
 
 def reported(
     step: Resampling, quotas: Quotas, census: Mapping[Key, Count], times: Mapping[Key, Mapping[int, int]],
-    likeness: Likeness, *, drops: bool, more: Mapping[str, Any] | None = None,
+    likeness: Likeness, *, drops: bool, found: Mapping[Key, Cut] | None = None, more: Mapping[str, Any] | None = None,
     spread: Mapping[str, tuple[float, float]] | None = None,
 ) -> Generator[Measure[Any], Any, Learned]:  # fmt: skip
     """What the step learned, ``quotas`` and the arrays ``more``, with its report.
@@ -225,13 +225,13 @@ def reported(
     more = more or {}
     worth: dict[str, Worth] = {}
     if likeness.alike:
-        learned = yield from quotas.learned(drops=drops)
+        learned = yield from quotas.learned(drops=drops, found=found)
         for g, key in enumerate(census):
-            found = _worth(times[key], int(quotas.arrays["wanted"][g, -1]) if quotas.groups.train else None)
-            worth[key.stratum] = worth[key.stratum].plus(found) if key.stratum in worth else found
+            part = _worth(times[key], int(quotas.arrays["wanted"][g, -1]) if quotas.groups.train else None)
+            worth[key.stratum] = worth[key.stratum].plus(part) if key.stratum in worth else part
     else:
         rider = After(step=step, learned=Learned({**quotas.arrays, **more}), made=likeness.made > 0)
-        learned, sums = yield from beside(quotas.learned(drops=drops), rider)
+        learned, sums = yield from beside(quotas.learned(drops=drops, found=found), rider)
         worth = {stratum: part.worth for stratum, part in sums.parts.items()}
     told = _told(quotas, census, worth)
     if spread is not None:
