@@ -106,6 +106,20 @@ def test_what_is_no_place(where: Any, asked: Plan, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_events_from_nothing_on_workers(client: Any, tmp_path: Path) -> None:
+    """The function that makes them travels with the tasks."""
+
+    @da.augmenter(uses=[], produces={"MET.pt": "float64"}, keyed=True)
+    def toys(events, draw):
+        return 50 * draw.uniform(0)
+
+    made = plan(inputs={"toys": {"make": toys, "events": 20, "seed": 3}}, steps=[{"define": {"x": "MET.pt"}}])
+    here, there = (
+        run(made, tmp_path / name, chunksize=9, where=where) for name, where in (("here", None), ("there", client))
+    )
+    assert here.manifest.logical_hash == there.manifest.logical_hash
+
+
 # coffea ---------------------------------------------------------------------------------------------------------------
 
 
@@ -155,10 +169,24 @@ def test_a_runner_says_how_much_is_read_at_once() -> None:
             chunk_at(None, chunksize)
 
 
+@pytest.mark.parametrize("with_coffea", [False, True])
+def test_some_steps_of_a_file_are_read_nowhere(with_coffea: bool, tmp_path: Path) -> None:
+    """Weights are normalised to all events of a file, so a fileset that has a part of them is refused."""
+    files = {write(tmp_path / "a.root", rows=12): {"object_path": "Events", "steps": [[0, 5]]}}
+    with pytest.raises(
+        PlanError, match=r"the fileset has only some steps of .*, entries 0 to 5 of 12; whole files are read"
+    ):
+        run(
+            plan(inputs={"fileset": {"tt": {"files": files}}}),
+            tmp_path / "out",
+            where=runner() if with_coffea else None,
+        )
+
+
 def test_same_digest_rows_and_manifest(asked: Plan, tmp_path: Path) -> None:
     """Learners over two data sets that share ids; made rows have 0 in the generator weight too, which is kept."""
-    ours = run(asked, tmp_path / "ours", chunksize=7)
-    theirs = run(asked, tmp_path / "theirs", where=runner())
+    ours = run(asked, tmp_path / "ours", chunksize=20)
+    theirs = run(asked, tmp_path / "theirs", where=runner(chunksize=20))
     for result in (ours, theirs):
         rows = read(result)
         made = rows.augment_kind > 0

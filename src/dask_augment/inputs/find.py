@@ -99,4 +99,4 @@ def _made(name: str, entry: Mapping[str, Any]) -> Source:
 
 def kind_of(part: Mapping[str, Any]) -> Kind:
     """What the file of a part is, from what the part says of it."""
-    return Parquet() if part["tree"] is None else Root(part["tree"])
+    return Parquet() if part["file"].endswith(PARQUET) else Root(part["tree"])

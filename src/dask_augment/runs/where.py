@@ -9,6 +9,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import MISSING, fields
 from functools import wraps
+from numbers import Integral
 from reprlib import repr as short
 from typing import Any, TypeVar, cast
 
@@ -120,9 +121,9 @@ def chunk_at(where: Any, chunksize: int | None = None) -> int:
     """Most events that a task reads at once: as asked for, else as a Runner of coffea says."""
     if chunksize is None:
         chunksize = where.chunksize if _is(where, "Runner") else CHUNK
-    if isinstance(chunksize, bool) or not isinstance(chunksize, int) or chunksize < 1:
+    if isinstance(chunksize, bool) or not isinstance(chunksize, Integral) or chunksize < 1:
         raise ValueError(f"chunksize must be a number of events, 1 or more, got {chunksize!r}")
-    return chunksize
+    return int(chunksize)
 
 
 def _is(where: Any, name: str) -> bool:
