@@ -43,7 +43,7 @@ def test_negative_ids_have_words_too() -> None:
 def test_row_ids_errors() -> None:
     with pytest.raises(MissingColumn, match=r"'evnt'.* as ids \(now \['evnt'\]\)"):
         row_ids(EVENTS, ["evnt"])
-    with pytest.raises(TypeError, match="'HT' must hold one integer for each event, it has type float32"):
+    with pytest.raises(TypeError, match="'HT' must be one integer for each event, it is float32"):
         row_ids(EVENTS, ["HT"])
     with pytest.raises(TypeError, match="one integer for each event"):
         row_ids(EVENTS, ["Jet.pt"])

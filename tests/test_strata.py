@@ -99,7 +99,7 @@ def test_plan_form_and_back() -> None:
         ([{"column": "a", "edges": [0, math.nan]}], ValueError, "two ascending"),
         ([{"column": "a", "edges": [1, 0]}], ValueError, "two ascending"),
         ([{"column": "a", "edges": 5}], ValueError, "list of numbers"),
-        ([{"column": "a", "edges": [0, 1], "outside": "drop"}], ValueError, "outside of 'a'"),
+        ([{"column": "a", "edges": [0, 1], "outside": "drop"}], ValueError, "outside must be one of"),
     ],
 )
 def test_wrong_entries(value: list[object], error: type[Exception], words: str) -> None:

@@ -265,14 +265,27 @@ def names(events: ak.Array) -> list[str]:
     return [name for field, inner in names for name in ([f"{field}.{name}" for name in inner.fields] or [field])]
 
 
+_OF_KINDS = {"biuf": "number", "iuf": "number", "f": "float", "iu": "integer"}
+
+
 def number(
-    events: ak.Array, name: str, rows: NDArray[np.int64] | slice = slice(None), what: str = "column"
+    events: ak.Array,
+    name: str,
+    rows: NDArray[np.int64] | slice = slice(None),
+    what: str = "column",
+    kinds: str = "biuf",
 ) -> NDArray[Any]:
-    """A column with one number for each event, of these rows; TypeError for another one."""
+    """A column with one number for each event, of these rows; TypeError for another one.
+
+    ``kinds`` are NumPy's letters of the types that it may have: boolean, (unsigned) integer, float.
+    """
     content = lookup(events.layout, name)
     content = content if content.is_numpy else plain(content)
-    if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind not in "biuf":
-        raise TypeError(f"{what} {name!r} must be one number for each event, it is {content.form.type}")
+    if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind not in kinds:
+        remedy = f"; make it float first, define: {{{name}: {name} * 1.0}}, or leave it out" if kinds == "f" else ""
+        raise TypeError(
+            f"{what} {name!r} must be one {_OF_KINDS[kinds]} for each event, it is {content.form.type}{remedy}"
+        )
     return np.ascontiguousarray(np.asarray(content.data)[rows])
 
 

@@ -16,7 +16,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import MissingColumn, has, lookup, plain
+from dask_augment.columns import MissingColumn, has, lookup, number, plain
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.own_columns import COPY, KIND
@@ -55,14 +55,8 @@ def row_ids(events: ak.Array, names: Sequence[str]) -> dict[str, NDArray[np.uint
     refuse_keyless(events, names, "")
     ids = {}
     for name in names:
-        content = plain(lookup(events.layout, name))
-        if not content.is_numpy or content.form.type.primitive not in _INTEGERS:
-            raise TypeError(f"id column {name!r} must hold one integer for each event, it has type {content.form.type}")
-        ids[name] = np.ascontiguousarray(content.data).astype(np.uint64, copy=False)
+        ids[name] = number(events, name, what="id column", kinds="iu").astype(np.uint64, copy=False)
     return ids
-
-
-_INTEGERS = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
 def whole_numbers(events: ak.Array, name: str) -> NDArray[np.int64]:

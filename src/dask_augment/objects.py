@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dask_augment.columns import column, dotted, plain
 from dask_augment.domains import refuse_below, refuse_no_angle
 from dask_augment.kernels.four_vectors import add_four_vectors, first_spacelike
-from dask_augment.options import is_number
+from dask_augment.options import is_finite
 
 _POLAR, _CARTESIAN = ("pt", "eta", "phi"), ("px", "py", "pz")
 _LAST = ("mass", "E")
@@ -158,7 +158,7 @@ def _slice(objects: Any, argument: str) -> tuple[str, int, int]:
 def _source(value: Any, collection: str, what: str) -> str | float:
     if isinstance(value, str) and value:
         return dotted(f"{collection}.{value}") if collection else value
-    if is_number(value) and math.isfinite(value):
+    if is_finite(value):
         return float(value)
     raise ValueError(f"{what} must be a {'field' if collection else 'column'} or a finite number, got {value!r}")
 

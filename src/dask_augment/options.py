@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
@@ -98,6 +99,11 @@ def is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def is_finite(value: Any) -> bool:
+    """Whether an option is a number, and neither NaN nor infinite."""
+    return is_number(value) and -math.inf < value < math.inf
+
+
 def check_choices(step: Any, **known: Collection[Any]) -> None:
     """ValueError for an option of a step that is none of those there are."""
     for name, choices in known.items():
@@ -105,22 +111,27 @@ def check_choices(step: Any, **known: Collection[Any]) -> None:
             raise ValueError(f"{name} must be one of {list(choices)}, got {value!r}")
 
 
-def check_count(name: str, value: Any, least: int = 1) -> None:
-    """ValueError for what is no whole number, or too small."""
-    if not is_number(value) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+def check_count(name: str, value: Any, least: int = 1, most: float = math.inf) -> None:
+    """ValueError for what is no whole number, too small, or larger than ``most``."""
+    if not is_number(value) or not isinstance(value, Integral) or not least <= int(value) <= most:
+        within = f"of at least {least}" if most == math.inf else f"in [{least}, {most}]"
+        raise ValueError(f"{name} must be a whole number {within}, got {value!r}")
+
+
+def columns_of(name: str, value: Iterable[str]) -> tuple[str, ...]:
+    """A list of columns; TypeError for a text, which is a list of letters, and for what is no list."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")
+    return tuple(value)
 
 
 def check_columns(step: Any, *names: str, needed: bool = False) -> None:
-    """Make lists of columns tuples in a step that is being made; TypeError for a text, which is a list of letters.
+    """Make lists of columns tuples in a step that is being made.
 
     ValueError for a column that is named twice, and where one is ``needed``, for none.
     """
     for name in names:
-        value = getattr(step, name)
-        if isinstance(value, str):
-            raise TypeError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")
-        columns = tuple(value)
+        columns = columns_of(name, getattr(step, name))
         if len(set(columns)) < len(columns):
             raise ValueError(f"{name} names a column twice: {list(columns)}")
         if needed and not columns:

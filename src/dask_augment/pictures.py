@@ -15,7 +15,7 @@ from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.identity import IDS
 from dask_augment.meters import Account
-from dask_augment.options import named_options
+from dask_augment.options import columns_of, named_options
 from dask_augment.own_columns import WEIGHT
 from dask_augment.registry import name_of
 from dask_augment.setting import Setting
@@ -72,8 +72,7 @@ def preview(
             f"preview takes awkward events in memory, got {type(events).__name__}; compute some of them first"
         )
     label, augmenter = step if isinstance(step, tuple) else (name_of(step), step)
-    if isinstance(weights, str):
-        raise TypeError(f"weights must be a list of columns, got {weights!r}; write weights=[{weights!r}]")
+    weights = columns_of("weights", weights)
     own = [name for name in dict.fromkeys((WEIGHT, *augmenter.rescales())) if cols.has(events, name)]
     # Numbers of entries are no yields, so that rows may be made whatever the weights are.
     stage = Stage(labelled([step]), Setting(seed, dataset, tuple(ids), tuple(weights) or own or "none", split))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dask_augment.identity import IDS
+from dask_augment.options import columns_of
 from dask_augment.own_columns import DATASET, SPLIT, TRAIN_WEIGHT, WEIGHT
 
 
@@ -44,8 +45,4 @@ class Setting:
         if self.split is not None and not (isinstance(self.split, str) and self.split):
             raise ValueError(f"split must name the column that is 0 on training rows, or be None, got {self.split!r}")
         for name in ("ids", "weights"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                # A list of its letters would name columns that no events have.
-                raise ValueError(f"{name} must be a list of columns, got {value!r}; write {name}=[{value!r}]")  # noqa: TRY004  as "position" is
-            object.__setattr__(self, name, tuple(value))
+            object.__setattr__(self, name, columns_of(name, getattr(self, name)))

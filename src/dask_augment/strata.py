@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dask_augment.columns import lookup, plain
 from dask_augment.kernels.grouping import distinct
-from dask_augment.options import NamedOptions
+from dask_augment.options import NamedOptions, check_choices
 
 MOST = 1000
 """Strata that there may be: more are as a rule a column of ids or counts taken for a category."""
@@ -52,8 +52,7 @@ class Bins(NamedOptions):
             raise ValueError(f"edges of {self.column!r} must be a list of numbers, got {self.edges!r}") from None
         if len(edges) < 2 or any(not low < high for low, high in pairwise(edges)):
             raise ValueError(f"edges of {self.column!r} must be at least two ascending numbers, got {list(edges)}")
-        if self.outside not in _OUTSIDE:
-            raise ValueError(f"outside of {self.column!r} must be one of {list(_OUTSIDE)}, got {self.outside!r}")
+        check_choices(self, outside=_OUTSIDE)
         object.__setattr__(self, "edges", edges)
 
     def as_plan(self) -> dict[str, Any]:

@@ -107,6 +107,9 @@ def test_bad_scores_and_strata() -> None:
         taught(da.ActiveSelect(score="HT", size=3), [events])
     with pytest.raises(TypeError, match="score 'region' must be one number for each event"):
         taught(da.ActiveSelect(score="region", size=3), [events])
+    sure = ak.with_field(events, column(events, "p") > 0.5, "p")
+    with pytest.raises(TypeError, match="score 'p' must be one number for each event, it is bool"):
+        taught(da.ActiveSelect(score="p", size=3), [sure])
     with pytest.raises(ValueError, match=r"size names the strata \['label=7'\], which are not there"):
         taught(da.ActiveSelect(score="p", size={"label=7": 3}, strata=["label"]), [events])
     with pytest.raises(ValueError, match="nothing to learn from"):

@@ -121,5 +121,5 @@ def test_errors() -> None:
 
 @pytest.mark.parametrize("draws", [0, 65, 1.5, True])
 def test_wrong_number_of_draws(draws: Any) -> None:
-    with pytest.raises(ValueError, match="draws must be a number from 1 to 64"):
+    with pytest.raises(ValueError, match=r"draws must be a whole number in \[1, 64\], got"):
         da.BalancedEnsemble(strata=["label"], draws=draws)

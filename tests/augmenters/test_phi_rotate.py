@@ -116,7 +116,9 @@ def test_real_events(nano: Callable[[str], str]) -> None:
 
 
 def test_one_column_is_a_list_of_one():
-    with pytest.raises(TypeError, match=r"columns must be a list, got 'Jet.phi'; write \['Jet.phi'\]"):
+    with pytest.raises(
+        TypeError, match=r"columns must be a list of columns, got 'Jet.phi'; write columns=\['Jet.phi'\]"
+    ):
         da.PhiRotate(columns="Jet.phi")
     assert da.PhiRotate(columns=["Jet.phi"]) == da.PhiRotate(columns=("Jet.phi",))
 

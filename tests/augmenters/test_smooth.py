@@ -94,7 +94,9 @@ def test_errors() -> None:
     broken = ak.with_field(events, np.where(column(events, "event") < 4, np.nan, 1.0), "logw")
     with pytest.raises(ValueError, match="'logw' is NaN or infinite in 4 rows"):
         taught(STEP, [broken])
-    with pytest.raises(TypeError, match="feature 'label' must be one float for each event, it has type int8"):
+    with pytest.raises(
+        TypeError, match="feature 'label' must be one float for each event, it is int8; make it float first, define: "
+    ):
         applied(taught(da.Smooth(features=["label"]), [events]), [events])
     with pytest.raises(ValueError, match="nothing to learn from"):
         taught(STEP, [events[:0]])

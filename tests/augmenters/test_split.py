@@ -78,6 +78,7 @@ def test_a_second_split_keeps_families_together_or_refuses(again: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        ({"train": True}, r"train must be a fraction in \[0, 1\], got True"),
         ({"train": 1.2}, r"train must be a fraction in \[0, 1\], got 1.2"),
         ({"train": float("nan")}, "train must be a fraction"),
         ({"train": "all"}, "train must be a fraction"),

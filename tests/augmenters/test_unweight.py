@@ -122,7 +122,9 @@ def test_what_cannot_be_unweighted() -> None:
     broken = ak.with_field(events, np.where(events.event < 4, np.nan, 1.0), "weight")
     with pytest.raises(ValueError, match="'weight' is NaN or infinite in 4 of 3,000 rows"):
         taught(LEARNERS["largest"], [broken])
-    with pytest.raises(TypeError, match="'weight' must be one float for each event, it has type int64"):
+    with pytest.raises(
+        TypeError, match="'weight' must be one float for each event, it is int64; make it float first, define: "
+    ):
         taught(LEARNERS["largest"], [ak.with_field(events, column(events, "event").astype(np.int64), "weight")])
     with pytest.raises(ValueError, match="nothing to learn from"):
         taught(LEARNERS["largest"], [events[:0]])

@@ -121,7 +121,7 @@ def test_one_string_is_no_list(name: str) -> None:
         lambda: da.learn(EVENTS, UNDER, **SETTING, **{name: "event"}),
     ):
         with pytest.raises(
-            ValueError, match=rf"{name} must be a list of columns, got 'event'; write {name}=\['event'\]"
+            TypeError, match=rf"{name} must be a list of columns, got 'event'; write {name}=\['event'\]"
         ):
             call()
 
@@ -131,7 +131,7 @@ def test_one_string_is_no_list_for_a_processor(name: str) -> None:
     pytest.importorskip("coffea")
     from dask_augment.frames.coffea import AugmentProcessor
 
-    with pytest.raises(ValueError, match=f"{name} must be a list of columns, got 'event'"):
+    with pytest.raises(TypeError, match=f"{name} must be a list of columns, got 'event'"):
         AugmentProcessor(da.Define(HT="sum(Jet.pt)"), purpose="training", **{name: "event"})
 
 

@@ -115,7 +115,7 @@ def test_bundles_of_before(folder: Path) -> None:
     ("changes", "says"),
     [
         ({"format": 2}, "format is 2; this version of the package reads 1"),
-        ({"kind": "flow"}, "kind must be one of mixture, got 'flow'"),
+        ({"kind": "flow"}, r"kind must be one of \['mixture'\], got 'flow'"),
         ({"sizes": {"hidden": 4}}, r"sizes of a mixture are \['components', 'hidden', 'layers'\], got \['hidden'\]"),
         ({"sizes": {"components": 1, "hidden": -4, "layers": 1}}, r"hidden must be a whole number in \[1, 65536\], got -4"),
         ({"sizes": [1]}, r"sizes must be a dictionary, got \[1\]"),

@@ -165,7 +165,7 @@ def test_a_runner_says_how_much_is_read_at_once() -> None:
     assert chunk_at(runner(chunksize=9), 5) == 5
     assert chunk_at("threads") == 100_000
     for chunksize in (0, -1, 2.0, True):
-        with pytest.raises(ValueError, match="chunksize must be a number of events, 1 or more, got"):
+        with pytest.raises(ValueError, match="chunksize must be a whole number of at least 1, got"):
             chunk_at(None, chunksize)
 
 

@@ -139,7 +139,7 @@ class _ByScore(Order):
         return frozenset({self.score})
 
     def keys(self, events: ak.Array, draw: Draw) -> list[NDArray[np.uint64]]:
-        values = number(events, self.score, what="score").astype(np.float64)
+        values = number(events, self.score, what="score", kinds="iuf").astype(np.float64)
         if broken := int(np.sum(np.isnan(values))):
             raise ValueError(f"score {self.score!r} is NaN in {broken} rows; select those with a score first")
         if self.informative == "uncertain":

@@ -12,13 +12,14 @@ import numpy as np
 from dask_augment.contract import Augmenter, Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import check_new, options_of
+from dask_augment.options import check_count, check_new, options_of
 from dask_augment.sampling.census import Groups, RowsOf
 from dask_augment.sampling.members import last_members
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
 from dask_augment.strata import Strata
 
 _MOST = 64
+"""The bits of a mask."""
 
 
 @options_of(Groups)
@@ -69,8 +70,7 @@ class BalancedEnsemble(Learner):
     def __post_init__(self) -> None:
         object.__setattr__(self, "strata", Strata.of(self.strata))
         check_strategy(self.sampling_strategy, "under")
-        if not isinstance(self.draws, int) or isinstance(self.draws, bool) or not 1 <= self.draws <= _MOST:
-            raise ValueError(f"draws must be a number from 1 to {_MOST}, the bits of a mask, got {self.draws!r}")
+        check_count("draws", self.draws, most=_MOST)
 
     def uses(self) -> frozenset[str]:
         """Strata."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from math import isfinite
 from typing import Any
 
 import awkward as ak
@@ -13,7 +12,7 @@ import awkward as ak
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import is_number, options_of
+from dask_augment.options import is_finite, is_number, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of, total_train
 from dask_augment.sampling.census import STREAM, Count, Groups, Key
@@ -156,7 +155,7 @@ def _costs(class_weight: Mapping[str, Any]) -> dict[str, float]:
     for stratum, given in class_weight.items():
         row = list(given.values()) if isinstance(given, Mapping) else [given]
         for cost in row:
-            if not is_number(cost) or not (isfinite(cost) and cost >= 0):
+            if not (is_finite(cost) and cost >= 0):
                 raise ValueError(f"the cost of stratum {stratum!r} must be a number, 0 or more, got {cost!r}")
         if isinstance(given, Mapping) and stratum in given:
             raise ValueError(f"class_weight gives stratum {stratum!r} a cost of taking it for itself; leave that out")

@@ -18,7 +18,7 @@ from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
 from dask_augment.kernels import zooming
 from dask_augment.kernels.clustering import clustered
-from dask_augment.options import check_choices, is_number
+from dask_augment.options import check_choices, is_finite
 
 _W_MASS = 80.3692
 _REFERENCES = ("fixed", "jet", "column")
@@ -242,7 +242,7 @@ class JetZoom(Augmenter):
 
 
 def _finite(name: str, value: Any) -> float:
-    if not is_number(value) or not np.isfinite(value):
+    if not is_finite(value):
         raise ValueError(f"{name} must be a finite number, got {value!r}")
     return float(value)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,7 +20,7 @@ from dask_augment.kernels import philox
 from dask_augment.kernels.lorentz import PAIRS, SINGLES, boosted_features
 from dask_augment.models.files import contents, tensors
 from dask_augment.objects import Objects
-from dask_augment.options import check_choices, is_number, named_options
+from dask_augment.options import check_choices, check_count, is_finite, named_options
 from dask_augment.words import unknown
 
 BOOSTS = ("exact", "lbn")
@@ -103,9 +102,9 @@ class LBN(Augmenter):
         object.__setattr__(self, "inputs", Objects.of(self.inputs))
         object.__setattr__(self, "features", _checked_features(self.features))
         check_choices(self, boost=BOOSTS)
-        if not (_is_finite(self.gamma_max) and self.gamma_max > 1):
+        if not (is_finite(self.gamma_max) and self.gamma_max > 1):
             raise ValueError(f"gamma_max must be a finite number above 1, got {self.gamma_max!r}")
-        if not (self.clip_weights is None or _is_finite(self.clip_weights)):
+        if not (self.clip_weights is None or is_finite(self.clip_weights)):
             raise ValueError(f"clip_weights must be a finite number or None, got {self.clip_weights!r}")
         if not (isinstance(self.prefix, str) and self.prefix.isidentifier()):
             raise ValueError(f"prefix must be a name such as 'lbn', got {self.prefix!r}")
@@ -192,10 +191,6 @@ def save_lbn_weights(path: str | Path, particle_weights: Any, restframe_weights:
     save_file(dict(zip(TENSORS, arrays, strict=True)), path)
 
 
-def _is_finite(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value)
-
-
 def _checked_features(features: Any) -> tuple[str, ...]:
     if isinstance(features, str) or not isinstance(features, Iterable):
         raise TypeError(f"features must be a list, got {features!r}; write [{features!r}]")
@@ -238,8 +233,7 @@ def _given(weights: str | Mapping[str, Any], sha256: str, inputs: int) -> Mappin
 
 def _random(inputs: int, many: Any, seed: Any) -> Mapping[str, NDArray[np.float64]]:
     for name, value, least in (("random", many, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
-            raise ValueError(f"weights: {name} must be a whole number of at least {least}, got {value!r}")
+        check_count(f"weights: {name}", value, least)
     key, chain, count = np.array([seed], np.uint64), np.zeros(1, np.uint64), np.array([inputs * many])
     return {
         name: philox.normals(philox.words(key, chain, count, stream, 1)[:, 0]).reshape(inputs, many) / many

@@ -20,6 +20,7 @@ from dask_augment.contract import Augmenter, Output
 from dask_augment.domains import refuse_no_rotation
 from dask_augment.draw import Draw
 from dask_augment.kernels.angles import rotated
+from dask_augment.options import check_columns
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NO_ANGLE = frozenset(
@@ -67,9 +68,7 @@ class PhiRotate(Augmenter):
     originals: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.columns, str):
-            raise TypeError(f"columns must be a list, got {self.columns!r}; write [{self.columns!r}]")
-        object.__setattr__(self, "columns", tuple(self.columns))
+        check_columns(self, "columns")
         if wrong := [name for name in self.columns if _is_no_azimuth(name)]:
             raise ValueError(
                 f"columns names {wrong}, and phi_rotate turns azimuthal angles alone: differences of angles, eta, pt, px "

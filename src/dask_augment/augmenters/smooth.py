@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from math import isfinite
 from typing import Any
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
-from dask_augment.columns import lookup, plain
+from dask_augment.columns import number
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import check_columns, is_number
+from dask_augment.options import check_columns, is_finite
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.spread import SpreadOfOriginals, standard_deviations
 from dask_augment.simulation import is_known_weight
@@ -77,7 +75,7 @@ class Smooth(Learner):
             raise ValueError(
                 f"features names the weights {weights}: copies weigh 0 in yields, and noise on that would count; leave them out"
             )
-        if not is_number(self.shrinkage) or not (isfinite(self.shrinkage) and self.shrinkage >= 0):
+        if not (is_finite(self.shrinkage) and self.shrinkage >= 0):
             raise ValueError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}")
 
     def uses(self) -> frozenset[str]:
@@ -117,16 +115,6 @@ class Smooth(Learner):
         widths = self.learned["widths"][self.strata.index(events, self.learned["strata"])]
         columns = {}
         for stream, name in enumerate(self.features):
-            values = _values(events, name)
+            values = number(events, name, what="feature", kinds="f")
             columns[name] = (values + widths[:, stream] * draw.normal(stream)).astype(values.dtype)
         return Output(columns)
-
-
-def _values(events: ak.Array, name: str) -> NDArray[Any]:
-    content = plain(lookup(events.layout, name))
-    if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind != "f":
-        raise TypeError(
-            f"feature {name!r} must be one float for each event, it has type {content.form.type}; leave it out, or "
-            "convert it where a fraction makes sense"
-        )
-    return np.asarray(content.data)

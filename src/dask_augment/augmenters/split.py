@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from dask_augment.contract import Augmenter, Output
 from dask_augment.draw import Draw
+from dask_augment.options import is_number
 from dask_augment.own_columns import SPLIT
 
 
@@ -45,7 +45,7 @@ class Split(Augmenter):
     def __post_init__(self) -> None:
         for name in ("train", "validation"):
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= 1):
+            if not (is_number(value) and 0 <= value <= 1):
                 raise ValueError(f"{name} must be a fraction in [0, 1], got {value!r}")
         if self.train + self.validation > 1:
             raise ValueError(f"train + validation must be at most 1, got {self.train} + {self.validation}")

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil, isfinite
+from math import ceil
 from typing import Any
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import lookup, plain
+from dask_augment.columns import number
 from dask_augment.contract import Learner, Measure, Output
 from dask_augment.domains import refuse_broken_weights
 from dask_augment.draw import Draw
 from dask_augment.learned import Learned
-from dask_augment.options import check_columns, is_number
+from dask_augment.options import check_columns, is_finite, is_number
 from dask_augment.sampling.census import RowsOf
-from dask_augment.sampling.ranks import Order, ascending, last_keys, number
+from dask_augment.sampling.ranks import Order, ascending, last_keys
+from dask_augment.sampling.ranks import number as number_of
 from dask_augment.strata import Strata
 
 _STREAM = 0
@@ -80,7 +81,7 @@ class Unweight(Learner):
             raise ValueError(f"quantile must lie in (0, 1], got {self.quantile!r}")
         if self.max_weight is None:
             return
-        if not is_number(self.max_weight) or not (isfinite(self.max_weight) and self.max_weight > 0):
+        if not (is_finite(self.max_weight) and self.max_weight > 0):
             raise ValueError(f"max_weight must be a positive number, got {self.max_weight!r}")
         if self.quantile != 1.0 or self.strata.entries:
             raise ValueError("max_weight is one number for all events: leave quantile and strata out")
@@ -107,7 +108,7 @@ class Unweight(Learner):
         part = Fraction(str(self.quantile))
         ranks = {stratum: ceil(part * rows[stratum]) for stratum in sorted(rows)}
         last = yield from last_keys(_BySize(strata=self.strata, weight=self.weights[0]), ranks, whole=True)
-        largest = [number(last[stratum][0]) for stratum in ranks]
+        largest = [number_of(last[stratum][0]) for stratum in ranks]
         return Learned({"strata": np.array(list(ranks)), "max_weight": np.array(largest)})
 
     def apply(self, events: ak.Array, draw: Draw | None) -> Output:
@@ -122,7 +123,7 @@ class Unweight(Learner):
         factors = np.maximum(largest[source] / sizes[source], 1.0)
         columns = {}
         for name in self.weights:
-            values = np.asarray(plain(lookup(events.layout, name)).data)[source]
+            values = number(events, name, source, "weight column", "f")
             columns[name] = (values * factors).astype(values.dtype)
         first = columns[self.weights[0]]
         hit = sizes[source] <= largest[source]
@@ -145,9 +146,6 @@ class _BySize(Order):
 
 def _sizes(events: ak.Array, name: str) -> NDArray[np.float64]:
     """The sizes of the weights, which must be finite."""
-    content = plain(lookup(events.layout, name))
-    if not content.is_numpy or content.data.ndim != 1 or content.data.dtype.kind != "f":
-        raise TypeError(f"weight column {name!r} must be one float for each event, it has type {content.form.type}")
-    sizes: NDArray[np.float64] = np.abs(np.asarray(content.data, dtype=np.float64))
+    sizes: NDArray[np.float64] = np.abs(number(events, name, what="weight column", kinds="f").astype(np.float64))
     refuse_broken_weights(name, sizes)
     return sizes

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from dask_augment.models import files
 from dask_augment.models.sample import Sample
 from dask_augment.models.transforms import Input, Output
+from dask_augment.options import check_choices, check_count
 
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -77,13 +78,11 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.format != FORMAT:
             raise ValueError(f"format is {self.format!r}; this version of the package reads {FORMAT}")
-        if self.kind not in SIZES:
-            raise ValueError(f"kind must be one of {', '.join(SIZES)}, got {self.kind!r}")
+        check_choices(self, kind=SIZES)
         if set(self.sizes) != set(SIZES[self.kind]):
             raise ValueError(f"sizes of a {self.kind} are {list(SIZES[self.kind])}, got {sorted(self.sizes)}")
         for name, size in self.sizes.items():
-            if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 65536:
-                raise ValueError(f"sizes: {name} must be a whole number in [1, 65536], got {size!r}")
+            check_count(f"sizes: {name}", size, most=65536)
         for name, entries in (("inputs", self.inputs), ("outputs", self.outputs)):
             columns = [entry.column for entry in entries]
             if not columns or len(set(columns)) < len(columns):

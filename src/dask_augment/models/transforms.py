@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.kernels.mantissa import FULL, rounded
+from dask_augment.options import is_finite
 
 Floats = NDArray[np.float64]
 
@@ -106,7 +107,7 @@ class Output:
             raise ValueError(f"output {self.column!r}: of must be the name of a column, got {self.of!r}")  # noqa: TRY004
         for name in ("minimum", "threshold"):
             number = getattr(self, name)
-            if number is not None and not _is_finite(number):
+            if number is not None and not is_finite(number):
                 raise ValueError(f"output {self.column!r}: {name} must be a finite number or null, got {number!r}")
         if self.type not in ("float32", "float64"):
             raise ValueError(f"output {self.column!r}: type must be 'float32' or 'float64', got {self.type!r}")
@@ -188,10 +189,6 @@ def _last_before_pi(bits: int) -> float:
     return float(np.floor(np.pi / step) * step)
 
 
-def _is_finite(number: object) -> bool:
-    return isinstance(number, (int, float)) and not isinstance(number, bool) and bool(np.isfinite(number))
-
-
 def _check(entry: Input | Output, kinds: tuple[str, ...]) -> None:
     what = f"{type(entry).__name__.lower()} {entry.column!r}"
     if not isinstance(entry.column, str) or not entry.column.isidentifier():
@@ -200,7 +197,7 @@ def _check(entry: Input | Output, kinds: tuple[str, ...]) -> None:
         raise ValueError(f"{what}: transform must be one of {', '.join(kinds)}, got {entry.transform!r}")
     for name in ("offset", "mean", "std"):
         number = getattr(entry, name)
-        if not _is_finite(number):
+        if not is_finite(number):
             raise ValueError(f"{what}: {name} must be a finite number, got {number!r}")
     if entry.std <= 0:
         raise ValueError(f"{what}: std must be positive, got {entry.std!r}")

@@ -9,11 +9,11 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import MISSING, fields
 from functools import wraps
-from numbers import Integral
 from reprlib import repr as short
 from typing import Any, TypeVar, cast
 
 from dask_augment.cluster import connected, of, refuse_without_guard
+from dask_augment.options import check_count
 from dask_augment.runs.cluster_pool import Cluster, untold
 from dask_augment.runs.pools import CORES, Futures, Iterative, Pool, processes
 
@@ -121,8 +121,7 @@ def chunk_at(where: Any, chunksize: int | None = None) -> int:
     """Most events that a task reads at once: as asked for, else as a Runner of coffea says."""
     if chunksize is None:
         chunksize = where.chunksize if _is(where, "Runner") else CHUNK
-    if isinstance(chunksize, bool) or not isinstance(chunksize, Integral) or chunksize < 1:
-        raise ValueError(f"chunksize must be a number of events, 1 or more, got {chunksize!r}")
+    check_count("chunksize", chunksize)
     return int(chunksize)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
 import awkward as ak
@@ -16,7 +15,7 @@ from dask_augment.contract import Measure
 from dask_augment.domains import broken_feature, refuse_broken_weights
 from dask_augment.draw import Draw
 from dask_augment.identity import file_word
-from dask_augment.options import is_number
+from dask_augment.options import is_finite
 from dask_augment.sampling.categories import coded
 from dask_augment.sampling.census import STREAM, ByGroup, Groups, Ints, Key
 from dask_augment.sampling.spread import Spread, standard_deviations
@@ -230,7 +229,7 @@ def check_scale(scale: Any, features: Sequence[str]) -> None:
             f'scale must be "std", None or one number for each of the {len(features)} features, got {scale!r}'
         )
     for name, value in zip(features, scale, strict=True):
-        if not is_number(value) or not (isfinite(value) and value > 0):
+        if not (is_finite(value) and value > 0):
             raise ValueError(f"scale of feature {name!r} must be a number above 0, got {value!r}")
 
 

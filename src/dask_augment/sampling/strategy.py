@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, TypeAlias
 
+from dask_augment.options import is_number
+
 Strategy: TypeAlias = str | float | Mapping[str, int]
 """What ``sampling_strategy`` may be in a plan."""
 
@@ -85,7 +87,7 @@ def check_strategy(strategy: Any, kind: str) -> None:
 
 
 def _checked_ratio(strategy: Any) -> float:
-    if not isinstance(strategy, (int, float)) or isinstance(strategy, bool):
+    if not is_number(strategy):
         raise TypeError(
             f"sampling_strategy must be one of {list(_NAMES)}, a number in (0, 1] or a dictionary, got {strategy!r}"
         )

@@ -16,6 +16,7 @@ from dask_augment.kernels.mantissa import stored_bits
 from dask_augment.models import bundle
 from dask_augment.models.inference import architecture, one_thread, torch_module
 from dask_augment.models.transforms import Input, Output
+from dask_augment.options import check_count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "memory"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+            check_count(name, getattr(self, name))
         if not self.rate > 0:
             raise ValueError(f"rate must be positive, got {self.rate!r}")
 
