@@ -70,7 +70,8 @@ class Augmenter(Promises, Configured, ABC):
     shipped. Two augmenters are equal when their class, configuration and learned arrays are.
 
     The metadata of a field may say ``{"shorthand": True}``, for the one that a plan may give alone, ``select: nJet >= 4``,
-    and ``{"file": True}``, for the path of a file, which a plan file names relative to itself.
+    and ``{"file": True}``, for the path of a file, which a plan file names relative to itself. Where
+    the field ``sha256`` tells its contents (of a model bundle, those of its manifest), data sets keep a copy of it.
     """
 
     @abstractmethod

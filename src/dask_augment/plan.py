@@ -159,16 +159,17 @@ class Plan(NamedOptions):
 
     @classmethod
     def published(
-        cls, values: Mapping[str, Any], *, folder: str | Path = ".", learned: Mapping[str, Learned] | None = None
-    ) -> Plan:
+        cls, values: Mapping[str, Any], *, folder: str | Path = ".", learned: Mapping[str, Learned] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> Plan:  # fmt: skip
         """The plan that a manifest says. PlanError where its code is not what it was; what it does not pin is not run.
 
-        ``learned`` are arrays by their digests, for steps inside steps that have learned.
+        ``learned`` are arrays by their digests, for steps inside steps that have learned, ``files`` those that steps name.
         """
         said = {
             key: value for key, value in values.items() if key not in ("code", "learned", "normalisation", "versions")
         }
-        plan = cls._read(said, Steps(Path(folder), learned or {}, published=True))
+        plan = cls._read(said, Steps(Path(folder), learned or {}, published=True, files=files or {}))
         then, now = dict(values.get("code") or {}), plan.code()
         for module in sorted(then.keys() | now.keys()):
             if then.get(module) != now.get(module):

@@ -15,6 +15,7 @@ from dask_augment.configuration import plain
 from dask_augment.contract import Augmenter
 from dask_augment.inputs.section import PlanError
 from dask_augment.learned import Learned
+from dask_augment.models.bundle import is_there
 from dask_augment.models.files import SHIPPED
 from dask_augment.nesting import holds_steps, steps_in, types_of
 from dask_augment.options import check_options, refuse_unknown
@@ -37,12 +38,13 @@ class Steps:
 
     folder: where files of options are looked for. learned: arrays by their digests, for steps inside steps that have
     learned. published: the entries are those of a manifest, which comes from anybody: it names no other folder, and a
-    function without its sha256 is not run.
+    function without its sha256 is not run. files: where the data set has those that its steps name.
     """
 
     folder: Path
     learned: Mapping[str, Learned] = field(default_factory=dict)
     published: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, entry: Any, position: int | str) -> Augmenter | tuple[str, Augmenter]:
         """One step, with its label where it has one. PlanError names the step."""
@@ -95,10 +97,15 @@ class Steps:
         for key in _marked(kind, "file"):
             file = values.get(key)
             if isinstance(file, str) and file and not file.startswith(SHIPPED):
-                values[key] = str(self.folder / file)
+                values[key] = self._file(file, values.get("sha256", ""))
         made = kind(**values)  # says what is wrong in its own words, where it looks
         check_options(kind, values, made.configuration())
         return made
+
+    def _file(self, name: str, sha256: str) -> str:
+        """Where a file is: as it is named, or in the data set where it is no longer there, or another one."""
+        path = str(self.folder / name)
+        return self.files[name] if name in self.files and not is_there(path, sha256) else path
 
     def _option(self, said: Any, name: str, value: Any) -> Any:
         if not holds_steps(said):

@@ -1,4 +1,4 @@
-"""Files of what a plan learned, named by the sha256 of their contents, in a folder that Parquet readers skip."""
+"""What a plan learned and the files that its steps name, by their sha256, in a folder that Parquet readers skip."""
 
 from __future__ import annotations
 
@@ -14,26 +14,46 @@ from dask_augment.dataset.manifest import Artefact, Manifest
 from dask_augment.dataset.store import files
 from dask_augment.learned import Learned
 
-_NAME = re.compile(rf"{LEARNED}/[0-9a-f]{{64}}\.npz")
+_NAME = re.compile(rf"({LEARNED}/[0-9a-f]{{64}}(?:\.\w+)?)(?:/\w+\.\w+)?")
+"""A file named by the sha256 of its contents, or in a folder that is named by that of its manifest."""
+Named = Mapping[str, Mapping[str, bytes]]
+"""Files that steps name: by the name that the plan has for them, their bytes by the names that they are kept under."""
 
 
-def write_learned(data: Path, learned: Mapping[str, Learned]) -> tuple[tuple[Artefact, ...], dict[str, Any]]:
-    """Write what was learned, by label, below the folder that will be published; the files, and what each label has.
+def write_artefacts(
+    data: Path, learned: Mapping[str, Learned], named: Named
+) -> tuple[tuple[Artefact, ...], dict[str, Any]]:
+    """Write what was learned, by label, and files that steps name, below the folder that will be published.
 
-    Steps that learned the same share a file. OSError as the system gives it.
+    Returns the files, and what the manifest says of each label and name. Those that are the same are one file. OSError
+    as the system gives it.
     """
     written: dict[str, Artefact] = {}
-    said = {}
+
+    def write(name: str, content: bytes) -> None:
+        if name not in written:
+            files.make_folder((data / name).parent)
+            files.write_new(data / name, [content])
+            written[name] = Artefact(name, len(content), hashlib.sha256(content).hexdigest())
+
+    said: dict[str, Any] = {"learned": {}}
     for label, one in learned.items():
         archive = one.to_bytes()
-        sha256 = hashlib.sha256(archive).hexdigest()
-        name = f"{LEARNED}/{sha256}.npz"
-        if name not in written:
-            files.make_folder(data / LEARNED)
-            files.write_new(data / name, [archive])
-            written[name] = Artefact(name, len(archive), sha256)
-        said[label] = {"digest": one.digest, "bytes": one.nbytes, "file": name}
+        name = f"{LEARNED}/{hashlib.sha256(archive).hexdigest()}.npz"
+        write(name, archive)
+        said["learned"][label] = {"digest": one.digest, "bytes": one.nbytes, "file": name}
+    for called, parts in named.items():
+        for name, content in parts.items():
+            write(f"{LEARNED}/{name}", content)
+            said.setdefault("files", {})[called] = f"{LEARNED}/{name.partition('/')[0]}"
     return tuple(sorted(written.values())), said
+
+
+def read_named(path: Path, manifest: Manifest) -> dict[str, str]:
+    """Where a published data set has the files that its steps name, by the names that its plan has for them."""
+    there = {found[1] for file in manifest.artefacts if (found := _NAME.fullmatch(file.path))}
+    said = manifest.extra.get("files", {})
+    return {called: str(path.absolute() / name) for called, name in said.items() if name in there}
 
 
 def read_learned(path: Path, manifest: Manifest) -> dict[str, Learned]:
@@ -54,10 +74,13 @@ def learned_faults(path: Path, manifest: Manifest) -> Iterator[str]:
     """Files of what was learned that are not what the manifest says, or that it does not list; their bytes are read."""
     for file in manifest.artefacts:
         if not _NAME.fullmatch(file.path):
-            yield f"{file.path} is no name of a file of what was learned"
+            yield f"{file.path} is no name of a file of what was learned, or of one that a step names"
         elif files.size(path / file.path) is not None and files.sha256(path / file.path) != file.sha256:
             yield f"{file.path} has another sha256 than the manifest"
     listed = {file.path for file in manifest.artefacts}
     for label, said in sorted(manifest.extra.get("learned", {}).items()):
         if "file" in said and said["file"] not in listed:
             yield f"what step {label!r} learned, {said['file']}, is not among the files of the manifest"
+    for called, name in sorted(manifest.extra.get("files", {}).items()):
+        if not any(file == name or file.startswith(f"{name}/") for file in listed):
+            yield f"the file of {called!r}, {name}, is not among the files of the manifest"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_augment.dataset.alive import living
-from dask_augment.dataset.artefacts import write_learned
+from dask_augment.dataset.artefacts import Named, write_artefacts
 from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.layout import ASIDE, MANIFEST, QUARANTINE, file_name
 from dask_augment.dataset.ledger import Ledger
@@ -97,13 +97,14 @@ def publish(
     replace: bool = False,
     extra: Mapping[str, Any] | None = None,
     learned: Mapping[str, Learned] | None = None,
+    named: Named | None = None,
 ) -> Manifest:
     """Check that every part is accounted for, and make the data set visible, whole, with one rename.
 
     ``receipts`` are read from staging if not given. The files of ``merged`` receipts (:mod:`dask_augment.dataset.merge`)
     are published in the place of those that they were made from. ``quarantined`` parts are listed with what is lost. ``extra`` goes
     into the manifest (the normalisation, versions). ``learned``, by the labels of steps, becomes files of the data set,
-    which the manifest lists, and names under ``extra["learned"]``. With ``replace`` a data set of another plan is swapped for this
+    which the manifest lists, and names under ``extra["learned"]``, and so do those that steps name, ``named``, under ``extra["files"]``. With ``replace`` a data set of another plan is swapped for this
     one, atomically on Linux. If this plan is published already, also by another client meanwhile, its manifest is
     returned. Errors: Incomplete, OtherPlan, ValueError for an account that does not add up.
     """
@@ -111,7 +112,7 @@ def publish(
     if standing is None:
         try:
             ledger = Ledger(job, receipts, quarantined)
-            standing = _build_and_rename(job, ledger, merged, replace, dict(extra or {}), learned)
+            standing = _build_and_rename(job, ledger, merged, replace, dict(extra or {}), learned, named or {})
         except (FileNotFoundError, Incomplete):
             # Another client may have published, and removed staging under us.
             standing = _standing(job, replace)
@@ -157,6 +158,7 @@ def _build_and_rename(
     replace: bool,
     extra: dict[str, Any],
     learned: Mapping[str, Learned] | None,
+    named: Named,
 ) -> Manifest:
     data = job.staging / f"data.{uuid.uuid4().hex[:12]}"
     if not files.is_folder(job.staging):
@@ -170,8 +172,8 @@ def _build_and_rename(
     for receipt, index in inside.entries():
         for file in receipt.files:
             _link(job, data, file, index, ledger)
-    artefacts, said = write_learned(data, learned or {})
-    manifest = ledger.manifest(extra if learned is None else {**extra, "learned": said}, artefacts)
+    artefacts, said = write_artefacts(data, learned or {}, named)
+    manifest = ledger.manifest(extra if learned is None and not named else {**extra, **said}, artefacts)
     files.write_new(data / MANIFEST, manifest.lines(ledger.lines))
     if manifest.quarantined:
         listed = [part.to_dict() for part in manifest.quarantined]

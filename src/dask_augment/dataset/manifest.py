@@ -38,7 +38,7 @@ class PublishedFile(NamedTuple):
 
 
 class Artefact(NamedTuple):
-    """A file of a published data set that holds what was learned; ``path`` is relative to its folder."""
+    """A file of a published data set that holds what was learned, or that a step names; ``path`` is relative to its folder."""
 
     path: str
     bytes: int

@@ -167,6 +167,31 @@ def weights(bundle: str, sha256: str) -> Mapping[str, NDArray[Any]]:
     return files.tensors(name, pinned)
 
 
+def copied(name: str, sha256: str) -> dict[str, bytes]:
+    """The files of what a configuration names, a bundle or one file, by names that tell their contents; none of what is shipped.
+
+    Raises as :func:`manifest` and :func:`dask_augment.models.files.contents` do.
+    """
+    if name.startswith(files.SHIPPED):
+        return {}
+    if files.located(name).is_dir():
+        weights_sha256 = manifest(name, sha256).weights_sha256
+        return {
+            f"{sha256}/{MANIFEST}": _contents(name, sha256),
+            f"{sha256}/{WEIGHTS}": files.contents(_file(name, WEIGHTS), weights_sha256),
+        }
+    suffix = Path(name).suffix
+    return {f"{sha256}{suffix if suffix[1:].isalnum() else ''}": files.contents(name, sha256)}
+
+
+def is_there(name: str, sha256: str) -> bool:
+    """Whether a bundle or a file is there as it was."""
+    try:
+        return bool(files.contents(_file(name, MANIFEST) if files.located(name).is_dir() else name, sha256))
+    except (FileNotFoundError, ValueError):
+        return False
+
+
 def _file(bundle: str, name: str) -> str:
     return f"{bundle.rstrip('/')}/{name}"
 

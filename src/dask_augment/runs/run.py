@@ -11,7 +11,7 @@ from typing import Any
 
 from dask_augment.contract import Learner
 from dask_augment.dataset.alive import SignOfLife
-from dask_augment.dataset.artefacts import read_learned
+from dask_augment.dataset.artefacts import read_learned, read_named
 from dask_augment.dataset.commit import each_receipt, open_staging, publish, published
 from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, RunFailed
 from dask_augment.dataset.manifest import Manifest
@@ -28,7 +28,7 @@ from dask_augment.runs.progress import Progress, for_a_person
 from dask_augment.runs.refusals import output_folder
 from dask_augment.runs.result import Result
 from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, merged
-from dask_augment.runs.teaching import learned_before, learned_of, reports_of, taught
+from dask_augment.runs.teaching import files_of, learned_before, learned_of, reports_of, taught
 from dask_augment.runs.trial import place_tried, tried, what_stands
 from dask_augment.runs.where import by_former_names, chunk_at, opened
 from dask_augment.words import counted, one_line
@@ -214,6 +214,7 @@ def _published(work: Work, tasks: Tasks, resume: bool, replace: bool, show: Prog
 
 def _done(work: Work, tasks: Tasks, sink: Sink, replace: bool, show: Progress) -> Result:
     job, clock = work.job, _Clock()
+    named = files_of(work.stage.steps)  # those that there are when the data set is published may be others
     segment = taught(Segment(work.reader, work.parts, work.stage), job, tasks)
     clock.lap("learn")
     done = Finished()
@@ -236,7 +237,9 @@ def _done(work: Work, tasks: Tasks, sink: Sink, replace: bool, show: Progress) -
         "doubts": {step.label: text for step in segment.steps if (text := step.augmenter.doubt())},
     }
     learned = learned_of(segment.steps)
-    manifest = publish(job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra, learned=learned)
+    manifest = publish(
+        job, merged=joined, quarantined=work.quarantined, replace=replace, extra=extra, learned=learned, named=named
+    )
     clock.lap("publish")
     seconds = clock.laps | {f"step {label}": value for label, value in done.seconds.items()}
     return Result(job.path, manifest, seconds, already=not manifest.new, peak_bytes=done.peak_bytes)
@@ -261,11 +264,13 @@ def published_plan(path: str | Path, *, folder: str | Path = ".") -> Plan:
     Files of functions of your own are looked for in ``folder`` and must be as they were, with the local modules that they
     import: a data set carries no code, and none is run before its sha256 was compared. Errors: NotADataset for a folder
     without a manifest; PlanError where such a file or the code of a step that is not ours is missing or has changed. What
-    was learned is read when a step uses it, and raises then where it is gone or has changed.
+    was learned is read when a step uses it, and raises then where it is gone or has changed. Models and weights are those of
+    the data set, unless the files that the plan names are there as they were.
     """
     manifest = Manifest.read(path)
     kept = read_learned(Path(path), manifest)
-    plan = Plan.published(manifest.plan, folder=folder, learned={one.digest: one for one in kept.values()})
+    learned = {one.digest: one for one in kept.values()}
+    plan = Plan.published(manifest.plan, folder=folder, learned=learned, files=read_named(Path(path), manifest))
     steps = []
     for step in labelled(plan.steps):
         augmenter = step.augmenter

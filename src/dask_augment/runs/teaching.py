@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from dask_augment.frames.questions import Questions, Totals, Work
 from dask_augment.frames.stage import Stage
 from dask_augment.identity import POSITION
 from dask_augment.learned import Learned, load
-from dask_augment.nesting import inner_steps
+from dask_augment.models.bundle import copied
+from dask_augment.nesting import inner_steps, whole
 from dask_augment.registry import with_labels
 from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
@@ -164,6 +165,18 @@ def _learned_inside(label: str, step: Augmenter) -> Iterator[tuple[str, Learned]
 def learned_of(steps: Iterable[Step]) -> dict[str, Learned]:
     """What the learners learned, by label: for the data set."""
     return dict(pair for step in steps for pair in _learned_inside(step.label, step.augmenter))
+
+
+def files_of(steps: Iterable[Step]) -> dict[str, dict[str, bytes]]:
+    """The files that steps name with their sha256, models and weights, as they are now: for the data set."""
+    found = {}
+    for step in (inner for entry in steps for inner in whole(entry.augmenter)):
+        values = step.configuration()
+        for option in fields(step):
+            name = values[option.name] if option.metadata.get("file") else None
+            if isinstance(name, str) and name and values.get("sha256"):
+                found[name] = copied(name, values["sha256"])
+    return found
 
 
 def learned_before(steps: Iterable[Step]) -> list[str]:
