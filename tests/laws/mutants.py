@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,10 +12,11 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from dask_augment import Augmenter, Learned, Measure, Output, Repeat, columns, forms, frames
+from dask_augment import Augmenter, Learned, Measure, Output, Repeat, columns, forms
 from dask_augment.draw import Draw
-from dask_augment.frames import acting, eager, given, planning, references
+from dask_augment.frames import acting, eager, given, learning, planning, references
 from dask_augment.frames.stage import Stage
+from dask_augment.identity import RepeatedIds
 from laws.toys import Centre, Feature, Generate, JetField, Mean, Smear, Sums, Thin, met_pt
 
 
@@ -400,10 +402,13 @@ def acts_on_all(patch: pytest.MonkeyPatch) -> None:
 
 
 def asks_no_ids(patch: pytest.MonkeyPatch) -> None:
-    def nothing(names: Any) -> Iterator[Any]:
-        yield from ()
+    asked = learning.refuse_repeated_ids
 
-    patch.setattr(frames, "refuse_repeated_ids", nothing)
+    def unheeded(names: Any) -> Iterator[Any]:
+        with suppress(RepeatedIds):
+            yield from asked(names)
+
+    patch.setattr(learning, "refuse_repeated_ids", unheeded)
 
 
 def sees_flat_copies_alone(patch: pytest.MonkeyPatch) -> None:
@@ -420,7 +425,7 @@ def refers_to_what_was_read(patch: pytest.MonkeyPatch) -> None:
 
 
 def keeps_places(patch: pytest.MonkeyPatch) -> None:
-    def unchanged(result: ak.Array, base: ak.Array, *, later: bool) -> ak.Array:
+    def unchanged(result: ak.Array, base: ak.Array, stamp: str | None, *, later: bool) -> ak.Array:
         return result
 
     patch.setattr(references, "retold", unchanged)
@@ -447,7 +452,7 @@ FRAME_MUTANTS = [
     FrameMutant("leaves_test_events_alone", "changes events with split != 0", Smear(), acts_on_all),
     FrameMutant("leaves_test_events_alone", "changes events with split != 0", Repeat(n=2), acts_on_all),
     FrameMutant("leaves_test_events_alone", "makes rows from events", CopiesIntoTraining(n=1), acts_on_all),
-    FrameMutant("repeated_ids_are_refused", "stands twice, in one partition", Centre(), asks_no_ids),
+    FrameMutant("repeated_ids_are_refused", "stands twice, in two partitions", Centre(), asks_no_ids),
     FrameMutant("refers_to_its_own_event", "Jet.phi differs", Smear(), refers_to_what_was_read),
     FrameMutant("refers_to_its_own_event", "differs", Repeat(n=2), keeps_places),
     FrameMutant("refers_to_its_own_event", "does not have Jet.half", JetField(), refers_to_what_was_read),
