@@ -80,7 +80,7 @@ def test_learner_after_copies(chunksize: int, tmp_path: Path, monkeypatch: pytes
     )
     result = run(asked, tmp_path / "out", chunksize=chunksize)
     assert stages == ["003"]
-    monkeypatch.setattr(teaching._Lessons, "stores", lambda *_: False)
+    monkeypatch.setattr(teaching.Lessons, "stores", lambda *_: False)
     again = run(asked, tmp_path / "again", chunksize=5)
     assert len(stages) == 1
     assert again.manifest.logical_hash == result.manifest.logical_hash

@@ -301,7 +301,6 @@ def test_it_is_plain() -> None:
 
 def test_nothing_to_say() -> None:
     events = toy(300)
-    assert da.PhiRotate(columns=["phi"]).report() == []
     assert da.Undersample(strata=["label"]).report() == []
     step = taught(da.Undersample(strata=["label"]), [events])
     old = {name: array for name, array in step.learned.items() if not name.startswith("report_")}

@@ -32,7 +32,7 @@ from dask_augment.runs.tasks import Finished, Segment, Tasks
 
 
 @dataclass(frozen=True)
-class _Lessons(Data):
+class Lessons(Data):
     """The parts of a run and the steps that are left to do on them; what is learned is kept in staging."""
 
     segment: Segment
@@ -53,7 +53,7 @@ class _Lessons(Data):
         """Where what is learned is kept."""
         return str(self.notes)
 
-    def having(self, step: Step) -> _Lessons:
+    def having(self, step: Step) -> Lessons:
         """The same with this step in place of the one of its label."""
         return changed(self, segment=changed(self.segment, stage=self.segment.stage.with_step(step)))
 
@@ -72,7 +72,7 @@ class _Lessons(Data):
         """
         return any(s.augmenter.makes or s.augmenter.resources() for s in before.steps)
 
-    def stored(self, before: Stage) -> _Lessons:
+    def stored(self, before: Stage) -> Lessons:
         """The same with the steps done and their result stored."""
         segment = self.segment
         shape = shape_of(before, segment.reader)
@@ -89,7 +89,7 @@ class _Lessons(Data):
         """What the step learned in a run that goes on."""
         return _kept(self.notes, _noted(self._note_of(step)).get("digest"))
 
-    def learned(self, step: Step) -> _Lessons:
+    def learned(self, step: Step) -> Lessons:
         """The same with the step that has learned now, of which a note is made."""
         learned = step.augmenter.learned
         assert isinstance(learned, Learned)
@@ -114,7 +114,7 @@ def taught(segment: Segment, job: Job, tasks: Tasks) -> Segment:
 
     It is made sure that no event stands twice, which would be wrong whatever the steps are.
     """
-    lessons = _Lessons(segment, job, tasks, Answers(job.staging))
+    lessons = Lessons(segment, job, tasks, Answers(job.staging))
     checked = segment.stage.setting.ids == POSITION or bool(_noted(lessons.notes / "ids.json"))
     return teach(lessons, check=None if checked else "").segment
 
