@@ -33,7 +33,9 @@ out = Console()
 err = Console(stderr=True)
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="No progress: neither bars nor, off a terminal, lines.")]
+QUIET = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress: no bars in a terminal, no lines elsewhere.")
+]
 
 WHERE = Annotated[
     str,
@@ -72,11 +74,12 @@ def run(
         int | None, typer.Option(min=1, help="Only the first files of each data set: a trial, and another plan.")
     ] = None,
     max_bad_files: Annotated[
-        int, typer.Option(min=0, help="Unreadable files to do without: they are listed, and count in no sum.")
+        int,
+        typer.Option(min=0, help="Number of unreadable files to leave out: they are listed, and no sum includes them."),
     ] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what an earlier run of this plan left.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run of this plan.")] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace another plan's data set, when this is complete.")
+        bool, typer.Option("--replace", help="Replace another plan's data set, once this one is complete.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, write nothing.")] = False,
     quiet: QUIET = False,
@@ -202,7 +205,8 @@ def verify(
 def clean(
     folder: Annotated[str, typer.Argument(help="The folder that data sets are published in.")],
     older_than: Annotated[
-        float, typer.Option(min=0, metavar="DAYS", help="Leave alone what was written to in so many days.")
+        float,
+        typer.Option(min=0, metavar="DAYS", help="Keep unfinished runs that were written to within this many days."),
     ] = 7.0,
     as_json: JSON = False,
 ) -> None:

@@ -158,7 +158,7 @@ def _values_of(node: Any, known: dict[int, int], depth: int) -> int:
     """How many values a node comes to with its aliases written out; ``known`` are those of nodes seen before."""
     count = known.get(id(node))
     if count == 0:
-        raise PlanError(f"line {_line(node)}: an alias names what it stands in, which would never end")
+        raise PlanError(f"line {_line(node)}: an alias refers to a value that contains it, which would never end")
     if depth > _DEEPEST:
         raise PlanError(f"line {_line(node)}: nested too deep: {_DEEPEST} levels are enough")
     if count is None:

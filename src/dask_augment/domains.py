@@ -47,7 +47,7 @@ def _remedy(phi: NDArray[np.floating], bad: int, name: str) -> str:
             "if these are degrees, bring them to radians with a define step before, "
             f"delta_phi({name} * {np.pi!r} / 180, 0)"
         )
-    return "if this number stands for what is missing, leave it out with its object, or fill it with 0 where pt is 0"
+    return "if this number marks a missing value, leave it out with its object, or fill it with 0 where pt is 0"
 
 
 def refuse_below(values: NDArray[np.floating], least: float, name: str, what: str) -> None:
@@ -56,7 +56,7 @@ def refuse_below(values: NDArray[np.floating], least: float, name: str, what: st
         low = values[(values < least) & (values > -np.inf)]
         if len(low):
             raise ValueError(
-                f"column {name!r} holds {low[0]:.7g}, and {what}: if this number stands for what is missing, leave it out "
+                f"column {name!r} holds {low[0]:.7g}, and {what}: if this number marks a missing value, leave it out "
                 "with its object, or fill it with 0"
             )
 

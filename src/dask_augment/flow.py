@@ -205,9 +205,9 @@ class Flow:
             gone = [] if left is None else sorted(name for name in step.uses if not _is_left(name, left))
             if gone:
                 raise ValueError(
-                    f"step {step.label!r} uses {gone[0]!r}, which is not there after step {by!r}: that leaves what is "
-                    f"true of the rows it makes. Put {step.label!r} before it, make {gone[0]!r} one of its features, or "
-                    "say carry: parent, with which its rows have their parent's values"
+                    f"step {step.label!r} uses {gone[0]!r}, which is not there after step {by!r}: that keeps only "
+                    f"columns that are right for the rows it makes. Put {step.label!r} before it, make {gone[0]!r} "
+                    "one of its features, or say carry: parent, with which its rows have their parent's values"
                 )
             if step.label in self._left:
                 left, by = self._left[step.label], step.label

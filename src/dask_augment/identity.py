@@ -67,8 +67,8 @@ def whole_numbers(events: ak.Array, name: str) -> NDArray[np.int64]:
         values = values.astype(np.int64)
     if values.dtype.kind not in "iu":
         raise TypeError(
-            f"column {name!r} has type {content.form.type}, and what steps write and read under that name are whole "
-            "numbers (docs/conventions.md): rename yours, or leave it out"
+            f"column {name!r} has type {content.form.type}, but steps use that name for whole numbers "
+            "(docs/conventions.md): rename yours, or leave it out"
         )
     return values.astype(np.int64, copy=False)
 

@@ -126,7 +126,7 @@ def test_errors() -> None:
         ({"class_weight": "effective", "beta": 1.0}, r"beta must lie in \[0, 1\), got 1.0"),
         ({"class_weight": {"label=1": -1}}, "cost of stratum 'label=1' must be a number, 0 or more, got -1"),
         ({"class_weight": {"label=1": "high"}}, "must be a number, 0 or more, got 'high'"),
-        ({"class_weight": {"label=1": {"label=1": 1}}}, "taking it for itself"),
+        ({"class_weight": {"label=1": {"label=1": 1}}}, "a cost against itself"),
     ],
 )
 def test_wrong_arguments(arguments: dict[str, Any], words: str) -> None:

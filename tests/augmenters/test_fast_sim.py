@@ -206,7 +206,7 @@ def test_numbers_that_are_none(wide: str) -> None:
     ("name", "value", "says"),
     [
         ("phi", 57.3, r"'GenJet.phi' holds 57.3, and azimuthal angles in radians .* degrees"),
-        ("phi", -999.0, "'GenJet.phi' holds -999, .* stands for what is missing"),
+        ("phi", -999.0, "'GenJet.phi' holds -999, .* marks a missing value"),
         ("pt", -1.0, "'GenJet.pt' holds -1, and a transverse momentum is 0 or more"),
         ("mass", -999.0, "'GenJet.mass' holds -999, and a mass is 0 or more, but for rounding"),
     ],

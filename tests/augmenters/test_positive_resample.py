@@ -163,7 +163,7 @@ def test_errors() -> None:
     events = toy()
     negative = ak.with_field(events, np.where(events.label == 1, -1.0, 1.0), "weight")
     for keep in ("sum", "uncertainty"):
-        with pytest.raises(ValueError, match=r"sum of 'weight' in stratum 'label=1' is -\d+, which no positive"):
+        with pytest.raises(ValueError, match=r"sum of 'weight' in stratum 'label=1' is -\d+, which positive"):
             taught(da.PositiveResample(strata=["label"], keep=keep), [negative])
         learner = taught(da.PositiveResample(strata=["label"], keep=keep), [events[events.label != 2]])
         with pytest.raises(UnknownStratum, match="'label=2'"):
@@ -190,5 +190,5 @@ def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], word
 
 def test_rows_that_fit_no_place_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(positive_resample, "_MOST", 100)
-    with pytest.raises(ValueError, match=r'draws among 300 events .* and 100 are the most; say keep="sum"'):
+    with pytest.raises(ValueError, match=r'draws among 300 events .* and the limit is 100; say keep="sum"'):
         taught(da.PositiveResample(strata=["label"], keep="uncertainty"), divided(toy(300), 3))

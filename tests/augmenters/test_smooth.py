@@ -89,7 +89,7 @@ def test_errors() -> None:
     learner = taught(STEP, [events[events.label != 2]])
     with pytest.raises(UnknownStratum, match="'label=2'"):
         applied(learner, [events])
-    with pytest.raises(ValueError, match=r"\['label=0', 'label=1', 'label=2'\] have copies and no original events"):
+    with pytest.raises(ValueError, match=r"\['label=0', 'label=1', 'label=2'\] have copies but no original events"):
         taught(STEP, [events[events.augment_kind == 1]])
     broken = ak.with_field(events, np.where(column(events, "event") < 4, np.nan, 1.0), "logw")
     with pytest.raises(ValueError, match="'logw' is NaN or infinite in 4 rows"):
@@ -108,7 +108,7 @@ def test_errors() -> None:
         ({"features": "HT"}, TypeError, "features must be a list"),
         ({"features": []}, ValueError, "at least one"),
         ({"features": ["HT", "HT"]}, ValueError, "a column twice"),
-        ({"features": ["HT", "genWeight"]}, ValueError, r"names the weights \['genWeight'\]: copies weigh 0"),
+        ({"features": ["HT", "genWeight"]}, ValueError, r"names the weights \['genWeight'\]: copies have weight 0"),
         ({"features": ["train_weight"]}, ValueError, r"names the weights \['train_weight'\]"),
         ({"features": ["HT"], "shrinkage": -1}, ValueError, "shrinkage must be a number, 0 or more, got -1"),
         ({"features": ["HT"], "shrinkage": "auto"}, ValueError, "shrinkage must be a number"),

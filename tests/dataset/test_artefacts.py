@@ -163,7 +163,7 @@ def test_a_damaged_data_set_is_no_input_and_not_published_again(out: Path, sourc
     [
         (lambda m: m["artefacts"].clear(), "is not in the manifest"),
         (lambda m: m.pop("artefacts"), "is not among the files of the manifest"),
-        (lambda m: m["artefacts"][0].update(path="../../etc/passwd"), "is no name of a file of what was learned"),
+        (lambda m: m["artefacts"][0].update(path="../../etc/passwd"), "is not the name of a file of learned arrays"),
         (lambda m: m["extra"]["learned"]["undersample"].update(file="../x.npz"), "is not among the files"),
         (lambda m: m["artefacts"][0].update(sha256="0" * 64), "has another sha256"),
     ],

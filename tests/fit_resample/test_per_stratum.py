@@ -83,5 +83,5 @@ def test_errors() -> None:
 
 def test_weights_are_refused() -> None:
     sampler = da.PerStratum(RandomUnderSampler(), ["region"])
-    with pytest.raises(TypeError, match="PerStratum takes no sample_weight, as RandomUnderSampler would not heed it"):
+    with pytest.raises(TypeError, match="PerStratum takes no sample_weight, as RandomUnderSampler would ignore it"):
         sampler.fit_resample(FRAME, Y, np.ones(len(Y)))  # type: ignore[arg-type]

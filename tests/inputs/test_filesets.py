@@ -136,7 +136,7 @@ def test_key_of_a_file_that_nobody_reads() -> None:
     ],
 )
 def test_metadata_that_weights_would_depend_on(key: str) -> None:
-    with pytest.raises(PlanError, match=f"data set 'tt' has metadata '{key}', which says nothing here: ") as error:
+    with pytest.raises(PlanError, match=f"data set 'tt' has metadata '{key}', which has no meaning here: ") as error:
         metadata_of("tt", {"xsec": 830.0, key: 1.0})
     assert len(str(error.value)) < 300
 
@@ -248,7 +248,7 @@ def test_what_weights_depend_on_is_not_read_below_other_keys(key: str) -> None:
     "key", ["prescale", "HLT_prescale", "pu_weight", "weight_scale", "ngen", "N_gen", "nGenerated"]
 )
 def test_what_would_scale_weights_is_refused(key: str) -> None:
-    with pytest.raises(PlanError, match=f"'{key}', which says nothing here"):
+    with pytest.raises(PlanError, match=f"'{key}', which has no meaning here"):
         Inputs(fileset={"tt": {"files": ["a.root"], "metadata": {key: 3}}}).datasets()
 
 

@@ -170,7 +170,7 @@ def test_several_data_sets_by_one_address(a: Path, afar: Any) -> None:
 def test_nothing_vouches_for_a_folder_by_its_address_without_a_manifest(a: Path, afar: Any) -> None:
     (a / MANIFEST).unlink()
     (said,) = ask({"folder": afar()}).warnings
-    assert said.startswith("memory://published/a/ has no _manifest.json, so nothing vouches for its files")
+    assert said.startswith("memory://published/a/ has no _manifest.json, so its files cannot be checked")
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -214,7 +214,7 @@ def test_nothing_vouches_for_a_folder_without_a_manifest(a: Path) -> None:
     said = dry_run(asked, "b")["warnings"]
     result = run(asked, "b")
     assert list(result.warnings) == said == result.to_dict()["warnings"]
-    assert said[0].startswith("a/ has no _manifest.json, so nothing vouches for its files")
+    assert said[0].startswith("a/ has no _manifest.json, so its files cannot be checked")
     assert "warning a/ has no" in repr(result)
     assert run(asked, "b").warnings == result.warnings, "asked again, it is told again"
 

@@ -22,8 +22,8 @@ def test_a_list_of_steps_is_no_plan(tmp_path: Path) -> None:
 def test_a_report_says_which_events_it_is_of(tmp_path: Path) -> None:
     first, other = write(tmp_path / "a.root", 0, 60), write(tmp_path / "b.root", 60, 40)
     learned = da.run(plan(first, steps=[BALANCE], split=None), tmp_path / "first")
-    assert "learned from before" not in repr(learned)
+    assert "learned from earlier" not in repr(learned)
     taught = da.published_plan(tmp_path / "first")
     again = da.run(replace(taught, inputs={"files": other, "dataset": "toy"}), tmp_path / "again")
     assert again.manifest.extra["learned_before"] == ["oversample"]
-    assert "of the events that it was learned from before, not of these" in repr(again)
+    assert "for the events that it learned from earlier, not for these" in repr(again)

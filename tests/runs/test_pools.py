@@ -170,7 +170,7 @@ def test_scheduler_lost(empty: Any) -> None:
     empty.cluster.close()
     lost = [outcome for _, outcome in outcomes if isinstance(outcome, ConnectionError)]
     assert lost
-    assert {str(error) for error in lost} == {f"the Dask scheduler at {address} is gone, with what it was to do"}
+    assert {str(error) for error in lost} == {f"the Dask scheduler at {address} is gone, and its tasks with it"}
 
 
 def test_a_client_that_is_not_answered_in_time(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

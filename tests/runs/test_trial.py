@@ -61,7 +61,7 @@ def test_what_stands_where_the_output_goes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("said", "meant"), [("lum", "lumi"), ("XSec", "the cross section as xsec")])
 def test_misspelt_metadata(said: str, meant: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.root", rows=5)
-    with pytest.raises(PlanError, match=f"metadata '{said}', which says nothing here: write '?{meant}"):
+    with pytest.raises(PlanError, match=f"metadata '{said}', which has no meaning here: write '?{meant}"):
         dry_run(plan(inputs={"fileset": {"tt": {"files": [path], "metadata": {said: 1.0}}}}), tmp_path / "out")
 
 

@@ -143,10 +143,10 @@ def test_executors_of_coffea(client: Any) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda p: runner(maxchunks=1), "the Runner says maxchunks=1, which a plan does not heed: leave it out, and take"),
+        (lambda p: runner(maxchunks=1), "the Runner says maxchunks=1, which a plan does not use: leave it out, and take"),
         (lambda p: runner(skipbadfiles=True), "says skipbadfiles=True, .* leave it out, and say max_bad_files$"),
         (lambda p: runner(savemetrics=True), "says savemetrics=True, .* the result has the seconds of each step"),
-        (lambda p: runner(align_clusters=True), "says align_clusters=True, which a plan does not heed: leave it out$"),
+        (lambda p: runner(align_clusters=True), "says align_clusters=True, which a plan does not use: leave it out$"),
         (lambda p: runner(p.DaskExecutor(client=1, priority=5)), "the DaskExecutor says priority=5"),
         (lambda p: p.DaskExecutor(), "the DaskExecutor has no client: give it one"),
         (lambda p: p.FuturesExecutor(recoverable=True), "the FuturesExecutor says recoverable=True"),

@@ -80,7 +80,7 @@ def test_what_cuts_took_is_told_apart(tmp_path: Path) -> None:
     text = repr(result)
     assert re.search(r"rows in\s*\S\s*cut\s*\S\s*dropped.*sum of weight in\s*\S\s*cut\s*\S\s*and out", text)
     assert "cut: by steps that act on all events; dropped: by resampling" in text
-    assert "bias of spectra: the most that" in text
+    assert "bias of spectra: largest average error" in text
     assert any(entry["weight_bias"] > 0 for entry in result.report()["undersample"])
 
 

@@ -50,7 +50,7 @@ class Adasyn(Interpolator):
 
     def __post_init__(self) -> None:
         if not self.label:
-            raise ValueError("label must name the column of the classes: which neighbours are of another one decides")
+            raise ValueError("label must name the column of the classes: the step counts neighbours of other classes")
         super().__post_init__()
 
     def children(self, more: Mapping[str, int], around: Around) -> Generator[Measure[Any], Any, NDArray[np.int64]]:
@@ -63,8 +63,8 @@ class Adasyn(Interpolator):
             rows = around.of(stratum)
             if not foreign[rows].any():
                 raise ValueError(
-                    f"no event of {stratum!r} has one of another class among its {self.k_neighbors} nearest: adasyn has "
-                    "nothing to go by; use smote"
+                    f"no event of {stratum!r} has one of another class among its {self.k_neighbors} nearest: adasyn "
+                    "finds no border between classes; use smote"
                 )
             times[rows] = in_proportion(number, foreign[rows])
         return times

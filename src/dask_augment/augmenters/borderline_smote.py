@@ -47,7 +47,7 @@ class BorderlineSmote(Interpolator):
 
     def __post_init__(self) -> None:
         if not self.label:
-            raise ValueError("label must name the column of the classes: which neighbours are of another one decides")
+            raise ValueError("label must name the column of the classes: the step counts neighbours of other classes")
         check_count("m_neighbors", self.m_neighbors)
         super().__post_init__()
 
@@ -63,8 +63,8 @@ class BorderlineSmote(Interpolator):
             rows = rows[danger[rows]]
             if not len(rows):
                 raise ValueError(
-                    f"no event of {stratum!r} is in danger: of the {self.m_neighbors} nearest of none are half or more, "
-                    "but not all, of another class; use smote, or other m_neighbors"
+                    f"no event of {stratum!r} is in danger, with half or more, but not all, of its {self.m_neighbors} "
+                    "nearest of another class; use smote, or other m_neighbors"
                 )
             times[rows] = evenly(number, rows, around.table.keys)
         return times

@@ -158,7 +158,7 @@ def _costs(class_weight: Mapping[str, Any]) -> dict[str, float]:
             if not (is_finite(cost) and cost >= 0):
                 raise ValueError(f"the cost of stratum {stratum!r} must be a number, 0 or more, got {cost!r}")
         if isinstance(given, Mapping) and stratum in given:
-            raise ValueError(f"class_weight gives stratum {stratum!r} a cost of taking it for itself; leave that out")
+            raise ValueError(f"class_weight gives stratum {stratum!r} a cost against itself; leave that out")
         costs[str(stratum)] = float(sum(row))
     return costs
 

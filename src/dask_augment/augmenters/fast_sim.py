@@ -154,9 +154,9 @@ class FastSim(Augmenter):
         what = f"{self.source}, unlike {sample.source}, is" if other else "these events are"
         return (
             f"no model= is named, so {SHIPPED!r} is taken, and {what} not of its sample. Efficiency, resolution and "
-            f"mass of {self.target} would be those of {sample.detector}, not those of your detector; in_range is false. "
-            "See how far it is off by da.closure(events, step), where the events have reconstructed objects; name a model "
-            f"that was trained on events like yours, or model={SHIPPED!r} if you mean it"
+            f"mass of {self.target} would be those of {sample.detector}, not those of your detector; in_range is "
+            "false. Measure the difference with da.closure(events, step), if the events have reconstructed objects; "
+            f"name a model that was trained on events like yours, or model={SHIPPED!r} if you want this one"
         )
 
     def doubted(self, draw: Draw) -> int:

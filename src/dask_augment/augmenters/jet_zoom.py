@@ -172,7 +172,7 @@ class JetZoom(Augmenter):
             )
         if self.reference != "fixed" and self.mass != _W_MASS:
             raise ValueError(
-                f'mass is {self.mass:g}, but reference is {self.reference!r}; it is read with "fixed" alone'
+                f'mass is {self.mass:g}, but reference is {self.reference!r}; it is used only with "fixed"'
             )
 
     def _check_output(self) -> None:

@@ -115,8 +115,8 @@ class PositiveResample(Resampling):
             for name, net, exponent in zip(self.weights, nets, exponents[stratum], strict=False):
                 if net <= 0:
                     raise ValueError(
-                        f"the sum of {name!r} in stratum {stratum!r} is {np.ldexp(float(net), exponent):.6g}, which no "
-                        "positive weights have; merge it with another stratum, for instance by wider bins"
+                        f"the sum of {name!r} in stratum {stratum!r} is {np.ldexp(float(net), exponent):.6g}, which "
+                        "positive weights cannot have; merge it with another stratum, for instance by wider bins"
                     )
         if self.keep == "sum":
             return (yield from self._rescaled(census, sums, totals, exponents))
@@ -149,9 +149,9 @@ class PositiveResample(Resampling):
         rows: Mapping[Key, Slice] = {}
         if (many := sum(census[key].rows for key in windows)) > _MOST:
             raise ValueError(
-                f'keep="uncertainty" draws among {many} events of strata with negative weights, which are brought to one '
-                f'place, and {_MOST} are the most; say keep="sum", which needs no place for them, or draw from each data set '
-                "in a plan of its own"
+                f'keep="uncertainty" draws among {many} events of strata with negative weights, which are gathered in '
+                f'one place, and the limit is {_MOST}; say keep="sum", which gathers none, or draw from each data set '
+                "in a separate plan"
             )
         if windows:
             rows = (yield from Window(groups=groups, windows=windows, exponents=exponents).ask()).parts
@@ -262,8 +262,9 @@ def _drawn_of(stratum: str, names: Sequence[str], parts: Mapping[Key, Slice], ne
     if lost := [key for key in parts if key not in there and key.signs.strip("0")]:
         rows = sum(len(parts[key].keys) for key in lost)
         raise ValueError(
-            f"{rows} rows of stratum {stratum!r} have {names[0]!r} 0 and another weight that is not: the first weight says "
-            "how probably a row stays, and none of these would; drop them first, or put another weight first"
+            f"{rows} rows of stratum {stratum!r} have {names[0]!r} 0 and another weight that is not 0: the first "
+            "weight gives the probability to stay, so none of these would stay; drop them first, or put another "
+            "weight first"
         )
     keys = np.concatenate([part.keys for part in there.values()])
     units = np.concatenate([part.units for part in there.values()], axis=1)

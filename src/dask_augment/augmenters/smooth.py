@@ -73,7 +73,7 @@ class Smooth(Learner):
         check_columns(self, "features", needed=True)
         if weights := [name for name in self.features if name == TRAIN_WEIGHT or is_known_weight(name)]:
             raise ValueError(
-                f"features names the weights {weights}: copies weigh 0 in yields, and noise on that would count; leave them out"
+                f"features names the weights {weights}: copies have weight 0, and noise would change it; leave them out"
             )
         if not (is_finite(self.shrinkage) and self.shrinkage >= 0):
             raise ValueError(f"shrinkage must be a number, 0 or more, got {self.shrinkage!r}")
@@ -94,8 +94,8 @@ class Smooth(Learner):
         rows = {label: part.values[0] for label, part in spread[features[0]].parts.items()}
         if empty := sorted(label for label, number in rows.items() if not number):
             raise ValueError(
-                f"strata {empty[:8]} have copies and no original events, whose spread says how far to move; keep the "
-                "originals, or make fewer strata"
+                f"strata {empty[:8]} have copies but no original events, whose spread sets the width of the noise; "
+                "keep the originals, or make fewer strata"
             )
         strata = sorted(rows)
         sigmas = {name: standard_deviations(spread[name], name) for name in features}

@@ -74,7 +74,7 @@ def learned_faults(path: Path, manifest: Manifest) -> Iterator[str]:
     """Files of what was learned that are not what the manifest says, or that it does not list; their bytes are read."""
     for file in manifest.artefacts:
         if not _NAME.fullmatch(file.path):
-            yield f"{file.path} is no name of a file of what was learned, or of one that a step names"
+            yield f"{file.path} is not the name of a file of learned arrays, or of a file that a step names"
         elif files.size(path / file.path) is not None and files.sha256(path / file.path) != file.sha256:
             yield f"{file.path} has another sha256 than the manifest"
     listed = {file.path for file in manifest.artefacts}

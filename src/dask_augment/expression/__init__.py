@@ -114,8 +114,8 @@ def _final(value: Value, kind: Kind) -> Any:
         return truth(value)
     if value.missing is not None:
         raise UnfitError(
-            f"there is no whole number for {counted(int(value.missing.sum()), 'missing object')}: leave them out first, "
-            "x[condition], or say what stands for them, where(isnan(x), 0, x)"
+            f"there is no whole number for {counted(int(value.missing.sum()), 'missing object')}: leave them out "
+            "first, x[condition], or fill them, where(isnan(x), 0, x)"
         )
     if (data.dtype == np.uint64 and int(data.max(initial=0)) >= 2**63) or (data.dtype.kind == "f" and beyond(data)):
         raise UnfitError(f"these are whole numbers up to {data.max()}, which int64 does not hold exactly")

@@ -32,7 +32,7 @@ def whole(value: Value, *, exact: bool) -> Value:
     data = np.asarray(value.data)
     if value.offsets is None and value.missing is not None:
         raise UnfitError(
-            "a number is missing here, and what is missing has no bits: fill it first, where(isnan(x), 0, x)"
+            "a number is missing here, and a missing number has no bits: fill it first, where(isnan(x), 0, x)"
         )
     if data.dtype.kind == "f" and exact and np.all(np.abs(data) <= EXACT):
         data = data.astype(np.int64)

@@ -193,7 +193,7 @@ class Operators(ABC):
         alike = len(parts) == 2 and isinstance(node.ops[0], ast.Eq | ast.NotEq)
         for value, part in zip((node.left, *node.comparators), parts, strict=True):
             if part.kind == "bool" and not alike and not part.is_column:
-                self.fail(value, f"this is a condition, which is neither more nor less than something; {PARENTHESES}")
+                self.fail(value, f"this is a condition, which cannot be compared with < or >; {PARENTHESES}")
         functions = [_COMPARISONS[type(operator)] for operator in node.ops]
 
         def compute(read: Read) -> Value:

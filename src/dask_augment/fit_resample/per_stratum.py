@@ -61,8 +61,8 @@ class PerStratum(Parameters):
         """
         if sample_weight is not None:
             raise TypeError(
-                f"PerStratum takes no sample_weight, as {type(self.sampler).__name__} would not heed it and made rows would "
-                "have none; use Resampler, whose sample_weight_ are weights for training"
+                f"PerStratum takes no sample_weight, as {type(self.sampler).__name__} would ignore it and made rows "
+                "would have none; use Resampler, whose sample_weight_ are weights for training"
             )
         strata = Strata.of(self.strata)
         if is_lazy(X):

@@ -71,7 +71,7 @@ def check_parents(step: Step, second: SecondParents | None, nth: NDArray[Any] | 
     label, made = step.label, nth > 0
     if not isinstance(second, SecondParents):
         raise PromiseBroken(
-            f"step {label!r} interpolates, so it must say of which second rows: return Output(second=...)"
+            f"step {label!r} interpolates, so it must name the second parents: return Output(second=...)"
         )
     for values in (second.row, second.share):
         if np.shape(values) != made.shape:

@@ -148,6 +148,6 @@ def _varied_fields(variation: Content, name: str) -> frozenset[str]:
 
 def _raise(name: str, column: str, label: str) -> NDArray[Any]:
     raise StaleVariation(
-        f"step {label!r} made {column!r} from nominal values, and the systematic {name!r} varies what it is made from: "
-        f"augment the events before add_systematic({name!r}, ...), or run the step on the varied objects themselves"
+        f"step {label!r} made {column!r} from nominal values, and the systematic {name!r} varies its inputs: augment "
+        f"the events before add_systematic({name!r}, ...), or run the step on the varied objects themselves"
     )

@@ -37,9 +37,7 @@ def refuse_unread(fill: Mapping[str, Any], names: Collection[str], known: Collec
 def kind_of(value: Any, name: str) -> pa.Field:
     """The type of a column that no file has, from what fills it."""
     if value == []:
-        raise PlanError(
-            f"inputs: fill gives {name!r} no objects, but no input file has it, so that nobody knows its type"
-        )
+        raise PlanError(f"inputs: fill gives {name!r} no objects, but no input file has it, so its type is unknown")
     return pa.field(name, pa.scalar(value).type, nullable=False)
 
 

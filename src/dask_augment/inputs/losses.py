@@ -56,8 +56,9 @@ def losses(
         how = normalisation.get(name)
         if how is not None and how.xsec is not None and UNSELECTED in how.sumw_from:
             found.append(
-                f"data set {name!r} is normalised to the {how.sumw_from}, as not every file says what was processed to make it "
-                "(no Runs tree with genEventSumw): if the files are a skim, all its weights are too large, by what the skim took "
-                "away; read the files before the skim, or multiply its xsec by the share of the sum of weights that is left"
+                f"data set {name!r} is normalised to the {how.sumw_from}, because not every file has the sum of all "
+                "events before a skim (no Runs tree with genEventSumw): if the files are a skim, all weights are too "
+                "large, by the part that the skim dropped; read the files before the skim, or multiply its xsec by "
+                "the share of the sum of weights that is left"
             )
     return found

@@ -20,7 +20,7 @@ _MEANT = {
         "multiply it into xsec, and take it out"
     ),
     r".*lumi.*(mask|json|section|block|cert).*|.*golden.*|cert.*": (
-        "nothing here leaves out events by it: do so before, and take it out"
+        "nothing here drops events by it: drop them before, and take it out"
     ),
     r".*lumi.*": "write the integrated luminosity as lumi, in 1/pb",
     r".*sum_?(of_?)?_?(gen)?_?w.*|.*sumw.*|n_?gen.*|n_?(total_?|gen_?|raw_?)?(events?|evts?|entries).*|num_?(events?|entries).*|"
@@ -79,7 +79,7 @@ def _refuse_meant(name: str, key: str) -> None:
         f"write {near[0]!r}" for _ in near
     ]
     if does:
-        raise PlanError(f"data set {name!r} has metadata {key!r}, which says nothing here: {does[0]}")
+        raise PlanError(f"data set {name!r} has metadata {key!r}, which has no meaning here: {does[0]}")
 
 
 def positive(what: str, value: Any) -> None:

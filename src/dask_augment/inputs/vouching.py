@@ -97,8 +97,8 @@ def _shown(root: Path) -> Path:
 
 def _unvouched(shown: str) -> str:
     return (
-        f"{shown}/ has no {MANIFEST}, so nothing vouches for its files: whether some are missing, cut short or "
-        "foreign is not known"
+        f"{shown}/ has no {MANIFEST}, so its files cannot be checked: missing, truncated or foreign ones are not "
+        "noticed"
     )
 
 

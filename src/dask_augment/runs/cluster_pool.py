@@ -108,7 +108,7 @@ class Cluster:
                 item, attempt = waiting.pop(future)
                 if future.cancelled():
                     # There is nobody to ask again.
-                    gone = f"the Dask scheduler at {self._address} is gone, with what it was to do"
+                    gone = f"the Dask scheduler at {self._address} is gone, and its tasks with it"
                     yield item, ConnectionError(gone)
                     continue
                 error = future.exception()

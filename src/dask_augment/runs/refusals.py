@@ -78,13 +78,14 @@ def check_keep(
             raise PlanError(f"output: keep names {pattern!r}, which is no column; {nearest(pattern, files)}")
         if entry == pattern and narrowing and not any(named(pattern, name) for name in columns):
             raise PlanError(
-                f"output: keep names {pattern!r}, and no such column is left after step {narrowing[0]!r}, which leaves what "
-                "is true of the rows it makes: take it out of keep, or say carry: parent to the step"
+                f"output: keep names {pattern!r}, and no such column is left after step {narrowing[0]!r}, which keeps "
+                "only columns that are right for the rows it makes: take it out of keep, or say carry: parent to the "
+                "step"
             )
         if entry != pattern and not is_pattern(pattern) and flat(pattern) in {*columns} - {*kept}:
             raise PlanError(
-                f"output: keep leaves out {pattern!r}, which is always written, as all are that steps make, ids and weights: "
-                f"take {entry!r} out of keep"
+                f"output: keep leaves out {pattern!r}, which is always written, like all columns that steps make, ids "
+                f"and weights: take {entry!r} out of keep"
             )
 
 

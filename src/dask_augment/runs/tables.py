@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _WIDE_ENOUGH = 80
 _WORTH = "worth events: (sum t)^2 / sum t^2, t the train_weight of all rows of an event"
-_BIAS = "bias of spectra: the most that a histogram inside the stratum is off on average, of its sum of weights"
+_BIAS = "bias of spectra: largest average error of a histogram inside the stratum, over its sum of weights"
 _VARIANCE = "made variance: of made rows over that of the stratum, mean and least of features"
 
 
@@ -79,7 +79,7 @@ def show_resampled(out: Console, manifest: Manifest, most: int | None = None) ->
     for label, report in manifest.resampled.items():
         title = f"\n{label}: rows for training, and how many events they are worth"
         if label in manifest.extra.get("learned_before", ()):
-            title += "; of the events that it was learned from before, not of these"
+            title += "; for the events that it learned from earlier, not for these"
         out.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
         out.print(_resampled(report[:most]), width=max(out.width, _WIDE_ENOUGH), crop=False)
         if left := len(report[most:]) if most is not None else 0:

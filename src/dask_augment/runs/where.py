@@ -163,6 +163,6 @@ def _refuse_unheeded(thing: Any) -> None:
         default = entry.default_factory() if entry.default_factory is not MISSING else entry.default
         if entry.name not in _HEEDED[name] and value != default:
             raise ValueError(
-                f"the {name} says {entry.name}={short(value)}, which a plan does not heed: leave it out"
-                f"{_INSTEAD.get(entry.name, '')}"
+                f"the {name} says {entry.name}={short(value)}, which a plan does not use: leave it "
+                f"out{_INSTEAD.get(entry.name, '')}"
             )

@@ -40,7 +40,8 @@ def overwritten(steps: Iterable[Step], weights: Collection[str], columns: Iterab
 def remarks_on_overwritten(names: Mapping[str, Sequence[str]]) -> list[str]:
     """What is said of them before a sum is known."""
     return [
-        f"step {label!r} overwrites the physics weight {name!r}: yields are its new sums; give it another name if it is none"
+        f"step {label!r} overwrites the physics weight {name!r}: yields use its new sums; rename the column if it is "
+        "not a physics weight"
         for label, columns in names.items()
         for name in columns
     ]

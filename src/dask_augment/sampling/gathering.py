@@ -49,8 +49,8 @@ def measured(events: ak.Array, names: Sequence[str], rows: NDArray[np.int64]) ->
         values = number(events, name, rows)
         if values.dtype not in (np.float32, np.float64):
             raise TypeError(
-                f"feature {name!r} has type {values.dtype}, and what lies between two of its values is none: leave it "
-                f"out, name it as categorical (smotenc), or make it float first, define: {{{name}_: {name} * 1.0}}"
+                f"feature {name!r} has type {values.dtype}, and nothing lies between two of its values: leave it out, "
+                f"name it as categorical (smotenc), or make it float first, define: {{{name}_: {name} * 1.0}}"
             )
         columns.append(values)
     return columns

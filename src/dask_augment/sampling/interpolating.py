@@ -321,8 +321,9 @@ class Interpolator(Interpolating, Resampling):
         lost = rows[at[rows] < 0]
         if len(lost):
             raise ValueError(
-                f"{len(lost)} rows, the first of stratum {str(self.learned['strata'][which[lost[0]]])!r}, were not there "
-                "while learning, so that nobody knows what to make of them: learn from all the data again"
+                f"{len(lost)} rows, the first of stratum {str(self.learned['strata'][which[lost[0]]])!r}, were not "
+                "there while learning, so the step has no numbers of rows to make for them: learn from all the data "
+                "again"
             )
         return at
 

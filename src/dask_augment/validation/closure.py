@@ -75,7 +75,7 @@ class Closure:
     def verdict(self) -> str:
         """In words."""
         if self.holds is None:
-            return f"cannot be told: no bin has {FEWEST} objects with both kinds"
+            return f"cannot be decided: no bin has {FEWEST} objects with both kinds"
         if self.holds:
             return "holds: median, width and efficiency agree in all bins with enough objects"
         off = [f"{entry.low:g}-{entry.high:g}: {', '.join(entry.off)}" for entry in self.bins if entry.off]
