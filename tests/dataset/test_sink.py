@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from dask_augment.dataset import parquet
 from dask_augment.dataset.arrow import row_bytes
 from dask_augment.dataset.commit import open_staging
-from dask_augment.dataset.hashing import logical_hash
+from dask_augment.dataset.hashing import LogicalHash, logical_hash
 from dask_augment.dataset.parquet import Settings, not_finite
 from dask_augment.dataset.receipt import Receipt
 from dask_augment.dataset.schema import SchemaError
@@ -324,6 +325,15 @@ def test_bytes_of_rows(table: pa.Table, bytes_of_a_row: int) -> None:
 def test_bytes_of_rows_that_differ() -> None:
     lists = pa.chunked_array([pa.array([[1.0], []]), pa.array([[1.0] * 10**6, [2.0, 3.0]]).slice(0, 1)])
     assert row_bytes(pa.table({"Jet_pt": lists})).tolist() == [12, 4, 8 * 10**6 + 4]
+
+
+def test_the_hash_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = images(40)
+    whole = logical_hash(rows, {"dataset": "a"})
+    for most in (1, 50_000, 10**9):
+        monkeypatch.setattr(parquet, "_HASHED_BYTES", most)
+        assert parquet.hash_of(rows, {"dataset": "a"}) == whole
+        assert parquet.hash_of(rows.slice(0, 0), {}) == LogicalHash()
 
 
 @pytest.mark.parametrize("cuts", [[40], [1, 38, 1], [17, 17, 6]])

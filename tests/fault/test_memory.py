@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import yaml
 
 import dask_augment as da
+import run_toys
 import whole_toys
 from dask_augment.dataset.receipt import Receipt
 from dask_augment.plan import Plan
@@ -51,13 +53,36 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-def test_peak_of_a_process(plans: tuple[Path, Path], tmp_path: Path) -> None:
+def peaks(small: Path, large: Path, tmp_path: Path) -> tuple[int, int, int]:
+    """Memory of a process after the small plan and after the large one, and the rows of that."""
     (tmp_path / "child.py").write_text(CHILD)
-    command = [sys.executable, str(tmp_path / "child.py"), *map(str, plans), str(tmp_path)]
-    words = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-    base, peak, rows = map(int, words)
+    command = [sys.executable, str(tmp_path / "child.py"), str(small), str(large), str(tmp_path)]
+    base, peak, rows = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    return base, peak, rows
+
+
+def test_peak_of_a_process(plans: tuple[Path, Path], tmp_path: Path) -> None:
+    base, peak, rows = peaks(*plans, tmp_path)
     assert rows == 21 * EVENTS
     assert peak <= base + LIMIT / 2, f"{peak / 2**20:.0f} MB, {base / 2**20:.0f} MB of them before the first row"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("copies", [0, 1000])
+def test_peak_of_images(copies: int, tmp_path: Path) -> None:
+    """200 MB of them in one file, or 2 GB in copies: a task holds some slices and a row group."""
+    paths = []
+    for name, rows in (("small", 5), ("large", 300 if copies else 32_000)):
+        image = np.random.default_rng(1).random((rows, 40, 40), dtype=np.float32)
+        file = run_toys.write(tmp_path / f"{name}.root", rows=rows, more={"image": image}, baskets=max(1, rows // 500))
+        steps = [{"split": {"train": 1.0}}, {"repeat": {"n": copies}}, {"select": "augment_copy < 1"}][
+            : 3 if copies else 1
+        ]
+        asked = run_toys.plan(file, steps=steps, output={"keep": ["image"]})
+        paths.append(tmp_path / f"{name}.yaml")
+        paths[-1].write_text(yaml.safe_dump(asked.to_dict()))
+    base, peak, _ = peaks(*paths, tmp_path)
+    assert peak <= base + (300 if copies else 700) * 2**20, f"{(peak - base) / 2**20:.0f} MB more"
 
 
 @pytest.mark.slow

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dask_augment.dataset.artefacts import learned_faults
-from dask_augment.dataset.hashing import LogicalHash, Words, logical_hash, row_words
+from dask_augment.dataset.hashing import LogicalHash, Words, row_words
 from dask_augment.dataset.job import digest_of
 from dask_augment.dataset.layout import QUARANTINE, hive_keys
 from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile, document
-from dask_augment.dataset.parquet import not_finite
+from dask_augment.dataset.parquet import hash_of, not_finite
 from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.schema import schema_list
 from dask_augment.dataset.store import files
@@ -244,7 +244,7 @@ class _Deep:
             with pq.ParquetFile(files.source(path), page_checksum_verification=True) as parquet:
                 for group in range(parquet.num_row_groups):
                     table = parquet.read_row_group(group)
-                    found += logical_hash(table, keys)
+                    found += hash_of(table, keys)
                     self._measure(table, keys)
         except Exception as error:  # noqa: BLE001  likewise
             self._report.faults.append(f"{file.path} cannot be read: {error}")

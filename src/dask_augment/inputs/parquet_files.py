@@ -19,6 +19,7 @@ from dask_augment.inputs.columns_of_files import At, Opened, table_of
 from dask_augment.inputs.parquet_types import as_nullable_as, has_nulls, is_list, leaf_of, leaves_of, not_null, zone_of
 from dask_augment.inputs.paths import is_url, opened, path_of
 from dask_augment.inputs.sums import PRESELECTED
+from dask_augment.layouts import SLICE_BYTES
 
 _AHEAD = 1 << 16
 """Bytes of a column of a local file that are read at once."""
@@ -167,7 +168,8 @@ class ParquetFile(Opened):
                 if flat_column:
                     return True
             # In lists the statistics count an empty list as null too, and some writers leave them out.
-            for batch in self._file.iter_batches(row_groups=[number], columns=[place.key]):
+            most = max(1, SLICE_BYTES * group.num_rows // max(_bytes_of(group.column(self._index[place.key])), 1))
+            for batch in self._file.iter_batches(most, row_groups=[number], columns=[place.key]):
                 if has_nulls(leaf_of(batch.column(place.path[0]), place.path[1:])):
                     return True
         return False

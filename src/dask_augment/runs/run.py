@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace as changed
@@ -18,6 +17,7 @@ from dask_augment.dataset.manifest import Manifest
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.dataset.staging import discard_staging
+from dask_augment.dataset.store import files
 from dask_augment.frames.steps import labelled
 from dask_augment.inputs.sources import BadInput
 from dask_augment.options import named_options
@@ -172,7 +172,7 @@ def _carried_out(work: Work, tasks: Tasks, resume: bool, replace: bool, show: Pr
     try:
         return _published(work, tasks, resume, replace, show)
     except Exception as error:
-        if not os.path.isdir(job.sink.attempts):
+        if not files.is_folder(job.sink.attempts):
             standing = published(job)
             if standing is not None:
                 discard_staging(job)
@@ -191,12 +191,12 @@ def _carried_out(work: Work, tasks: Tasks, resume: bool, replace: bool, show: Pr
 def _failed_on_disk(job: Job, error: OSError) -> RunFailed:
     what = f"{type(error).__name__}: {one_line(error)}"
     # Nothing here may raise on a disk that fails.
-    if not os.path.isdir(job.staging):
+    if not files.is_folder(job.staging):
         return RunFailed(
             f"{job.path} could not be made: {what}\nNothing is kept: mend the cause and run the plan again"
         )
     cause = "mend the cause (a full disk needs room)" if error.errno is not None else "mend the cause"
-    done = sum(os.path.exists(job.sink.receipt_path(part.id)) for part in job.parts)
+    done = sum(files.exists(job.sink.receipt_path(part.id)) for part in job.parts)
     return RunFailed(
         f"{job.path} could not be published: {what}\n{done} of {counted(len(job.parts), 'part')} done, and kept in "
         f"{job.staging}: {cause} and run the plan again with resume (--resume)"
