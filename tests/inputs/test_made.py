@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,14 @@ def breaks_its_promise(events):
 def test_refusals(said: Any, match: str, tmp_path: Path) -> None:
     with pytest.raises((PlanError, RunFailed), match=match):
         dry_run(plan({"toys": said}, da.Select("x > 0")), tmp_path / "out")
+
+
+def test_a_fileset_in_a_file_names_no_code(tmp_path: Path) -> None:
+    (tmp_path / "fileset.json").write_text(json.dumps({"toys": entry("made.py:ramp")}))
+    with pytest.raises(
+        PlanError, match=r"data set 'toys' is made by 'made.py:ramp', which a fileset in a file of its own says"
+    ):
+        dry_run(plan(str(tmp_path / "fileset.json")), tmp_path / "out")
 
 
 def test_other_numbers_of_objects_are_refused(tmp_path: Path) -> None:

@@ -90,6 +90,12 @@ def _kind(inputs: Inputs, path: str, said: str | None, after: str | None) -> Kin
 
 def _made(name: str, entry: Mapping[str, Any]) -> Source:
     """The events of a data set that no files hold."""
+    if isinstance(entry["make"], (str, Mapping)):
+        # A plan puts in the functions that its own fileset names, and hashes their code.
+        raise PlanError(
+            f"data set {name!r} is made by {entry['make']!r}, which a fileset in a file of its own says: write this data set "
+            "into the plan, whose digest has the code of its functions"
+        )
     try:
         function = check_maker(f"data set {name!r}: make", entry["make"])
     except (TypeError, ValueError) as error:
