@@ -247,7 +247,7 @@ OPTION_ERRORS: dict[str, tuple[Any, str]] = {
     "a truth that is a list": ({"phi_rotate": {"columns": ["MET.phi"], "originals": [1]}}, "originals must be true or false, got"),
     "a truth that is a text": ({"phi_rotate": {"columns": ["MET.phi"], "originals": "no"}}, "originals must be true or false, got 'no'"),
     "infinite": ({"oversample": {"strata": ["dataset"], "sampling_strategy": {"a": float("inf")}}}, "an option is NaN or infinite"),
-    "a very long number": ({"split": {"train": 10**400}}, "too large"),
+    "a very long number": ({"smooth": {"features": ["HT"], "shrinkage": 10**400}}, "shrinkage must be a number, 0 or more"),
     "a key of strata": ({"undersample": {"strata": [{"column": "HT", "edges": [0, 1], "edgse": 2}]}}, "edgse"),
     "a key of objects": ({"lbn": {"inputs": [{"objects": "Jet[:2]", "mss": "m"}], "weights": "a"}}, "mss"),
 }  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from functools import wraps
@@ -100,8 +101,8 @@ def is_number(value: Any) -> bool:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether an option is a number, and neither NaN nor infinite."""
-    return is_number(value) and -math.inf < value < math.inf
+    """Whether an option is a number that float64 can hold, and neither NaN nor infinite."""
+    return is_number(value) and abs(value) <= sys.float_info.max
 
 
 def check_choices(step: Any, **known: Collection[Any]) -> None:
