@@ -1,4 +1,4 @@
-"""What a plan learned and the files that its steps name, by their sha256, in a folder that Parquet readers skip."""
+"""Files of what a plan learned and of what its steps name, by their sha256, in a folder that Parquet readers skip."""
 
 from __future__ import annotations
 
