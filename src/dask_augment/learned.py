@@ -7,13 +7,14 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 import fsspec
 import numpy as np
 from numpy.typing import NDArray
+
+from dask_augment import pinned
 
 _KEY = "__key__"
 # Arrays of a file that are not larger travel whole: the machines that they go to need not see it.
@@ -31,16 +32,16 @@ class _File(NamedTuple):
     def read(self) -> Learned:
         """The arrays; nothing of the file is looked at before its sha256 was compared."""
         try:
-            archive = Path(self.path).read_bytes()
+            archive = pinned.contents(self.path, self.sha256)
         except OSError as error:
             raise RuntimeError(  # no OSError, which coffea would take for an input file that is bad
                 f"what a step learned is gone: {self.path} cannot be read ({error.strerror}). Bring back the file of the data "
                 "set, on every machine that runs the step, or learn again"
             ) from None
-        if hashlib.sha256(archive).hexdigest() != self.sha256:
+        except pinned.Changed:
             raise ValueError(
                 f"{self.path} has another sha256 than its data set says; bring back the file, or learn again"
-            )
+            ) from None
         learned = Learned.from_bytes(archive)
         if learned.digest != self.digest:
             raise ValueError(

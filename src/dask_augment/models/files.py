@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_augment import pinned
+
 SHIPPED = "shipped:"
 """What a name begins with that stands for a file of the package."""
 
@@ -40,7 +42,7 @@ def contents(name: str, sha256: str = "") -> bytes:
     """
     path = located(name)
     try:
-        found = path.read_bytes()
+        return pinned.contents(path, sha256)
     except OSError as error:
         if name.startswith(SHIPPED):
             shipped = sorted(f"{SHIPPED}bundles/{entry.name}" for entry in located(f"{SHIPPED}bundles").iterdir())
@@ -50,13 +52,11 @@ def contents(name: str, sha256: str = "") -> bytes:
         raise FileNotFoundError(
             f"{name!r} cannot be read ({error.strerror}): workers must see the file at this path, on a shared file system"
         ) from None
-    digest = hashlib.sha256(found).hexdigest()
-    if sha256 and digest != sha256:
+    except pinned.Changed as other:
         raise ValueError(
-            f"{name!r} has changed: its sha256 is {digest}, the plan was made with {sha256}; take the old file, or the "
+            f"{name!r} has changed: its sha256 is {other.found}, the plan was made with {sha256}; take the old file, or the "
             "sha256 out of the plan"
-        )
-    return found
+        ) from None
 
 
 def sha256_of(name: str) -> str:
