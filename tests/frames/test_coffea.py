@@ -28,7 +28,7 @@ from coffea import processor
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 from coffea.nanoevents.trace import trace
 
-from dask_augment.frames import coffea as frame
+from dask_augment.frames import writing
 from dask_augment.frames.coffea import AugmentProcessor, Chunks, MeasureProcessor, SinkError
 
 ROTATE = da.PhiRotate(columns=("Jet.phi", "MET.phi"))
@@ -167,7 +167,7 @@ def test_a_bad_input_file_stays_one(toy: toys.Coffea, monkeypatch: pytest.Monkey
     def unreadable(*args: Any) -> Any:
         raise OSError("bad basket")
 
-    monkeypatch.setattr(frame, "to_table", unreadable)
+    monkeypatch.setattr(writing, "to_table", unreadable)
     with pytest.raises(Exception, match="bad basket") as error:
         run(toy, *STEPS, sink=sink)
     assert isinstance(error.value.__cause__, OSError)

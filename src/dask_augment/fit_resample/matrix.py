@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from dask_augment.compound import Compound
 from dask_augment.contract import Augmenter, Output
-from dask_augment.draw import composed
 from dask_augment.fit_resample.features import ROW
 from dask_augment.fit_resample.strategies import CLASS
 from dask_augment.flow import Step
-from dask_augment.frames.acting import output_of
+from dask_augment.frames.acting import made_columns, output_of, rows_of
 from dask_augment.frames.given import draw_of
 from dask_augment.frames.learning import Data, teach
 from dask_augment.frames.planning import promised, refuse
@@ -29,7 +28,7 @@ from dask_augment.frames.questions import Question, Questions, Totals
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import anew, labelled
 from dask_augment.kernels.matrices import columns_of, interpolated_rows
-from dask_augment.own_columns import COPY, KIND, KINDS, TRAIN_WEIGHT
+from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.setting import Setting
 
 _VALUES = ""
@@ -129,8 +128,11 @@ class Matrix:
         for rows in self.slices(ACTED_ON):
             events = self.events(rows, step.gets | set(setting.ids))
             output = output_of(step, events, types, setting)
-            source = np.arange(len(events)) if output.source is None else output.source
-            beside = self._beside(step, rows, source, output, last)
+            source, nth = rows_of(output, len(events))
+            beside = self._beside(rows, source, output, last)
+            if step.augmenter.makes and not last:
+                about = made_columns(step, events, (), source, nth, types, {})
+                beside |= {name: np.asarray(content.data) for name, content in about.items()}
             if not room:
                 share = len(source) / max(len(events), 1)
                 room = {name: _Room(values, share * len(self.values)) for name, values in beside.items()}
@@ -156,9 +158,7 @@ class Matrix:
         for name in set(self.columns) & set(output.columns):
             taken[:, self.columns.index(name)] = np.asarray(output.columns[name].data)
 
-    def _beside(
-        self, step: Step, rows: slice, source: NDArray[np.int64], output: Output, last: bool
-    ) -> dict[str, NDArray[Any]]:
+    def _beside(self, rows: slice, source: NDArray[np.int64], output: Output, last: bool) -> dict[str, NDArray[Any]]:
         """What stands beside these rows; of the last step, which rows they are and what they weigh."""
         names = {TRAIN_WEIGHT, ROW} & self.beside.keys() if last else self.beside.keys()
         names -= output.columns.keys()
@@ -166,12 +166,6 @@ class Matrix:
         if ROW not in beside:
             beside[ROW] = rows.start + source
         beside |= {n: np.asarray(content.data) for n, content in output.columns.items() if n not in self.columns}
-        if step.augmenter.makes and not last:
-            nth = np.zeros(len(source), np.int64) if output.nth is None else output.nth
-            copies = beside.get(COPY, np.zeros(len(source), np.int64))
-            kinds = beside.get(KIND, np.zeros(len(source), np.int8))
-            beside[COPY] = composed(copies, step.label, nth)
-            beside[KIND] = np.where(nth > 0, np.int8(KINDS[step.augmenter.makes]), kinds)
         return beside
 
 

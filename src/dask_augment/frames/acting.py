@@ -70,11 +70,10 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         if rows is not None:
             columns = spread(events, columns, types, rows)
         return cols.assemble(events, columns, like=step.uses)
-    source = np.arange(count) if output.source is None else output.source
+    source, nth = rows_of(output, count)
     columns = dict(output.columns) | between(step, acting, source, output.second)
     if not augmenter.makes:
         columns |= followed(step, acting, weights, source, columns)
-    nth = np.zeros(len(source), np.int64) if output.nth is None else output.nth.astype(np.int64)
     made = int(np.count_nonzero(nth))
     _count(account.made, step.label, made)
     _count(account.dropped, step.label, count - (len(source) - made))
@@ -82,6 +81,12 @@ def act(step: Step, events: ak.Array, setting: Setting, account: Account) -> ak.
         columns |= made_columns(step, acting, weights, source, nth, types, columns)
     columns |= lineage_columns(step, acting, setting, source, nth, types, output.second)
     return narrow(step, _with_the_rest(step, events, rows, source, columns, types), setting)
+
+
+def rows_of(output: Output, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each row of the output, which of ``count`` rows it came from, and which of its children it is."""
+    source = np.arange(count) if output.source is None else output.source
+    return source, np.zeros(len(source), np.int64) if output.nth is None else output.nth.astype(np.int64)
 
 
 def output_of(

@@ -7,19 +7,18 @@ small: its receipt, or the account of its rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import awkward as ak
-import pyarrow as pa
 from coffea.processor import ProcessorABC
 
 from dask_augment import columns as cols
 from dask_augment import forms
 from dask_augment.contract import Augmenter
 from dask_augment.dataset.receipt import Part
-from dask_augment.dataset.schema import empty_table, to_table
+from dask_augment.dataset.schema import empty_table
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.frames import columns_of, data, put_questions, run_stage
 from dask_augment.frames.chunks import Made, only_traced, part_of
@@ -27,6 +26,7 @@ from dask_augment.frames.planning import settled
 from dask_augment.frames.questions import Questions, Totals, total
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled, refuse_unlearned
+from dask_augment.frames.writing import Tables
 from dask_augment.identity import IDS, POSITION
 from dask_augment.layouts import SLICE_BYTES
 from dask_augment.meters import Account
@@ -153,10 +153,11 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         return run_stage(events, stage)
 
     def _written(self, sink: Sink, part: Part, stage: Stage, made: Made, events: ak.Array) -> dict[str, Any]:
-        account = Account()
-        tables = _Tables(sink.schema, stage, made, events, self._most, account)
+        tables = Tables(stage, sink.schema, map(made, [events]), most=self._most)
         try:
-            receipt = sink.write_part(part, tables, lambda: account)
+            # Even an empty slice of virtual arrays would read every column that is written.
+            pieces = tables if len(events) else [empty_table(sink.schema)]
+            receipt = sink.write_part(part, pieces, lambda: tables.account)
         except (OSError, StagingGone) as error:
             if error is tables.error:
                 raise
@@ -166,31 +167,6 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
             ) from None
         written: dict[str, Any] = json.loads(receipt.to_json())
         return written
-
-
-@dataclass
-class _Tables:
-    """The pieces of a part as tables. An error of theirs is one of reading or of a step, not of the sink."""
-
-    schema: pa.Schema
-    stage: Stage
-    made: Made
-    events: ak.Array
-    most: int
-    account: Account
-    error: BaseException | None = None
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        try:
-            if len(self.events) == 0:
-                # Even an empty slice of virtual arrays would read every column that is written.
-                yield empty_table(self.schema)
-                return
-            for piece in self.stage.pieces(self.made(self.events), self.account, self.most):
-                yield to_table(piece, self.schema)
-        except Exception as error:
-            self.error = error
-            raise
 
 
 @dataclass

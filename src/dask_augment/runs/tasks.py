@@ -11,16 +11,15 @@ from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.merge import Group, merge, merge_groups
 from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.receipt import Part, Receipt, Written
-from dask_augment.dataset.schema import to_table
 from dask_augment.dataset.sink import Sink
 from dask_augment.flow import Step
 from dask_augment.frames.questions import Questions, Totals, Work, total
 from dask_augment.frames.stage import Stage
+from dask_augment.frames.writing import Tables
 from dask_augment.identity import RepeatedIds
 from dask_augment.inputs.reader import Reader
 from dask_augment.inputs.sources import BadInput
 from dask_augment.learned import Learned
-from dask_augment.meters import Account
 from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader
 from dask_augment.runs.pools import Pool
@@ -50,12 +49,9 @@ class Write:
         known = self.sink.receipt(part.id)
         if known is not None:
             return known
-        account = Account()
         before = self.reader.account(part)
-        stage = self.stage.on(part.dataset)
-        pieces = (piece for some in self.reader.batches(part) for piece in stage.pieces(some, account))
-        tables = (to_table(piece[list(self.columns)], self.sink.schema) for piece in pieces)
-        return self.sink.write_part(part, tables, lambda: account if before is None else before.then(account))
+        tables = Tables(self.stage.on(part.dataset), self.sink.schema, self.reader.batches(part), self.columns)
+        return self.sink.write_part(part, tables, lambda: before.then(tables.account) if before else tables.account)
 
 
 @dataclass(frozen=True)
