@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import dask_augment as da
 from dask_augment import columns as cols
 from dask_augment.draw import Draw
-from dask_augment.sampling import quotas
+from dask_augment.sampling import cutting
 from dask_augment.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, taught, toy
 
@@ -85,7 +85,7 @@ def test_strata_taken_whole_or_not_at_all() -> None:
 def test_a_window_that_misses_is_widened(monkeypatch: pytest.MonkeyPatch) -> None:
     events = toy()
     expected = taught(LEARNERS["many"], [events])
-    monkeypatch.setattr(quotas, "_SIGMAS", 0.05)
+    monkeypatch.setattr(cutting, "_SIGMAS", 0.05)
     assert taught(LEARNERS["many"], [events]) == expected
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import dask_augment as da
 from dask_augment import columns as cols
-from dask_augment.sampling import quotas
+from dask_augment.sampling import cutting
 from dask_augment.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, table, taught, toy, units
 
@@ -77,7 +77,7 @@ def test_what_rounding_leaves_is_the_same_without_a_pass_of_its_own(
     """Weights of few rows are gathered; those of many are asked for once more."""
     parts = divided(toy(negative=negative), 3)
     gathered = taught(LEARNERS[name], parts)
-    monkeypatch.setattr(quotas, "MOST_GATHERED", 0)
+    monkeypatch.setattr(cutting, "MOST_GATHERED", 0)
     assert taught(LEARNERS[name], parts).learned == gathered.learned
 
 

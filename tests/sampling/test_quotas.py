@@ -12,7 +12,7 @@ from dask_augment.frames.given import draw_of, only
 from dask_augment.frames.questions import Question, Questions
 from dask_augment.frames.stage import Stage
 from dask_augment.kernels.allocation import rescaled
-from dask_augment.sampling import quotas as sampling
+from dask_augment.sampling import cutting as sampling
 from dask_augment.sampling.carried import balanced, exponents_of
 from dask_augment.sampling.census import (
     STREAM,
@@ -23,7 +23,8 @@ from dask_augment.sampling.census import (
     Slice,
     Window,
 )
-from dask_augment.sampling.quotas import counted, cuts
+from dask_augment.sampling.cutting import cuts
+from dask_augment.sampling.quotas import counted
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.sampling.units import as_units, unit_exponent
 from dask_augment.strata import Bins, Strata

@@ -18,7 +18,8 @@ from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.arrivals import last_draws, times_drawn
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum, sums_of_train
 from dask_augment.sampling.census import STREAM, Groups
-from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
+from dask_augment.sampling.cutting import cuts
+from dask_augment.sampling.quotas import Quotas, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
 from dask_augment.strata import Strata

@@ -17,9 +17,10 @@ from dask_augment.options import check_choices, check_columns, options_of
 from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of
 from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key, Slice, Window
+from dask_augment.sampling.cutting import equal_keys
 from dask_augment.sampling.drawing import Drawn, drawn
 from dask_augment.sampling.moments import Moments, exact_sum, variations
-from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
+from dask_augment.sampling.quotas import Quotas, among, quotas_of
 from dask_augment.sampling.report import Likeness, Resampling, counted_alike, reported
 from dask_augment.sampling.strategy import apportion
 from dask_augment.strata import Strata

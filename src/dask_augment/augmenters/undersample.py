@@ -19,8 +19,9 @@ from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.questions import beside
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key
+from dask_augment.sampling.cutting import cuts
 from dask_augment.sampling.moments import Moments, variation, variations
-from dask_augment.sampling.quotas import Quotas, cuts, quotas_of
+from dask_augment.sampling.quotas import Quotas, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.sampling.strategy import (

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.sampling.census import ByGroup
-from dask_augment.sampling.quotas import equal_keys
+from dask_augment.sampling.cutting import equal_keys
 from dask_augment.strata import Strata
 
 _NUMBER, _PLACE = 1, 2

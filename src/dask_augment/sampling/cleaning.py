@@ -20,9 +20,10 @@ from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.questions import beside
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
+from dask_augment.sampling.cutting import equal_keys
 from dask_augment.sampling.gathering import Table, check_scale, gathered, scales_of
 from dask_augment.sampling.moments import Moments, variations
-from dask_augment.sampling.quotas import Quotas, among, equal_keys, quotas_of
+from dask_augment.sampling.quotas import Quotas, among, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.sharing import by_outer
 from dask_augment.sampling.strategy import rows_of

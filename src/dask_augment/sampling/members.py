@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dask_augment.contract import Measure
 from dask_augment.draw import Draw
 from dask_augment.sampling.census import ByGroup
-from dask_augment.sampling.quotas import equal_keys, key_window
+from dask_augment.sampling.cutting import equal_keys, key_window
 from dask_augment.strata import Strata
 
 EVERY = 2**64 - 1

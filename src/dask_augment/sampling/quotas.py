@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -33,17 +32,11 @@ from dask_augment.sampling.census import (
     Groups,
     Ints,
     Key,
-    Slice,
-    Window,
 )
+from dask_augment.sampling.cutting import KEYS, Cut, equal_keys
 from dask_augment.sampling.moments import Moments, exact_sum
 from dask_augment.sampling.units import EXACT
 from dask_augment.strata import MOST, renumbered, too_many, unknown_stratum
-
-_KEYS = 2**64
-_SIGMAS = 8.0
-MOST_GATHERED = 2**21
-"""Rows whose weights are brought to one place."""
 
 
 def counted(groups: Groups) -> Generator[Measure[Any], Any, dict[Key, Count]]:
@@ -72,74 +65,6 @@ def _in_units(groups: Groups, census: dict[Key, Count]) -> Generator[Measure[Any
         return {key: replace(count, train=count.train >> powers[key] - EXACT) for key, count in census.items()}
     sums = (yield from Moments(groups=groups, exponents=exponents).ask()).parts
     return {key: replace(count, train=sums[key].values[-2]) for key, count in census.items()}
-
-
-class Cut(NamedTuple):
-    """Of one group: the largest key that is taken, and the sums of weights of all its rows and of those taken."""
-
-    threshold: int
-    every: tuple[int, ...]
-    taken: tuple[int, ...]
-    units: NDArray[np.int64] | None
-    """The weights of all rows taken (weights, n), where they were gathered."""
-
-
-def cuts(
-    groups: Groups, census: Mapping[Key, Count], quotas: Mapping[Key, int], exponents: Mapping[str, tuple[int, ...]],
-    *, gather: bool = False,
-) -> Generator[Measure[Any], Any, dict[Key, Cut]]:  # fmt: skip
-    """Find the largest key to take of each group that is not taken whole.
-
-    Keys are uniform, so the quota's lies within some standard deviations of its fraction: one question as a rule. The
-    window is widened where it does not, up to all keys. ``gather``: unless they are too many, the weights of the rows taken
-    are brought along, which spares the question what rounding leaves of them.
-    """
-    found: dict[Key, Cut] = {}
-    width = 1.0
-    open_keys = [key for key, quota in quotas.items() if 0 < quota < census[key].rows]
-    gather = gather and sum(quotas[key] for key in open_keys) <= MOST_GATHERED
-    while open_keys:
-        windows = {key: key_window(census[key].rows, quotas[key], width) for key in open_keys}
-        if gather:
-            windows = {key: (0, high) for key, (_, high) in windows.items()}
-        question = Window(groups=groups, windows=windows, exponents=exponents)
-        slices: Mapping[Key, Slice] = (yield from question.ask()).parts
-        for key in open_keys:
-            cut = _cut(key, slices[key], quotas[key])
-            if cut is not None:
-                found[key] = cut if gather else cut._replace(units=None)
-        open_keys = [key for key in open_keys if key not in found]
-        width *= 16
-    return found
-
-
-def key_window(rows: int, quota: int, width: float) -> tuple[int, int]:
-    """Keys [low, high] among which the quota's last one is, as good as always at width 1."""
-    spread = _SIGMAS * sqrt(quota * (rows - quota) / rows) + _SIGMAS**2
-    centre, half = quota * _KEYS // rows, int(width * spread / rows * _KEYS)
-    return max(centre - half, 0), min(centre + half, _KEYS - 1)
-
-
-def _cut(key: Key, found: Slice, quota: int) -> Cut | None:
-    """The cut of one group; None where the window misses it."""
-    order = np.argsort(found.keys)
-    last = quota - found.below - 1
-    if not 0 <= last < len(order):
-        return None
-    threshold = found.keys[order[last]]
-    if last + 1 < len(order) and found.keys[order[last + 1]] == threshold:
-        raise equal_keys(key.stratum)
-    taken = found.units[:, order[: last + 1]]
-    sums = [b + exact_sum(units) for b, units in zip(found.below_units.values, taken, strict=True)]
-    return Cut(int(threshold), found.all_units.values, tuple(sums), taken)
-
-
-def equal_keys(stratum: str) -> ValueError:
-    """The error that says that two rows have the same random key."""
-    return ValueError(
-        f"two rows of stratum {stratum!r} have the same 64-bit random key, so that one cannot be told from the "
-        "other; change the seed"
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,7 +228,7 @@ def quotas_of(
     wanted_units = units.copy()
     if powers and groups.train:
         wanted_units[:, -1] = [powers[key.stratum] for key in keys]
-    everything = _KEYS - 1
+    everything = KEYS - 1
     thresholds = [found[key].threshold if key in found else everything for key in keys]
     arrays: dict[str, NDArray[Any]] = {
         "strata": np.array([key.stratum for key in keys]),

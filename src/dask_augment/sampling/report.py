@@ -32,8 +32,9 @@ from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.questions import beside
 from dask_augment.sampling.by_event import MOST, Weighed
 from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
+from dask_augment.sampling.cutting import Cut
 from dask_augment.sampling.moments import exact_squares
-from dask_augment.sampling.quotas import Cut, Quotas, counted
+from dask_augment.sampling.quotas import Quotas, counted
 
 _SPREAD = ("weight_cv", "weight_bias")
 _EVENT = 2**16
