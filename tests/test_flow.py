@@ -49,6 +49,7 @@ def test_steps_whose_products_nobody_needs_are_left_out() -> None:
     steps = flow(halves, da.Define(x="MET.pt * 2"))
     assert [step.label for step in steps.pruned({"Jet_half"}).steps] == ["halves"]
     assert [step.label for step in steps.pruned({"x"}).steps] == ["define"]
+    assert [step.label for step in steps.pruned({"nFat"}).steps] == ["halves"]
     assert steps.pruned({"MET.pt"}).steps == ()
 
 
@@ -86,6 +87,10 @@ def test_what_is_left() -> None:
     assert steps.leaves("augment_kind")
     assert [name for name in ("nJet", "Jet.pt", "MET.phi") if steps.leaves(name)] == []
     assert steps.narrowing == ["smote"]
+    later = da.Define({"Fat.pt": "HT"})
+    flow(smote, later, da.Select("nFat > 0 and MET.pt > 1")).refuse_gone()
+    with pytest.raises(ValueError, match="uses 'nJet', which is not there after step 'smote'"):
+        flow(smote, later, da.Select("nJet > 0")).refuse_gone()
     assert flow(halves, FAT).narrowing == []
 
 

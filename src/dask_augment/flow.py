@@ -123,7 +123,7 @@ class Flow:
         wanted = set(map(dotted, final))
         kept: list[Step] = []
         for step in reversed(self.steps):
-            if step.augmenter.keeps_rows and not step.products & wanted:
+            if step.augmenter.keeps_rows and not with_counters(step.products) & wanted:
                 continue
             kept.append(step)
             extra = set(step.uses) | (set(self.setting.ids) if step.augmenter.keyed else set())
@@ -158,7 +158,7 @@ class Flow:
                 needed |= with_counters(step.products)
         return frozenset(needed)
 
-    @property
+    @cached_property
     def made(self) -> frozenset[str]:
         """Columns that steps produce, dotted."""
         return frozenset().union(*(step.products for step in self.steps))
@@ -212,7 +212,7 @@ class Flow:
             if step.label in self._left:
                 left, by = self._left[step.label], step.label
             elif left is not None:
-                left |= step.products
+                left |= with_counters(step.products)
 
 
 def _is_left(name: str, left: Collection[str]) -> bool:
