@@ -223,7 +223,7 @@ def with_systematic(events: Any, what: Any = "pt", kind: str = "UpDownSystematic
     return events
 
 
-@pytest.mark.parametrize("mode", ["virtual", "eager", "dask"])
+@pytest.mark.parametrize("mode", ["virtual", "eager", pytest.param("dask", marks=pytest.mark.slow)])
 def test_variations_follow_what_is_not_varied(tt: str, mode: str) -> None:
     if mode == "dask":
         pytest.importorskip("dask_awkward", exc_type=ImportError)

@@ -186,7 +186,7 @@ def test_plan_and_manifest_say_so(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["smotenc", "adasyn", "borderline_smote"])
 def test_others_are_exact(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"unknown options .*neighbors"):
+    with pytest.raises(TypeError, match=r"unknown options .*neighbors"):
         Steps(tmp_path).build(name, {"features": ["x"], "neighbors": "approximate"})
 
 
