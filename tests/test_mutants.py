@@ -45,7 +45,7 @@ def test_a_change_that_does_not_apply_names_its_mutant() -> None:
     mutant = KNOWN["iid_no_seed"]
     for old, times in (("nowhere to be found", 0), ("number", r"\d+")):
         with pytest.raises(
-            TOOL.CannotRun, match=rf"iid_no_seed: its old text stands {times} times in sampling.sharing.py"
+            TOOL.CannotRun, match=rf"iid_no_seed: its old text stands {times} times in {mutant.file}"
         ):
             replace(mutant, old=old).changed(PACKAGE)
     with pytest.raises(TOOL.CannotRun, match=r"iid_no_seed: there is no file sampling/elsewhere.py .*\[files\]"):
