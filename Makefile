@@ -50,8 +50,8 @@ DASK_TESTS := tests/demo/test_demo.py::test_what_is_printed_and_left \
   tests/whole/test_one_hash.py::test_run tests/whole/test_one_hash.py::test_pandas_and_dask_dataframe \
   tests/whole/test_one_hash.py::test_coffea \
   tests/whole/test_readers.py \
-  tests/test_cluster.py tests/test_contract.py tests/test_docs.py \
-  tests/test_light_import.py tests/test_nesting.py
+  tests/runs/test_cluster.py tests/contract/test_augmenter.py tests/test_docs.py \
+  tests/test_light_import.py tests/contract/test_nesting.py
 
 # BLAS threads beside the worker processes of a local cluster only make two cores slower.
 test test-slow test-newest: export OMP_NUM_THREADS := 1

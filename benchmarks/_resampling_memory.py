@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from _report import Figure
 
-from dask_augment.meters import peak_memory
+from dask_augment.contract.account import peak_memory
 
 ROUNDS = 3
 PARTS = 20
@@ -53,7 +53,7 @@ def matrix_of_peer(folder: Path) -> Callable[[], object]:
 def parquet_of_ours(folder: Path) -> Callable[[], object]:
     """A plan over the files, without a cluster."""
     import dask_augment as da
-    from dask_augment.plan import Plan
+    from dask_augment.plans.plan import Plan
     from dask_augment.runs.run import run
 
     features = [f"x{number}" for number in range(20)]

@@ -10,7 +10,7 @@ import awkward as ak
 import numpy as np
 import uproot
 
-from dask_augment.plan import Plan
+from dask_augment.plans.plan import Plan
 
 _FILES = 4
 _CLUSTER = 10_000

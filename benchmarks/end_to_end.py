@@ -32,7 +32,7 @@ def with_plan(files: list[Path], output: Path) -> None:
     from _events import pair_mass
 
     import dask_augment as da
-    from dask_augment.plan import Plan
+    from dask_augment.plans.plan import Plan
     from dask_augment.runs.run import run
 
     plan = Plan(
@@ -98,7 +98,7 @@ def _child(way: str, folder: Path) -> None:
         WAYS[way](job, output)
         seconds = time.process_time() - began
         shutil.rmtree(output)
-    from dask_augment.meters import peak_memory
+    from dask_augment.contract.account import peak_memory
 
     print(json.dumps([seconds, peak_memory() / 2**20]))
 

@@ -19,8 +19,8 @@ import uproot
 from _report import Figure, in_turns, show
 
 import dask_augment as da
-from dask_augment.columns import flat, only
-from dask_augment.constituents import Constituents, Particles
+from dask_augment.events.columns import flat, only
+from dask_augment.events.constituents import Constituents, Particles
 from dask_augment.kernels.clustering import cluster
 
 STEP = da.JetZoom(reference="jet")

@@ -21,16 +21,16 @@ from _events import ANGLES, events, leading_pair_mass, pair_mass
 from _report import Figure, in_turns, show
 
 import dask_augment as da
-from dask_augment.columns import flat, flatten
+from dask_augment.contract.account import Account
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.ids import IDS
 from dask_augment.dataset.commit import open_staging, publish
-from dask_augment.dataset.job import AlreadyCommitted, Job
 from dask_augment.dataset.parquet import Settings
+from dask_augment.dataset.publication import AlreadyCommitted, Job
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of, to_table
-from dask_augment.draw import Draw
-from dask_augment.identity import IDS
+from dask_augment.events.columns import flat, flatten
 from dask_augment.kernels.angles import rotated
-from dask_augment.meters import Account
 
 CHUNK = 50_000
 CHUNKS = 8

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dask_augment.meters import peak_memory
+from dask_augment.contract.account import peak_memory
 
 SMALL, LARGE = 200_000, 2_000_000
 RECEIPTS = 100_000
@@ -126,10 +126,10 @@ def measure_commit(folder: Path, parts: int) -> None:
     """Publish so many parts; their files are links to one, so that the time is that of the receipts and the manifest."""
     import pyarrow as pa
 
+    from dask_augment.contract.account import Account
     from dask_augment.dataset.commit import open_staging, publish
-    from dask_augment.dataset.job import Job
+    from dask_augment.dataset.publication import Job
     from dask_augment.dataset.receipt import Part
-    from dask_augment.meters import Account
 
     folder.mkdir()
     table = pa.table({"event": pa.array(range(10), pa.uint64()), "weight": pa.array([1.0] * 10)})

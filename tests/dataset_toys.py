@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset.commit import each_receipt, open_staging, publish
-from dask_augment.dataset.job import Job
 from dask_augment.dataset.parquet import Settings
+from dask_augment.dataset.publication import Job
 from dask_augment.dataset.receipt import Part, Receipt, Written
 from dask_augment.dataset.sink import Sink
-from dask_augment.meters import Account
 
 ROWS = 40
 SCHEMA = pa.schema(

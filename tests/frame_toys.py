@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import uproot
 
 import dask_augment as da
-from dask_augment.columns import flatten, jagged
-from dask_augment.contract import Augmenter, Learner, Measure, Output
+from dask_augment.contract.augmenter import Augmenter, Learner, Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
 from dask_augment.dataset.schema import schema_of, to_table
-from dask_augment.draw import Draw
+from dask_augment.events.columns import flatten, jagged
 from dask_augment.frames import put_questions, run_stage
-from dask_augment.learned import Learned
 
 COLUMNS = ("Jet_pt", "Jet_phi", "MET_pt", "MET_phi", "run", "luminosityBlock", "event", "genWeight")
 SETTING: Mapping[str, Any] = {"seed": 7, "weights": ("genWeight",)}

@@ -10,8 +10,8 @@ import awkward as ak
 import numpy as np
 
 from dask_augment import Augmenter, Learned, Learner, Measure, Output
-from dask_augment.compound import Compound
-from dask_augment.draw import Draw
+from dask_augment.contract.compound import Compound
+from dask_augment.contract.draw import Draw
 from run_toys import SCALE, Total
 
 

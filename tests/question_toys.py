@@ -10,10 +10,10 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Augmenter, Learner, Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.learned import Learned
-from dask_augment.questions import Fit, Together
+from dask_augment.contract.augmenter import Augmenter, Learner, Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.contract.questions import Fit, Together
 
 SCALE = 2**20
 

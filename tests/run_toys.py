@@ -12,8 +12,8 @@ import numpy as np
 import uproot
 
 from dask_augment import Augmenter, Learned, Learner, Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.plan import Plan
+from dask_augment.contract.draw import Draw
+from dask_augment.plans.plan import Plan
 
 STEPS: tuple[Any, ...] = ({"define": {"HT": "sum(Jet.pt)"}},)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment.contract import Augmenter
+from dask_augment.contract.augmenter import Augmenter
 from interpolation_toys import FEATURES, classes
 from sampling_toys import column
 

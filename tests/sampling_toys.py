@@ -10,12 +10,12 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment import columns as cols
-from dask_augment.contract import Learner
-from dask_augment.flow import Step
+from dask_augment.contract.augmenter import Learner
+from dask_augment.contract.flow import Step
+from dask_augment.contract.setting import Setting
+from dask_augment.events import columns as cols
 from dask_augment.frames.learning import Events, teach
 from dask_augment.frames.stage import Stage
-from dask_augment.setting import Setting
 
 SETTING = Setting(seed=7, dataset="toy", split=None)
 

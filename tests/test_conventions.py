@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 import dask_augment as da
-from dask_augment.columns import dotted, flat, has
+from dask_augment.contract.ids import IDS
 from dask_augment.dataset.layout import encode
 from dask_augment.dataset.schema import schema_of, to_table
-from dask_augment.identity import IDS
-from dask_augment.own_columns import KINDS, PROVENANCE, TRAIN
+from dask_augment.events.columns import dotted, flat, has
+from dask_augment.events.own_columns import KINDS, PROVENANCE, TRAIN
 
 
 @pytest.fixture

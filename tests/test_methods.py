@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dask_augment import registry
+from dask_augment.plans import registry
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/methods.md").read_text()
 

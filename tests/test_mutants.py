@@ -44,9 +44,7 @@ def test_every_mutant_applies(name: str) -> None:
 def test_a_change_that_does_not_apply_names_its_mutant() -> None:
     mutant = KNOWN["iid_no_seed"]
     for old, times in (("nowhere to be found", 0), ("number", r"\d+")):
-        with pytest.raises(
-            TOOL.CannotRun, match=rf"iid_no_seed: its old text stands {times} times in {mutant.file}"
-        ):
+        with pytest.raises(TOOL.CannotRun, match=rf"iid_no_seed: its old text stands {times} times in {mutant.file}"):
             replace(mutant, old=old).changed(PACKAGE)
     with pytest.raises(TOOL.CannotRun, match=r"iid_no_seed: there is no file sampling/elsewhere.py .*\[files\]"):
         replace(mutant, file=Path("sampling/elsewhere.py")).changed(PACKAGE)
@@ -91,14 +89,17 @@ def test_the_choice(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
 def test_a_run_tells_killed_from_survived(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A mutant survives if any of its tests passes with it; where tests fail without it, nothing is said."""
-    one, other = KNOWN["iid_no_seed"], replace(KNOWN["enn_ties"], tests=("tests/test_cli.py", "tests/test_draw.py"))
+    one, other = (
+        KNOWN["iid_no_seed"],
+        replace(KNOWN["enn_ties"], tests=("tests/cli/test_commands.py", "tests/contract/test_draw.py")),
+    )
     seen: list[str] = []
 
     def run(tests: list[str], source: Path) -> tuple[int, str]:
         mutated = source != ROOT / "src"
         if mutated:
-            seen.append((source / "dask_augment/sampling/sharing.py").read_text(encoding="utf-8"))
-        return int(mutated and tests != ["tests/test_draw.py"]), "printed"
+            seen.append((source / "dask_augment/sampling/allotment.py").read_text(encoding="utf-8"))
+        return int(mutated and tests != ["tests/contract/test_draw.py"]), "printed"
 
     monkeypatch.setattr(TOOL, "run", run)
     assert TOOL.tried([one])

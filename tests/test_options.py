@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import dask_augment as da
-from dask_augment import registry
 from dask_augment.augmenters import TABLE
-from dask_augment.contract import Augmenter, Output
+from dask_augment.contract.augmenter import Augmenter, Output
 from dask_augment.options import named_options, options_of, parameters
-from dask_augment.plan_steps import Steps
+from dask_augment.plans import registry
+from dask_augment.plans.steps import Steps
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,7 +16,7 @@ import dask_augment as da
 from benchmarks._toys import write_sample
 from dask_augment.dataset.commit import each_receipt
 from dask_augment.dataset.receipt import Receipt
-from dask_augment.plan import Plan
+from dask_augment.plans.plan import Plan
 from dask_augment.runs import run as running
 from dask_augment.runs.run import Result, run
 

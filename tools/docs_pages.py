@@ -10,9 +10,10 @@ from pathlib import Path
 import docs_pictures
 
 import dask_augment
-from dask_augment import manual, registry
 from dask_augment.augmenters import TABLE
-from dask_augment.contract import Augmenter
+from dask_augment.cli import manual
+from dask_augment.contract.augmenter import Augmenter
+from dask_augment.plans import registry
 
 ROOT = Path(__file__).parents[1]
 

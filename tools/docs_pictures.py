@@ -12,8 +12,9 @@ import awkward as ak
 import uproot
 
 import dask_augment as da
-from dask_augment import Compound, Learner, registry
+from dask_augment import Compound, Learner
 from dask_augment.laws import sample_events
+from dask_augment.plans import registry
 
 BOTH = {"features": ["HT", "MET.pt"]}
 LABEL = {"strata": ["label"]}

@@ -23,7 +23,7 @@ import uproot
 from numpy.typing import NDArray
 
 from dask_augment.augmenters.fast_sim import FastSim
-from dask_augment.columns import flatten
+from dask_augment.events.columns import flatten
 from dask_augment.generator.generate import generate
 from dask_augment.generator.jobs import MOST_EVENTS
 from dask_augment.generator.nanoaod import JET

@@ -8,12 +8,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "Augmenter": "contract",
-    "Learner": "contract",
-    "Compound": "compound",
-    "Measure": "contract",
-    "Output": "contract",
-    "Learned": "learned",
+    "Augmenter": "contract.augmenter",
+    "Learner": "contract.augmenter",
+    "Compound": "contract.compound",
+    "Measure": "contract.augmenter",
+    "Output": "contract.augmenter",
+    "Learned": "contract.learned",
     "augment": "frames",
     "learn": "frames",
     "is_made": "frames",
@@ -45,15 +45,15 @@ _HOME = {
     "TomekLinks": "augmenters.tomek_links",
     "Undersample": "augmenters.undersample",
     "Unweight": "augmenters.unweight",
-    "Bins": "strata",
-    "Strata": "strata",
-    "Expression": "expression",
+    "Bins": "events.strata",
+    "Strata": "events.strata",
+    "Expression": "events.expression",
     "generate": "generator.generate",
     "PerStratum": "fit_resample.per_stratum",
     "Resampler": "fit_resample.resampler",
     "closure": "validation.closure",
-    "preview": "pictures",
-    "Plan": "plan",
+    "preview": "validation.preview",
+    "Plan": "plans.plan",
     "run": "runs.run",
     "published_plan": "runs.run",
     "verify": "dataset.verify",
@@ -64,7 +64,7 @@ __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        from dask_augment.words import meant
+        from dask_augment.messages import meant
 
         alike = [known for known in _HOME if known.lower() == name.replace("_", "").lower()]
         hint = f"did you mean {alike[0]!r}?" if alike else meant([name], _HOME)

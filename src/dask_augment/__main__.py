@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dask_augment.cli import main
+from dask_augment.cli.commands import main
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ from inspect import Parameter, Signature, cleandoc, signature
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from dask_augment.words import unknown
+from dask_augment.messages import unknown
 
 F = TypeVar("F", bound=Callable[..., Any])
 K = TypeVar("K", bound=type)

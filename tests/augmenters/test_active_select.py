@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dask_augment as da
-from dask_augment.draw import Draw
-from dask_augment.strata import UnknownStratum
+from dask_augment.contract.draw import Draw
+from dask_augment.events.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, taught, toy
 
 

@@ -9,7 +9,7 @@ from imblearn.over_sampling import ADASYN
 from sklearn.neighbors import NearestNeighbors
 
 import dask_augment as da
-from dask_augment.sampling.sharing import in_proportion
+from dask_augment.sampling.allotment import in_proportion
 from interpolation_toys import FEATURES, classes, in_order, matrix, shuffled
 from sampling_toys import applied, column, divided, taught
 

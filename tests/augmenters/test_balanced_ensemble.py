@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 import dask_augment as da
-from dask_augment import columns as cols
-from dask_augment.draw import Draw
+from dask_augment.contract.draw import Draw
+from dask_augment.events import columns as cols
+from dask_augment.events.strata import UnknownStratum
 from dask_augment.sampling import cutting
-from dask_augment.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, taught, toy
 
 STRATA = ["label", da.Bins("HT", [0, 200])]

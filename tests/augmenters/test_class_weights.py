@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 import dask_augment as da
-from dask_augment.strata import UnknownStratum
+from dask_augment.events.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, taught, toy, units
 
 STRATA = ["label", da.Bins("HT", [0, 200])]

@@ -13,11 +13,11 @@ import pytest
 from imblearn.under_sampling import EditedNearestNeighbours, TomekLinks
 
 import dask_augment as da
-from dask_augment import registry
-from dask_augment.compound import Compound
-from dask_augment.identity import RepeatedIds
+from dask_augment.contract.compound import Compound
+from dask_augment.contract.ids import RepeatedIds
+from dask_augment.contract.interpolating import Interpolating
 from dask_augment.inputs.section import PlanError
-from dask_augment.interpolating import Interpolating
+from dask_augment.plans import registry
 from interpolation_toys import FEATURES, classes, matrix, shuffled
 from run_toys import plan, read, write
 from sampling_toys import column

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment.expression import ExpressionError
+from dask_augment.events.expression import ExpressionError
 from dask_augment.laws.sample import flattened, sample_events
 
 EVENTS = sample_events(200, seed=5)

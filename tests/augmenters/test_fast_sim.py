@@ -22,12 +22,12 @@ from scipy import stats
 import bundle_toys
 import dask_augment as da
 from dask_augment.augmenters.fast_sim import FastSim
-from dask_augment.columns import MissingColumn
-from dask_augment.draw import Draw
+from dask_augment.contract.draw import Draw
+from dask_augment.events.columns import MissingColumn
 from dask_augment.laws import check, flattened
 from dask_augment.models import bundle, inference
 from dask_augment.models.transforms import Input, Output
-from dask_augment.plan import Plan
+from dask_augment.plans.plan import Plan
 
 pytest.importorskip("torch")
 

@@ -15,7 +15,7 @@ import pytest
 import uproot
 
 import dask_augment as da
-from dask_augment.columns import flatten
+from dask_augment.events.columns import flatten
 from dask_augment.kernels.mantissa import stored_bits
 from dask_augment.models import bundle
 from dask_augment.models.files import located

@@ -16,10 +16,10 @@ import pytest
 import uproot
 
 import dask_augment as da
-from dask_augment.columns import flatten
 from dask_augment.dataset.manifest import Manifest
+from dask_augment.events.columns import flatten
 from dask_augment.models.files import located
-from dask_augment.plan import Plan
+from dask_augment.plans.plan import Plan
 from dask_augment.runs.run import dry_run
 from frame_toys import to_pandas
 

@@ -15,7 +15,7 @@ import pytest
 
 import dask_augment as da
 from dask_augment.augmenters.function import Function, augmenter
-from dask_augment.frames.promise import PromiseBroken
+from dask_augment.frames.check_output import PromiseBroken
 from dask_augment.laws.sample import sample_events
 
 EVENTS = sample_events(100, seed=6)
@@ -242,9 +242,9 @@ def test_function_of_a_file_travels(tmp_path: Path) -> None:
 
 
 def test_function_travels_to_dask_workers(client: Any) -> None:
+    from dask_augment.contract.setting import Setting
     from dask_augment.frames.stage import Stage
     from dask_augment.frames.steps import labelled
-    from dask_augment.setting import Setting
 
     stage = Stage(labelled([ht]), Setting())
     assert client.submit(stage.run, EVENTS[["Jet"]]).result().HT.to_list() == ht(EVENTS).to_list()

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dask_augment as da
-from dask_augment import columns as cols
 from dask_augment.augmenters.jet_zoom import ZoomStatus
+from dask_augment.events import columns as cols
 from dask_augment.inputs.section import PlanError
 from dask_augment.laws.sample import flattened
-from dask_augment.plan_steps import step_from, step_to
+from dask_augment.plans.steps import step_from, step_to
 from jet_toys import counted_jets, four_momenta, in_nano, jets_of, toy_jets
 
 FIELDS = ("zoom", "n_subjets", "dr12", "dr12_zoomed", "trimmed_mass", "trimmed_pt", "zoom_status")

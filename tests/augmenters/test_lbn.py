@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment.columns import MissingColumn
+from dask_augment.events.columns import MissingColumn
 from dask_augment.inputs.section import PlanError
 from dask_augment.laws.sample import sample_events
-from dask_augment.plan_steps import step_from, step_to
+from dask_augment.plans.steps import step_from, step_to
 
 EVENTS = sample_events(600, seed=9)
 INPUTS = ("Jet[:4]", "Electron[0]", "Muon[0]", "MET")

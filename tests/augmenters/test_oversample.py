@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment import columns as cols
-from dask_augment.strata import UnknownStratum
+from dask_augment.events import columns as cols
+from dask_augment.events.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, table, taught, toy, units
 
 STRATA = ["label", "region"]

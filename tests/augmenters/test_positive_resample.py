@@ -9,7 +9,7 @@ import pytest
 
 import dask_augment as da
 from dask_augment.augmenters import positive_resample
-from dask_augment.strata import UnknownStratum
+from dask_augment.events.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, table, taught, toy, units
 
 STRATA = ["label", da.Bins("HT", [0, 200])]

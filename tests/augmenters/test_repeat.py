@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment.columns import MissingColumn
+from dask_augment.events.columns import MissingColumn
 from dask_augment.laws.sample import sample_events
 
 EVENTS = sample_events(300, seed=7)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment.expression import ExpressionError
+from dask_augment.contract.account import Account
+from dask_augment.contract.setting import Setting
+from dask_augment.events.expression import ExpressionError
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.laws.sample import flattened, sample_events
-from dask_augment.meters import Account
-from dask_augment.setting import Setting
 
 EVENTS = sample_events(300, seed=2)
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 import dask_augment as da
-from dask_augment.strata import UnknownStratum
+from dask_augment.events.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, table, taught, toy
 
 COPIES = da.Repeat(n=2)

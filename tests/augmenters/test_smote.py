@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 import dask_augment as da
-from dask_augment.identity import file_word
+from dask_augment.contract.ids import file_word
 from interpolation_toys import FEATURES, classes, in_order, matrix, shuffled
 from sampling_toys import SETTING, applied, column, divided, taught, units
 

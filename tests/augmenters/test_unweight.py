@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dask_augment as da
-from dask_augment.strata import UnknownStratum
+from dask_augment.events.strata import UnknownStratum
 from sampling_toys import SETTING, applied, column, divided, table, taught, toy
 
 STRATA = ["label", da.Bins("HT", [0, 200])]

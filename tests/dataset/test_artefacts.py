@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 
 import dask_augment as da
+from dask_augment.contract.learned import Learned
 from dask_augment.dataset import posix
 from dask_augment.dataset.gc import collect
-from dask_augment.dataset.job import OtherPlan, RunFailed
 from dask_augment.dataset.manifest import Artefact, Manifest, document
+from dask_augment.dataset.publication import OtherPlan, RunFailed
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
-from dask_augment.learned import Learned
-from dask_augment.plan import Plan, PlanError
+from dask_augment.plans.plan import Plan, PlanError
 from dask_augment.runs.run import dry_run
 from dask_augment.runs.tasks import Tasks
 from dataset_toys import finish, job, seal, snapshot

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset import commit, posix
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
-from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.manifest import Manifest, NotADataset, document
+from dask_augment.dataset.publication import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.sink import StagingGone
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
-from dask_augment.meters import Account
 from dataset_toys import ROWS, SCHEMA, account, finish, job, part, receipts, snapshot, table, write
 
 

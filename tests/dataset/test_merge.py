@@ -9,9 +9,9 @@ import pytest
 from dask_augment.dataset import merge as merging
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
-from dask_augment.dataset.job import Incomplete, Job
 from dask_augment.dataset.merge import FEW, LEAST_BYTES, SMALL_BYTES, merge, merge_groups
 from dask_augment.dataset.parquet import Settings
+from dask_augment.dataset.publication import Incomplete, Job
 from dask_augment.dataset.receipt import Written
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify

@@ -17,7 +17,7 @@ import dask_augment as da
 from dask_augment.dataset.manifest import Manifest, document
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
-from dask_augment.plan import Plan, PlanError
+from dask_augment.plans.plan import Plan, PlanError
 from dataset_toys import seal
 from policy_toys import Policy
 from run_toys import write

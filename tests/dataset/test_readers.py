@@ -13,12 +13,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from dask_augment.contract.learned import Learned
 from dask_augment.dataset.commit import open_staging, publish
+from dask_augment.dataset.hive import split
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import without
-from dask_augment.dataset.split import split
-from dask_augment.learned import Learned
-from dask_augment.plan import PlanError
+from dask_augment.plans.plan import PlanError
 from dask_augment.runs.run import dry_run, run
 from dataset_toys import ROWS, SCHEMA, account, finish, job, part, table
 from run_toys import plan

@@ -9,12 +9,12 @@ import awkward as ak
 import pytest
 import uproot
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset.commit import open_staging, publish
-from dask_augment.dataset.job import Job
+from dask_augment.dataset.publication import Job
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of, to_table, unify
 from dask_augment.dataset.verify import verify
-from dask_augment.meters import Account
 
 
 @pytest.mark.parametrize("name", ["nano_dy", "nano_tt_v12"])

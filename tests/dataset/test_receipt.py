@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset.hashing import LogicalHash
 from dask_augment.dataset.receipt import Part, Receipt, Written, check_account, to_json
-from dask_augment.meters import Account
 
 numbers = st.integers(0, 2**60)
 names = st.text(max_size=8)

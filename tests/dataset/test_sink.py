@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset import parquet
 from dask_augment.dataset.arrow import row_bytes
 from dask_augment.dataset.commit import open_staging
@@ -20,7 +21,6 @@ from dask_augment.dataset.parquet import Settings, not_finite
 from dask_augment.dataset.receipt import Receipt
 from dask_augment.dataset.schema import SchemaError
 from dask_augment.dataset.sink import MOST_FOLDERS, Sink, StagingGone
-from dask_augment.meters import Account
 from dataset_toys import ROWS, SCHEMA, account, job, part, table, write
 
 

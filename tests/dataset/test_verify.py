@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.manifest import Manifest, NotADataset, document
 from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
-from dask_augment.meters import Account
 from dataset_toys import ROWS, account, finish, job, part, seal, snapshot, table, write
 
 FILE = "dataset=ttbar/part-000000.parquet"

@@ -21,7 +21,7 @@ import pytest
 import uproot
 
 import dask_augment as da
-from dask_augment import cli
+from dask_augment.cli import commands
 from dask_augment.dataset.manifest import Manifest
 from dask_augment.dataset.verify import verify
 from dask_augment.demo import events, job
@@ -29,7 +29,7 @@ from dask_augment.demo.accounts import Stratum, by_stratum
 from dask_augment.demo.report import again
 from dask_augment.generator import generate as generation
 from dask_augment.generator.jobs import Job
-from dask_augment.plan import Plan
+from dask_augment.plans.plan import Plan
 from dask_augment.runs.result import Result
 
 pytest.importorskip("torch")
@@ -118,7 +118,7 @@ def test_same_plan_does_the_same(
         sys, "argv", ["dask-augment", *command, "--json", "--where", "synchronous", "--chunksize", "333"]
     )
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        commands.main()
     assert end.value.code == 0
     elsewhere = json.loads(capsys.readouterr().out)
     shutil.rmtree(folder)
@@ -154,7 +154,7 @@ def test_what_is_not_of_a_demo_is_left_alone(
     before = contents(tmp_path)
     monkeypatch.setattr(sys, "argv", ["dask-augment", "demo", "--events", "200", "--output", str(output)])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        commands.main()
     assert end.value.code == 1
     text = capsys.readouterr().err
     assert text.startswith(f"error {blamed}")
@@ -191,7 +191,7 @@ def test_key_that_stops_the_demo(
     monkeypatch.setattr(job, "run", interrupted)
     monkeypatch.setattr(sys, "argv", ["dask-augment", "demo", "--events", "200", "--output", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        commands.main()
     assert end.value.code == 130
     assert capsys.readouterr().err == "stopped; what is done is kept: run the same command to go on\n"
 
@@ -313,7 +313,7 @@ def test_more_events_without_pythia(
     monkeypatch.setitem(sys.modules, "pythia8mc", None)
     monkeypatch.setattr(sys, "argv", ["dask-augment", "demo", "--events", "7000", "--output", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        commands.main()
     assert end.value.code == 1
     text = capsys.readouterr().err.replace("\n", " ")
     assert "error 6,500 events are shipped with the package, and events are generated with Pythia 8" in text

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dask_augment as da
-from dask_augment.expression import Expression, ExpressionError
+from dask_augment.events.expression import Expression, ExpressionError
 from dask_augment.laws.sample import sample_events
 
 EVENTS = ak.Array(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dask_augment as da
-from dask_augment.expression import Expression, ExpressionError
+from dask_augment.events.expression import Expression, ExpressionError
 
 lists = st.sampled_from(["Jet.pt", "Jet.eta", "Jet.n", "Jet.pt[Jet.n > 1]", "Jet.pt[Jet.good]"])
 same = st.sampled_from(["Jet.pt", "Jet.eta", "Jet.n", "MET", "2"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment.columns import MissingColumn
-from dask_augment.expression import Expression, ExpressionError
+from dask_augment.events.columns import MissingColumn
+from dask_augment.events.expression import Expression, ExpressionError
 
 NAMES = ["class", "pass", "None", "is", "in", "lambda", "from", "lead-pt", "x y", "2lead", "a+b", "é", "sum", "col"]
 

@@ -13,8 +13,8 @@ import uproot
 
 import dask_augment as da
 import whole_toys
-from dask_augment.dataset.job import RunFailed
 from dask_augment.dataset.layout import QUARANTINE
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.dataset.verify import verify
 from dask_augment.runs.run import run
 

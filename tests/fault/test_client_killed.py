@@ -13,14 +13,14 @@ import pytest
 import yaml
 
 import whole_toys
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.dataset.verify import verify
-from dask_augment.plan import Plan
+from dask_augment.plans.plan import Plan
 from dask_augment.runs.run import run
 
 CLIENT = """
 import sys
-from dask_augment.plan import Plan
+from dask_augment.plans.plan import Plan
 from dask_augment.runs.run import run
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dask_augment.contract.learned import Learned
 from dask_augment.dataset import posix
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.gc import collect
 from dask_augment.dataset.merge import merge, merge_groups
 from dask_augment.dataset.sink import Sink
 from dask_augment.dataset.store import files
-from dask_augment.learned import Learned
 from dataset_toys import files_of, finish, job, part, receipts, snapshot, write
 from faults import Crash, FaultyOs
 

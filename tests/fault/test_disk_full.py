@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dask_augment.dataset.commit import open_staging, publish
-from dask_augment.dataset.job import Incomplete
 from dask_augment.dataset.parquet import Settings
+from dask_augment.dataset.publication import Incomplete
 from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.verify import verify
 from dataset_toys import account, finish, job, part, table

@@ -16,7 +16,7 @@ import dask_augment as da
 import run_toys
 import whole_toys
 from dask_augment.dataset.receipt import Receipt
-from dask_augment.plan import Plan
+from dask_augment.plans.plan import Plan
 from dask_augment.runs.run import run
 
 EVENTS = 100_000
@@ -27,8 +27,8 @@ STEPS = (da.Split(train=1.0), da.Repeat(n=20), da.PhiRotate(columns=("Jet.phi", 
 # A worker of its own: what a process needs before it does anything is measured by doing the least first.
 CHILD = """
 import sys
-from dask_augment.meters import peak_memory
-from dask_augment.plan import Plan
+from dask_augment.contract.account import peak_memory
+from dask_augment.plans.plan import Plan
 from dask_augment.runs.run import run
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ from dask_augment.dataset import alive, commit, gc, posix, staging
 from dask_augment.dataset.alive import SignOfLife, living
 from dask_augment.dataset.commit import open_staging, publish
 from dask_augment.dataset.gc import collect
-from dask_augment.dataset.job import Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.manifest import Manifest
+from dask_augment.dataset.publication import Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.sink import StagingGone
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
+from dask_augment.runs import learn, tasks
 from dask_augment.runs import run as running
-from dask_augment.runs import tasks, teaching
 from dask_augment.runs.run import dry_run, run
 from dataset_toys import finish, job, part, snapshot, write
 from faults import FaultyOs
@@ -303,7 +303,7 @@ def test_the_client_that_comes_second_gets_what_stands(
     asked = replace(asked, steps=[Excess()])
     out = tmp_path / "out"
     places = {
-        "ids": (teaching, "teach"), "note": (teaching, "_note"), "learn": (tasks.Tasks, "ask"),
+        "ids": (learn, "teach"), "note": (learn, "_note"), "learn": (tasks.Tasks, "ask"),
         "write": (tasks.Tasks, "write"), "merge": (running, "merged"), "publish": (running, "publish"),
     }  # fmt: skip
     owner, name = places[where]

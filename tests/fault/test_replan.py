@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from dask_augment.dataset.commit import open_staging, publish
-from dask_augment.dataset.job import AlreadyCommitted, OtherPlan
+from dask_augment.dataset.publication import AlreadyCommitted, OtherPlan
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import SchemaError, unify
 from dataset_toys import SCHEMA, account, finish, job, part, receipts, snapshot, table, write

@@ -14,7 +14,7 @@ import pytest
 
 import whole_toys
 from dask_augment.dataset import posix
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
 from dask_augment.runs.run import Result, run

@@ -20,13 +20,13 @@ from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset import commit, posix
 from dask_augment.dataset.commit import open_staging, publish
-from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan
+from dask_augment.dataset.publication import AlreadyCommitted, Incomplete, Job, OtherPlan
 from dask_augment.dataset.sink import StagingGone
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
-from dask_augment.meters import Account
 from dataset_toys import job, part, receipts, snapshot
 from faults import Crash, FaultyOs
 

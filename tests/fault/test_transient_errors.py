@@ -13,7 +13,7 @@ import pytest
 
 import dask_augment as da
 import whole_toys
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.dataset.verify import verify
 from dask_augment.inputs.reader import Reader
 from dask_augment.runs import pools

@@ -16,7 +16,7 @@ import dask
 import pytest
 
 import whole_toys
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.dataset.verify import verify
 from dask_augment.runs.run import Result, run
 

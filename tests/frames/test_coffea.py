@@ -13,14 +13,14 @@ import pytest
 
 import dask_augment as da
 import frame_toys as toys
+from dask_augment.contract.account import Account
+from dask_augment.contract.ids import RepeatedIds, file_word
+from dask_augment.contract.setting import Setting
 from dask_augment.dataset.receipt import Receipt, to_json
 from dask_augment.dataset.schema import schema_of
 from dask_augment.frames.questions import Question, Questions
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
-from dask_augment.identity import RepeatedIds, file_word
-from dask_augment.meters import Account
-from dask_augment.setting import Setting
 from frame_toys import Standardise, Zoom
 
 pytest.importorskip("coffea")

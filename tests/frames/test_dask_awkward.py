@@ -11,7 +11,7 @@ import pytest
 
 import dask_augment as da
 import frame_toys as toys
-from dask_augment.columns import MissingColumn
+from dask_augment.events.columns import MissingColumn
 from frame_toys import Standardise, Where, Zoom
 
 dak = pytest.importorskip("dask_awkward", exc_type=ImportError)

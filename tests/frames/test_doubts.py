@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 import dask_augment as da
-from dask_augment.frames import doubts
+from dask_augment.frames import assumptions
 from dask_augment.frames.steps import labelled
 
 
@@ -21,12 +21,12 @@ class Doubtful(da.Repeat):
 
 
 def test_told_once_of_a_layer_and_not_kept_for_ever(monkeypatch):
-    monkeypatch.setattr(doubts, "_told", {})
+    monkeypatch.setattr(assumptions, "_told", {})
     steps = labelled([("mine", Doubtful(n=1))])
-    for layer in range(doubts._MOST + 5):
-        with doubts.inside(str(layer)), pytest.warns(UserWarning, match="'mine': look at your events"):
-            doubts.tell(steps, {"mine": 1})
-    with doubts.inside(str(layer)), warnings.catch_warnings():
+    for layer in range(assumptions._MOST + 5):
+        with assumptions.inside(str(layer)), pytest.warns(UserWarning, match="'mine': look at your events"):
+            assumptions.tell(steps, {"mine": 1})
+    with assumptions.inside(str(layer)), warnings.catch_warnings():
         warnings.simplefilter("error")
-        doubts.tell(steps, {"mine": 1})
-    assert len(doubts._told) == doubts._MOST
+        assumptions.tell(steps, {"mine": 1})
+    assert len(assumptions._told) == assumptions._MOST

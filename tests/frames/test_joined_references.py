@@ -14,7 +14,7 @@ import dask_augment as da
 pytest.importorskip("coffea")
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory
 
-from dask_augment.frames.places import StaleReference
+from dask_augment.frames.global_indices import StaleReference
 from dask_augment.frames.systematics import StaleVariation
 
 pytestmark = pytest.mark.filterwarnings("ignore:Missing cross-reference", "ignore:Branch Photon")

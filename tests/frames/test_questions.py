@@ -14,17 +14,17 @@ import pytest
 
 import dask_augment as da
 import frame_toys as toys
-from dask_augment.columns import MissingColumn
+from dask_augment.contract.questions import Together
+from dask_augment.contract.setting import Setting
 from dask_augment.dataset.artefacts import read_learned
+from dask_augment.events.columns import MissingColumn
 from dask_augment.frames import put_questions
 from dask_augment.frames.learning import Events, put_to, teach
 from dask_augment.frames.questions import Questions
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.laws import check
-from dask_augment.questions import Together
 from dask_augment.runs.run import run
-from dask_augment.setting import Setting
 from question_toys import Median, Overtrained, Rounds, Sum, Trained, moved
 from run_toys import plan
 
@@ -122,17 +122,17 @@ def test_two_data_sets_are_asked_as_a_pair(frame: str, path: Path, tmp_path: Pat
 
 def test_two_parts_of_a_run_are_asked_as_a_pair(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a run asks its parts: the events as they come, and those that its steps leave."""
-    from dask_augment.runs import teaching
+    from dask_augment.runs import learn
     from dask_augment.runs.answers import Answers
 
     asked: list[float] = []
-    real = teaching.taught
+    real = learn.taught
 
     def taught(segment: Any, job: Any, tasks: Any) -> Any:
         after = real(segment, job, tasks)
         answers = Answers(job.staging)
         given = [replace(after, stage=replace(after.stage, steps=())), after]
-        asked.append(put_to(moved(), *(teaching.Lessons(one, job, tasks, answers) for one in given), label="metric"))
+        asked.append(put_to(moved(), *(learn.Lessons(one, job, tasks, answers) for one in given), label="metric"))
         return after
 
     monkeypatch.setattr("dask_augment.runs.run.taught", taught)

@@ -16,7 +16,7 @@ pytest.importorskip("coffea")
 from coffea.nanoevents import NanoAODSchema, NanoEventsFactory, PFNanoAODSchema
 from coffea.nanoevents.trace import trace
 
-from dask_augment.frames.places import StaleReference
+from dask_augment.frames.global_indices import StaleReference
 from dask_augment.frames.systematics import StaleVariation
 
 pytestmark = pytest.mark.filterwarnings("ignore:Missing cross-reference", "ignore:Branch Photon")

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment import forms
-from dask_augment.columns import MissingColumn
-from dask_augment.contract import Augmenter
-from dask_augment.flow import Flow, Step
+from dask_augment.contract.augmenter import Augmenter
+from dask_augment.contract.flow import Flow, Step
+from dask_augment.contract.learned import Learned, load
+from dask_augment.contract.setting import Setting
+from dask_augment.events import forms
+from dask_augment.events.columns import MissingColumn
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.laws.sample import sample_events
-from dask_augment.learned import Learned, load
-from dask_augment.setting import Setting
 
 EVENTS = sample_events(200, seed=4)
 UNDER = da.Undersample(strata=["label"], sampling_strategy={"label=0": 20})

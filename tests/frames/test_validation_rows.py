@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dask_augment as da
-from dask_augment.frames.rows import training_rows
+from dask_augment.frames.row_columns import training_rows
 from sampler_toys import SAMPLERS, SETTING, sampled
 from sampling_toys import column
 

@@ -14,7 +14,7 @@ import pytest
 import uproot
 
 import dask_augment as da
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.generator import jobs as jobs_module
 from dask_augment.generator import nanoaod
 from dask_augment.generator.detector import Detector

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.inputs.find import find
-from dask_augment.plan import Plan, PlanError
+from dask_augment.plans.plan import Plan, PlanError
 from dask_augment.runs.run import dry_run, run
 from run_toys import write
 

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.inputs.find import find
 from dask_augment.inputs.paths import with_tree
 from dask_augment.inputs.root_files import Root, Tree
 from dask_augment.inputs.sources import Source
-from dask_augment.plan import Inputs, Plan, PlanError
+from dask_augment.plans.plan import Inputs, Plan, PlanError
 from dask_augment.runs.pools import Iterative
 from dask_augment.runs.prepare import prepare
 from dask_augment.runs.run import dry_run, run

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dask_augment.inputs.filesets import FileSaid, check_file, dataset, metadata_of
-from dask_augment.plan import Inputs, Plan, PlanError
+from dask_augment.plans.plan import Inputs, Plan, PlanError
 
 
 def said(**more: Any) -> FileSaid:

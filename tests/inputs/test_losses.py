@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dask_augment.dataset.job import RunFailed
-from dask_augment.plan import PlanError
+from dask_augment.dataset.publication import RunFailed
+from dask_augment.plans.plan import PlanError
 from dask_augment.runs.run import dry_run, run
 from run_toys import plan, write
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 import dask_augment as da
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.dataset.verify import verify
-from dask_augment.plan import Plan, PlanError
+from dask_augment.plans.plan import Plan, PlanError
 from dask_augment.runs.run import dry_run, published_plan, run
 from run_toys import read, write
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dask_augment.plan import PlanError
+from dask_augment.plans.plan import PlanError
 from dask_augment.runs.run import run
 from run_toys import columns, plan, write
 

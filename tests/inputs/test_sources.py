@@ -12,16 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 import uproot
 
-from dask_augment.dataset.job import RunFailed
+from dask_augment.contract.ids import RepeatedIds, file_word
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.dataset.verify import verify
-from dask_augment.identity import RepeatedIds, file_word
 from dask_augment.inputs.columns_of_files import Wanted, is_kept
 from dask_augment.inputs.contents import inspect, parts_of
 from dask_augment.inputs.find import find
 from dask_augment.inputs.parquet_files import Parquet
 from dask_augment.inputs.root_files import Root
 from dask_augment.inputs.sources import BadInput, Content, Source
-from dask_augment.plan import Inputs, PlanError
+from dask_augment.plans.plan import Inputs, PlanError
 from dask_augment.runs.run import dry_run, published_plan, run
 from run_toys import columns, plan, read, write
 

@@ -16,7 +16,7 @@ import pytest
 from dask_augment.dataset.layout import MANIFEST
 from dask_augment.inputs.paths import below
 from dask_augment.inputs.vouching import held_to_manifests
-from dask_augment.plan import PlanError
+from dask_augment.plans.plan import PlanError
 from dask_augment.runs.run import dry_run, run
 from run_toys import plan, write
 

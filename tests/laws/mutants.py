@@ -12,11 +12,12 @@ import awkward as ak
 import numpy as np
 import pytest
 
-from dask_augment import Augmenter, Learned, Measure, Output, Repeat, columns, forms
-from dask_augment.draw import Draw
-from dask_augment.frames import acting, eager, given, learning, planning, references
+from dask_augment import Augmenter, Learned, Measure, Output, Repeat
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.ids import RepeatedIds
+from dask_augment.events import columns, forms
+from dask_augment.frames import apply_step, eager, learning, planning, references, step_inputs
 from dask_augment.frames.stage import Stage
-from dask_augment.identity import RepeatedIds
 from laws.toys import Centre, Feature, Generate, JetField, Mean, Smear, Sums, Thin, met_pt
 
 
@@ -377,28 +378,28 @@ def places_dotted(patch: pytest.MonkeyPatch) -> None:
 
 
 def numbers_copies_alone(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(acting, "composed", lambda copies, label, nth: np.where(nth == 0, copies, nth).astype(np.int64))
+    patch.setattr(apply_step, "composed", lambda copies, label, nth: np.where(nth == 0, copies, nth).astype(np.int64))
 
 
 def forgets_data_sets(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(given, "dataset_codes", lambda events, dataset: ([dataset or "one"], None))
+    patch.setattr(step_inputs, "dataset_codes", lambda events, dataset: ([dataset or "one"], None))
 
 
 def counts_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(acting, "_count", lambda counts, label, number: None)
+    patch.setattr(apply_step, "_count", lambda counts, label, number: None)
 
 
 def keeps_weights(patch: pytest.MonkeyPatch) -> None:
-    written = acting.made_columns
+    written = apply_step.made_columns
 
     def without_weights(*arguments: Any) -> Any:
         return {name: new for name, new in written(*arguments).items() if name != "weight"}
 
-    patch.setattr(acting, "made_columns", without_weights)
+    patch.setattr(apply_step, "made_columns", without_weights)
 
 
 def acts_on_all(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(acting, "acting_rows", lambda step, events, setting: None)
+    patch.setattr(apply_step, "acting_rows", lambda step, events, setting: None)
 
 
 def asks_no_ids(patch: pytest.MonkeyPatch) -> None:
@@ -416,7 +417,7 @@ def sees_flat_copies_alone(patch: pytest.MonkeyPatch) -> None:
         known = "augment_copy" in events.fields
         return np.asarray(events.augment_copy, np.int64) if known else np.zeros(len(events), np.int64)
 
-    for module in (acting, given):
+    for module in (apply_step, step_inputs):
         patch.setattr(module, "copy_numbers", copy_numbers)
 
 

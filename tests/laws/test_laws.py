@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import uproot
 
-from dask_augment import Augmenter, Compound, Repeat, Select, columns, registry
+from dask_augment import Augmenter, Compound, Repeat, Select
+from dask_augment.events import columns
 from dask_augment.laws import LAWS, Case, Law, LawBroken, check, sample_events
+from dask_augment.plans import registry
 from laws.examples import EXAMPLES
 from laws.mutants import FRAME_MUTANTS, MUTANTS, FrameMutant, Mutant
 from laws.toys import HONEST, Feature, Thin

@@ -10,8 +10,8 @@ import awkward as ak
 import numpy as np
 
 from dask_augment import Augmenter, Learned, Learner, Measure, Output
-from dask_augment.columns import flatten, jagged
-from dask_augment.draw import Draw
+from dask_augment.contract.draw import Draw
+from dask_augment.events.columns import flatten, jagged
 
 
 def met_pt(events: ak.Array) -> np.ndarray[Any, Any]:

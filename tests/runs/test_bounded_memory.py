@@ -14,17 +14,17 @@ import pytest
 import uproot
 
 import dask_augment as da
+from dask_augment.contract.account import Account
+from dask_augment.contract.setting import Setting
+from dask_augment.events.layouts import SLICE_BYTES, size_of
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.inputs.columns_of_files import Opened
 from dask_augment.inputs.parquet_files import ParquetFile
 from dask_augment.inputs.reader import Reader
 from dask_augment.inputs.root_files import open_root
-from dask_augment.layouts import SLICE_BYTES, size_of
-from dask_augment.meters import Account
 from dask_augment.runs.checkpoint import CheckpointReader
 from dask_augment.runs.run import run
-from dask_augment.setting import Setting
 from run_toys import plan, read, write
 
 ROWS, SIDE = 60, 40

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import dask_augment as da
+from dask_augment.contract.account import Account
+from dask_augment.contract.learned import load
 from dask_augment.dataset.manifest import account_dict
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of, to_table
-from dask_augment.learned import load
-from dask_augment.meters import Account
-from dask_augment.runs import teaching
+from dask_augment.runs import learn
 from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
 from dask_augment.runs.run import run
 from dask_augment.runs.tasks import Tasks
@@ -74,13 +74,13 @@ def test_learner_after_copies(chunksize: int, tmp_path: Path, monkeypatch: pytes
     asked = replace(plan(*files), steps=steps)
     stages: list[str] = []
     monkeypatch.setattr(
-        teaching,
+        learn,
         "checkpoint_sink",
         lambda folder, schema: stages.append(folder.name) or checkpoint_sink(folder, schema),
     )
     result = run(asked, tmp_path / "out", chunksize=chunksize)
     assert stages == ["003"]
-    monkeypatch.setattr(teaching.Lessons, "stores", lambda *_: False)
+    monkeypatch.setattr(learn.Lessons, "stores", lambda *_: False)
     again = run(asked, tmp_path / "again", chunksize=5)
     assert len(stages) == 1
     assert again.manifest.logical_hash == result.manifest.logical_hash

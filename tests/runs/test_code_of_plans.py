@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from dask_augment import registry
-from dask_augment.dataset.job import OtherPlan
 from dask_augment.dataset.layout import MANIFEST
-from dask_augment.plan import Plan, PlanError
+from dask_augment.dataset.publication import OtherPlan
+from dask_augment.plans import registry
+from dask_augment.plans.plan import Plan, PlanError
 from dask_augment.runs.run import published_plan, run
 from run_toys import write
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import dask_augment as da
-from dask_augment.plan import PlanError
+from dask_augment.plans.plan import PlanError
 from run_toys import plan, write
 
 BALANCE = {"oversample": {"strata": [{"column": "MET.pt", "edges": [0, 2]}], "train_weight": "unit"}}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import dask_augment as da
-from dask_augment.identity import RepeatedIds
+from dask_augment.contract.ids import RepeatedIds
 from dask_augment.inputs.reader import Reader
 from dask_augment.runs.run import run
 from run_toys import Excess, plan, write

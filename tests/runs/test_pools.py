@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dask_augment.cluster import connected
 from dask_augment.runs import cluster_pool
+from dask_augment.runs.cluster import connected
 from dask_augment.runs.cluster_pool import Cluster
 from dask_augment.runs.pools import ATTEMPTS, PAUSES, Futures, Iterative, processes
 

@@ -13,9 +13,9 @@ import pytest
 
 import dask_augment as da
 import whole_toys
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
 from dask_augment.inputs import reader
-from dask_augment.plan import PlanError
+from dask_augment.plans.plan import PlanError
 from dask_augment.runs.run import dry_run, run
 from run_toys import plan, read, write
 

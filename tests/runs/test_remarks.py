@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import run_toys as toys
-from dask_augment.plan import PlanError
+from dask_augment.plans.plan import PlanError
 from dask_augment.runs.run import run
 
 

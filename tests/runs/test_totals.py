@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dask_augment import Learner, registry
-from dask_augment.flow import Step
+from dask_augment import Learner
+from dask_augment.contract.flow import Step
+from dask_augment.contract.ids import IdTable, Spans
 from dask_augment.frames.learning import Events, teach
 from dask_augment.frames.questions import Questions, Totals
 from dask_augment.frames.stage import Stage
-from dask_augment.identity import IdTable, Spans
 from dask_augment.laws.case import Case
+from dask_augment.plans import registry
 from dask_augment.runs.totals import NotKept, from_bytes, to_bytes
 from dask_augment.sampling.census import ByGroup, Count, Ints, Key
 from laws.examples import EXAMPLES

@@ -15,7 +15,7 @@ import uproot
 import dask_augment as da
 from dask_augment.dataset.sink import Sink
 from dask_augment.dataset.verify import verify
-from dask_augment.plan import Plan, PlanError
+from dask_augment.plans.plan import Plan, PlanError
 from dask_augment.runs.cluster_pool import Cluster
 from dask_augment.runs.pools import CORES, Futures, Iterative
 from dask_augment.runs.run import dry_run, run

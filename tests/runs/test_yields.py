@@ -12,11 +12,11 @@ import pytest
 
 import dask_augment as da
 from dask_augment import run
+from dask_augment.contract.account import Account
+from dask_augment.contract.setting import Setting
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
-from dask_augment.meters import Account
 from dask_augment.runs.run import dry_run
-from dask_augment.setting import Setting
 from run_toys import columns, plan, write
 from sampling_toys import toy
 

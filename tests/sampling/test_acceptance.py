@@ -22,7 +22,7 @@ from imblearn.under_sampling import RandomUnderSampler
 from numpy.typing import NDArray
 
 import dask_augment as da
-from dask_augment.strata import UnknownStratum
+from dask_augment.events.strata import UnknownStratum
 from interpolation_toys import FEATURES, classes, matrix, shuffled
 from sampler_toys import SAMPLERS, one_hash, sampled, some
 from sampling_toys import column, units

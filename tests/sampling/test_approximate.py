@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import dask_augment as da
 from dask_augment.kernels.neighbours import nearest
-from dask_augment.plan_steps import Steps
+from dask_augment.plans.steps import Steps
 from dask_augment.sampling import approximate
 from dask_augment.sampling.approximate import nearby
 from interpolation_toys import FEATURES, classes, shuffled

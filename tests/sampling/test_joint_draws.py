@@ -23,7 +23,7 @@ from scipy.spatial.distance import cdist
 
 import bundle_toys
 import dask_augment as da
-from dask_augment.draw import Draw
+from dask_augment.contract.draw import Draw
 from sampling_toys import column
 
 LEAST = 1e-4

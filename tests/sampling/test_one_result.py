@@ -18,8 +18,8 @@ import pytest
 import uproot
 
 import dask_augment as da
-from dask_augment import registry
 from dask_augment.dataset.schema import schema_of
+from dask_augment.plans import registry
 from frame_toys import Coffea, Partitions, read_back, sink_at
 from interpolation_toys import shuffled
 from sampler_toys import SAMPLERS, SETTING, WAYS, one_hash, sampled, some

@@ -8,26 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dask_augment.frames.given import draw_of, only
+from dask_augment.events.strata import Bins, Strata
 from dask_augment.frames.questions import Question, Questions
 from dask_augment.frames.stage import Stage
+from dask_augment.frames.step_inputs import draw_of, only
 from dask_augment.kernels.allocation import rescaled
 from dask_augment.sampling import cutting as sampling
 from dask_augment.sampling.carried import balanced, exponents_of
-from dask_augment.sampling.census import (
-    STREAM,
-    Census,
-    Groups,
-    Ints,
-    Key,
-    Slice,
-    Window,
-)
+from dask_augment.sampling.census import STREAM, Census, Groups, Ints, Key, Slice, Window
 from dask_augment.sampling.cutting import cuts
+from dask_augment.sampling.deviations import Spread, standard_deviations
 from dask_augment.sampling.quotas import counted
-from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.sampling.units import as_units, unit_exponent
-from dask_augment.strata import Bins, Strata
 from sampling_toys import SETTING, column, divided, toy
 
 STAGE = Stage((), SETTING)

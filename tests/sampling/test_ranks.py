@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dask_augment.draw import Draw
+from dask_augment.contract.draw import Draw
+from dask_augment.events.strata import Strata
 from dask_augment.frames import total
 from dask_augment.sampling.ranks import Order, ascending, last_keys, number
-from dask_augment.strata import Strata
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=True)
 

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dask_augment as da
-from dask_augment import columns as cols
-from dask_augment.contract import Augmenter
+from dask_augment.contract.augmenter import Augmenter
+from dask_augment.contract.learned import Learned
+from dask_augment.events import columns as cols
+from dask_augment.events.strata import Strata
 from dask_augment.frames.learning import Events, teach
 from dask_augment.frames.questions import Questions
-from dask_augment.kernels.between import variance, variance_between
-from dask_augment.learned import Learned
+from dask_augment.kernels.interpolation_moments import variance, variance_between
 from dask_augment.sampling.moments import exact_squares
-from dask_augment.strata import Strata
 from interpolation_toys import FEATURES, classes, shuffled
 from sampling_toys import SETTING, column, divided, taught, toy
 from sampling_toys import applied as applied_to

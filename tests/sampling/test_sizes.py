@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import dask_augment as da
+from dask_augment.events.strata import Strata
 from dask_augment.sampling.census import ByGroup, Ints
-from dask_augment.sampling.spread import Spread, standard_deviations
-from dask_augment.strata import Strata
+from dask_augment.sampling.deviations import Spread, standard_deviations
 from interpolation_toys import FEATURES, classes
 from sampling_toys import column, taught
 

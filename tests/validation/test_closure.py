@@ -15,7 +15,7 @@ from scipy import stats
 
 import bundle_toys
 import dask_augment as da
-from dask_augment.columns import MissingColumn, flatten
+from dask_augment.events.columns import MissingColumn, flatten
 from dask_augment.models import bundle
 from dask_augment.models.files import located
 from frame_toys import to_pandas

@@ -68,10 +68,10 @@ def test_rows_and_weights(inputs: dict[str, Any], tmp_path: Path, steps: tuple[A
 
 def test_a_wrong_account_is_refused(inputs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that counts one row too many cannot publish anything."""
-    from dask_augment.frames import acting
+    from dask_augment.frames import apply_step
 
-    real = acting._count
-    monkeypatch.setattr(acting, "_count", lambda counts, label, number: real(counts, label, number + (number > 0)))
+    real = apply_step._count
+    monkeypatch.setattr(apply_step, "_count", lambda counts, label, number: real(counts, label, number + (number > 0)))
     with pytest.raises(Exception, match="does not add up"):
         run(whole_toys.plan(inputs, STEPS[:2]), tmp_path / "out")
     assert not (tmp_path / "out").exists()

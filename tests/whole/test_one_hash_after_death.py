@@ -41,7 +41,7 @@ def test_a_worker_is_killed(truth: Truth, tmp_path: Path) -> None:
 
 CLIENT = """
 import sys
-from dask_augment.plan import Plan
+from dask_augment.plans.plan import Plan
 from dask_augment.runs.run import run
 if __name__ == "__main__":
     run(Plan.read(sys.argv[1]), sys.argv[2], chunksize=12)

@@ -13,7 +13,7 @@ import uproot
 
 import dask_augment as da
 import whole_toys
-from dask_augment.plan import PlanError
+from dask_augment.plans.plan import PlanError
 from dask_augment.runs.run import published_plan, run
 
 BEFORE = (da.Split(train=0.6, validation=0.2), da.Define(HT="sum(Jet.pt)", lead="max(Jet.pt)"))

@@ -9,14 +9,14 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from dask_augment.contract import Augmenter, Learner, Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.learned import Learned
+from dask_augment.contract.augmenter import Augmenter, Learner, Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.events.strata import Strata
 from dask_augment.options import check_count, check_new, options_of
 from dask_augment.sampling.census import Groups, RowsOf
-from dask_augment.sampling.members import last_members
+from dask_augment.sampling.ensemble import last_members
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
-from dask_augment.strata import Strata
 
 _MOST = 64
 """The bits of a mask."""

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure
+from dask_augment.contract.augmenter import Measure
 from dask_augment.options import check_count, options_of
+from dask_augment.sampling.allotment import evenly
 from dask_augment.sampling.interpolating import Around, Interpolator
 from dask_augment.sampling.nearest import foreign_neighbours
-from dask_augment.sampling.sharing import evenly
 
 
 @options_of(Interpolator)

@@ -9,16 +9,16 @@ from typing import Any
 
 import awkward as ak
 
-from dask_augment.contract import Learner, Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.learned import Learned
+from dask_augment.contract.augmenter import Learner, Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.strata import Strata
 from dask_augment.options import is_finite, is_number, options_of
-from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of, total_train
 from dask_augment.sampling.census import STREAM, Count, Groups, Key
 from dask_augment.sampling.quotas import Quotas, counted, quotas_of
 from dask_augment.sampling.strategy import apportion
-from dask_augment.strata import Strata
 
 _MODES = ("balanced", "effective")
 _FINE = 2**62

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import awkward as ak
 import numpy as np
 
-from dask_augment.columns import dotted, has
-from dask_augment.contract import Augmenter, Output
-from dask_augment.draw import Draw
-from dask_augment.expression import Expression
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.events.columns import dotted, has
+from dask_augment.events.expression import Expression
 
 _NAME = re.compile(r"[^\W\d]\w*(\.\w+)?")
 
@@ -28,7 +28,7 @@ class Define(Augmenter):
     Parameters
     ----------
     columns, **named
-        Name of each new column, and its :class:`~dask_augment.expression.Expression`.
+        Name of each new column, and its :class:`~dask_augment.events.expression.Expression`.
 
     Columns in: those of the expressions. Columns out: those defined, float64, int64 or bool as the expressions are.
     Rows are kept.

@@ -12,10 +12,10 @@ from awkward.contents import Content, ListOffsetArray, NumpyArray
 from awkward.index import Index64
 from numpy.typing import NDArray
 
-from dask_augment.columns import column
-from dask_augment.contract import Augmenter, Output
-from dask_augment.domains import refuse_below, refuse_no_angle
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.events.columns import column
+from dask_augment.events.domains import refuse_below, refuse_no_angle
 from dask_augment.kernels.ordering import descending
 from dask_augment.models import bundle
 from dask_augment.models.inference import network, refuse_batch, sample

@@ -14,21 +14,21 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from dask_augment.contract import Augmenter, Output
-from dask_augment.draw import Draw
-from dask_augment.local_modules import check_loaded, local_modules
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.events.own_columns import KINDS
 from dask_augment.options import named_options
-from dask_augment.own_columns import KINDS
-from dask_augment.user_code import by_value, from_bytes, module_of, sha256_of
+from dask_augment.user_code.functions import by_value, from_bytes, module_of, sha256_of
+from dask_augment.user_code.modules import check_loaded, local_modules
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Function(Augmenter):
     """An augmenter made from a function, by :func:`augmenter`, or from a file, by :meth:`from_file`.
 
-    The function gets the events with the columns of ``uses`` (and the :class:`~dask_augment.draw.Draw` where it is
+    The function gets the events with the columns of ``uses`` (and the :class:`~dask_augment.contract.draw.Draw` where it is
     ``keyed``) and returns the columns of ``produces`` by name, one array where there is one column, or an
-    :class:`~dask_augment.contract.Output`. With ``keeps_rows=False`` and no columns to produce, it may return one True
+    :class:`~dask_augment.contract.augmenter.Output`. With ``keeps_rows=False`` and no columns to produce, it may return one True
     or False for each event: the rows to keep. It must be pure: no state, no random numbers except those of ``draw``.
 
     Its digest holds the sha256 of its source, and of the functions, classes and values of its module that it refers
@@ -109,7 +109,7 @@ class Function(Augmenter):
 
         The file is run, here and on each worker, which gets its text: it can import what can be imported there. Its
         whole text is hashed, and so are the local modules that it imports, and that they do: see
-        :mod:`dask_augment.local_modules`. ``pinned`` may say the ``sha256`` and ``imports`` that they must have; nothing
+        :mod:`dask_augment.user_code.modules`. ``pinned`` may say the ``sha256`` and ``imports`` that they must have; nothing
         is run before they were compared.
         """
         file, colon, name = address.rpartition(":")
@@ -169,9 +169,9 @@ def augmenter(
     Parameters
     ----------
     uses, produces
-        Columns in, and columns out with their types, as in :class:`~dask_augment.contract.Augmenter`.
+        Columns in, and columns out with their types, as in :class:`~dask_augment.contract.augmenter.Augmenter`.
     keeps_rows, makes, keyed, use
-        As the class attributes of :class:`~dask_augment.contract.Augmenter`.
+        As the class attributes of :class:`~dask_augment.contract.augmenter.Augmenter`.
     name
         Name of the step; the function's own unless given.
     """

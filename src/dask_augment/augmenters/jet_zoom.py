@@ -13,9 +13,9 @@ from awkward.contents import ListOffsetArray, NumpyArray
 from awkward.index import Index64
 from numpy.typing import NDArray
 
-from dask_augment.constituents import Constituents, Particles, hint, numbers
-from dask_augment.contract import Augmenter, Output
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.events.constituents import Constituents, Particles, hint, numbers
 from dask_augment.kernels import zooming
 from dask_augment.kernels.clustering import clustered
 from dask_augment.options import check_choices, is_finite
@@ -72,7 +72,7 @@ class JetZoom(Augmenter):
         The collection of jets.
     constituents
         Where their particles are: ``"nano_v15"`` (``FatJetPFCand`` -> ``PFCand``), ``"pfnano"`` (``FatJetPFCands`` ->
-        ``PFCands``, with ``puppiWeight``), or the fields of :class:`dask_augment.constituents.Constituents`:
+        ``PFCands``, with ``puppiWeight``), or the fields of :class:`dask_augment.events.constituents.Constituents`:
         ``{candidates: FatJetConstituent}`` is a collection whose entries have ``jetIdx``.
     radius
         R of the jets: 0.8 for AK8.

@@ -14,14 +14,14 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Augmenter, Output
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.events.four_vectors import Objects
 from dask_augment.kernels import philox
 from dask_augment.kernels.lorentz import PAIRS, SINGLES, boosted_features
+from dask_augment.messages import unknown
 from dask_augment.models.files import contents, tensors
-from dask_augment.objects import Objects
 from dask_augment.options import check_choices, check_count, is_finite, named_options
-from dask_augment.words import unknown
 
 BOOSTS = ("exact", "lbn")
 TENSORS = ("particle_weights", "restframe_weights")
@@ -51,7 +51,7 @@ class LBN(Augmenter):
     inputs
         The N objects, in the order of the rows of W: ``["Jet[:6]", "Electron[0]", "MET"]``, where MET is transverse,
         ``{objects: "Photon[:2]", mass: 0}`` for objects without a mass, and all other forms of
-        :class:`dask_augment.objects.Objects`. Missing objects are zeros; they must have been zeros in training too.
+        :class:`dask_augment.events.four_vectors.Objects`. Missing objects are zeros; they must have been zeros in training too.
     weights
         A safetensors file with ``particle_weights`` and ``restframe_weights``, (N, M) each (see
         :func:`save_lbn_weights`); both as lists of N rows in a dictionary; or ``{random: M, seed: 1}``: normal with

@@ -10,19 +10,19 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.learned import Learned
+from dask_augment.contract.augmenter import Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.strata import Strata
 from dask_augment.options import check_choices, options_of
-from dask_augment.own_columns import TRAIN_WEIGHT
-from dask_augment.sampling.arrivals import last_draws, times_drawn
+from dask_augment.sampling.bootstrap import last_draws, times_drawn
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum, sums_of_train
 from dask_augment.sampling.census import STREAM, Groups
 from dask_augment.sampling.cutting import cuts
 from dask_augment.sampling.quotas import Quotas, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
 from dask_augment.sampling.strategy import Strategy, check_strategy, targets
-from dask_augment.strata import Strata
 
 _MULTIPLICITIES = ("even", "bootstrap")
 

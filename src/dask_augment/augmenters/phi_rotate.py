@@ -15,10 +15,10 @@ from awkward.contents import IndexedOptionArray, ListOffsetArray, NumpyArray, Re
 from awkward.index import Index64
 from numpy.typing import NDArray
 
-from dask_augment.columns import column, dotted, flat, plain
-from dask_augment.contract import Augmenter, Output
-from dask_augment.domains import refuse_no_rotation
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.events.columns import column, dotted, flat, plain
+from dask_augment.events.domains import refuse_no_rotation
 from dask_augment.kernels.angles import rotated
 from dask_augment.options import check_columns
 

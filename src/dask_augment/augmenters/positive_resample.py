@@ -10,11 +10,12 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.learned import Learned
+from dask_augment.contract.augmenter import Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.strata import Strata
 from dask_augment.options import check_choices, check_columns, options_of
-from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of
 from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key, Slice, Window
 from dask_augment.sampling.cutting import equal_keys
@@ -23,7 +24,6 @@ from dask_augment.sampling.moments import Moments, exact_sum, variations
 from dask_augment.sampling.quotas import Quotas, among, quotas_of
 from dask_augment.sampling.report import Likeness, Resampling, counted_alike, reported
 from dask_augment.sampling.strategy import apportion
-from dask_augment.strata import Strata
 
 _FORMS = ("sum", "uncertainty")
 _MOST = 100_000_000

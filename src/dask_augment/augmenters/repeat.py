@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import awkward as ak
 import numpy as np
 
-from dask_augment.contract import Augmenter, Output
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.draw import Draw
 from dask_augment.options import check_count
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import awkward as ak
 import numpy as np
 
-from dask_augment.contract import Augmenter, Output
-from dask_augment.draw import Draw
-from dask_augment.expression import Expression
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.events.expression import Expression
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,7 +22,7 @@ class Select(Augmenter):
     Parameters
     ----------
     condition
-        An :class:`~dask_augment.expression.Expression` with one value for each event: ``nJet >= 4``,
+        An :class:`~dask_augment.events.expression.Expression` with one value for each event: ``nJet >= 4``,
         ``any(Jet.pt > 100)``. A number counts as true unless it is 0 or NaN.
 
     Columns in: those of the condition. Columns out: none. Rows out: at most rows in.

@@ -10,15 +10,15 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from dask_augment.columns import number
-from dask_augment.contract import Learner, Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.learned import Learned
+from dask_augment.contract.augmenter import Learner, Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.events.columns import number
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.simulation import is_known_weight
+from dask_augment.events.strata import Strata
 from dask_augment.options import check_columns, is_finite
-from dask_augment.own_columns import TRAIN_WEIGHT
-from dask_augment.sampling.spread import SpreadOfOriginals, standard_deviations
-from dask_augment.simulation import is_known_weight
-from dask_augment.strata import Strata
+from dask_augment.sampling.deviations import SpreadOfOriginals, standard_deviations
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

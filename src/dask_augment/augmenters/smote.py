@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure
+from dask_augment.contract.augmenter import Measure
 from dask_augment.options import check_choices, options_of
+from dask_augment.sampling.allotment import at_random, evenly
 from dask_augment.sampling.interpolating import Around, Interpolator
-from dask_augment.sampling.sharing import at_random, evenly
 
 _ALLOCATIONS = {"even": evenly, "iid": at_random}
 _NEIGHBORS = ("exact", "approximate")

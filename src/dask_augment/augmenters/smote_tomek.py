@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dask_augment.augmenters.smote import Smote
 from dask_augment.augmenters.tomek_links import TomekLinks
-from dask_augment.contract import Augmenter
+from dask_augment.contract.augmenter import Augmenter
 from dask_augment.options import options_of
 from dask_augment.sampling.compounds import AfterSmote
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from dask_augment.augmenters.smote import Smote
 from dask_augment.augmenters.undersample import Undersample
-from dask_augment.contract import Augmenter
+from dask_augment.contract.augmenter import Augmenter
+from dask_augment.events.strata import Strata
 from dask_augment.options import options_of
 from dask_augment.sampling.compounds import AfterSmote
 from dask_augment.sampling.strategy import Strategy
-from dask_augment.strata import Strata
 
 
 @options_of(AfterSmote, Smote, Undersample)

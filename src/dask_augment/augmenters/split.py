@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import awkward as ak
 import numpy as np
 
-from dask_augment.contract import Augmenter, Output
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.events.own_columns import SPLIT
 from dask_augment.options import is_number
-from dask_augment.own_columns import SPLIT
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,19 +11,20 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.learned import Learned
+from dask_augment.contract.augmenter import Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.contract.questions import beside
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.strata import Strata
 from dask_augment.options import check_choices, check_columns, check_count, options_of
-from dask_augment.own_columns import TRAIN_WEIGHT
-from dask_augment.questions import beside
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, Count, Groups, Ints, Key
 from dask_augment.sampling.cutting import cuts
+from dask_augment.sampling.deviations import Spread, standard_deviations
 from dask_augment.sampling.moments import Moments, variation, variations
 from dask_augment.sampling.quotas import Quotas, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
-from dask_augment.sampling.spread import Spread, standard_deviations
 from dask_augment.sampling.strategy import (
     Strategy,
     apportion,
@@ -34,7 +35,6 @@ from dask_augment.sampling.strategy import (
     rows_of,
     targets,
 )
-from dask_augment.strata import Strata
 
 _FORMS = ("sum", "average")
 _ALLOCATIONS = (None, "proportional", "neyman")

@@ -12,16 +12,16 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import number
-from dask_augment.contract import Learner, Measure, Output
-from dask_augment.domains import refuse_broken_weights
-from dask_augment.draw import Draw
-from dask_augment.learned import Learned
+from dask_augment.contract.augmenter import Learner, Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.events.columns import number
+from dask_augment.events.domains import refuse_broken_weights
+from dask_augment.events.strata import Strata
 from dask_augment.options import check_columns, is_finite, is_number
 from dask_augment.sampling.census import RowsOf
 from dask_augment.sampling.ranks import Order, ascending, last_keys
 from dask_augment.sampling.ranks import number as number_of
-from dask_augment.strata import Strata
 
 _STREAM = 0
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dask_augment.columns import plain
 from dask_augment.dataset.hashing import primitive
+from dask_augment.events.columns import plain
 
 _MOST = np.iinfo(np.int32).max
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dask_augment.contract.learned import Learned
 from dask_augment.dataset.layout import LEARNED
 from dask_augment.dataset.manifest import Artefact, Manifest
 from dask_augment.dataset.store import files
-from dask_augment.learned import Learned
 
 _NAME = re.compile(rf"({LEARNED}/[0-9a-f]{{64}}(?:\.\w+)?)(?:/\w+\.\w+)?")
 """A file named by the sha256 of its contents, or in a folder that is named by that of its manifest."""

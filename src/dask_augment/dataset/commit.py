@@ -14,20 +14,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dask_augment.contract.learned import Learned
 from dask_augment.dataset.alive import living
 from dask_augment.dataset.artefacts import Named, write_artefacts
-from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.layout import ASIDE, MANIFEST, QUARANTINE, file_name
 from dask_augment.dataset.ledger import Ledger
 from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile
 from dask_augment.dataset.merge import Merged
+from dask_augment.dataset.publication import AlreadyCommitted, Incomplete, Job, OtherPlan, RunFailed
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Receipt, Written, to_json
 from dask_augment.dataset.sink import Sink
 from dask_augment.dataset.staging import asides_in, bring_back, discard_staging, is_free
 from dask_augment.dataset.store import files
-from dask_augment.learned import Learned
-from dask_augment.words import counted
+from dask_augment.messages import counted
 
 
 def open_staging(job: Job, *, resume: bool = True, replace: bool = False) -> Sink | AlreadyCommitted:

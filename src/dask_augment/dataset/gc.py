@@ -9,7 +9,7 @@ from dask_augment.dataset.alive import living
 from dask_augment.dataset.layout import is_staging
 from dask_augment.dataset.staging import asides_in, last_change, left_aside, take_away
 from dask_augment.dataset.store import files
-from dask_augment.places import NoLocalFolder, local_folder
+from dask_augment.files.folders import NoLocalFolder, local_folder
 
 
 def collect(

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset.hashing import LogicalHash
-from dask_augment.dataset.job import Incomplete, Job
 from dask_augment.dataset.manifest import Artefact, Manifest, PublishedFile, account_dict
+from dask_augment.dataset.publication import Incomplete, Job
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part, Receipt, check_account, to_json
 from dask_augment.dataset.schema import schema_digest, schema_list
-from dask_augment.meters import Account
-from dask_augment.words import counted
+from dask_augment.messages import counted
 
 
 @dataclass

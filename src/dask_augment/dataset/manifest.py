@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset.hashing import LogicalHash
 from dask_augment.dataset.layout import MANIFEST, QUARANTINE
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import to_json
 from dask_augment.dataset.store import files
-from dask_augment.meters import Account
-from dask_augment.places import NoLocalFolder, local_folder
-from dask_augment.words import counted
+from dask_augment.files.folders import NoLocalFolder, local_folder
+from dask_augment.messages import counted
 
 VERSION = 1
 # The last member is the sha256 of the text before it, so that a manifest that rotted is not believed.

@@ -15,14 +15,14 @@ from hashlib import blake2b
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset.hashing import LogicalHash
-from dask_augment.dataset.job import Incomplete, Job
 from dask_augment.dataset.layout import hive_keys
+from dask_augment.dataset.publication import Incomplete, Job
 from dask_augment.dataset.receipt import Part, Receipt, Written, to_json
 from dask_augment.dataset.sink import Sink
 from dask_augment.dataset.store import files
-from dask_augment.meters import Account
-from dask_augment.words import counted
+from dask_augment.messages import counted
 
 TARGET_BYTES = 256 << 20
 """No file is merged to more; all but the last of a folder come near."""

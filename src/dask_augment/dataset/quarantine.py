@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dask_augment.addresses import told
 from dask_augment.dataset.receipt import Part
+from dask_augment.files.addresses import told
 
 _NUMBERS = {
     errno.EAGAIN, errno.EBUSY, errno.ECOMM, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET, errno.EDQUOT,

@@ -10,9 +10,9 @@ from hashlib import blake2b, sha256
 from sys import intern
 from typing import Any
 
-from dask_augment.addresses import told
+from dask_augment.contract.account import Account
 from dask_augment.dataset.hashing import LogicalHash
-from dask_augment.meters import Account
+from dask_augment.files.addresses import told
 
 _SHARED = {"schema", "folder", "host", "cpu"}
 

@@ -18,12 +18,12 @@ from pathlib import Path
 import pyarrow as pa
 from llvmlite import binding
 
+from dask_augment.contract.account import Account, peak_memory
+from dask_augment.dataset.hive import check_keys, split
 from dask_augment.dataset.parquet import JoinedFile, PartFile, Settings
 from dask_augment.dataset.receipt import Part, Receipt, Written, check_account
 from dask_augment.dataset.schema import SchemaError, fit, schema_digest, without
-from dask_augment.dataset.split import check_keys, split
 from dask_augment.dataset.store import files
-from dask_augment.meters import Account, peak_memory
 
 MOST_FOLDERS = 1000
 

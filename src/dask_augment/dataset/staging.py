@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from dask_augment.dataset.alive import living, signs
-from dask_augment.dataset.job import Job, RunFailed
 from dask_augment.dataset.layout import ASIDE, is_staging
+from dask_augment.dataset.publication import Job, RunFailed
 from dask_augment.dataset.store import files
-from dask_augment.places import refuse_mount_point
+from dask_augment.files.folders import refuse_mount_point
 
 _GONE = ".gone-"
 

@@ -13,20 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset.artefacts import learned_faults
 from dask_augment.dataset.hashing import LogicalHash, Words, row_words
-from dask_augment.dataset.job import digest_of
 from dask_augment.dataset.layout import QUARANTINE, hive_keys
 from dask_augment.dataset.manifest import Manifest, NotADataset, PublishedFile, document
 from dask_augment.dataset.parquet import hash_of, not_finite
+from dask_augment.dataset.publication import digest_of
 from dask_augment.dataset.receipt import Part, to_json
 from dask_augment.dataset.schema import schema_list
 from dask_augment.dataset.store import files
-from dask_augment.meters import Account
+from dask_augment.events.own_columns import COPY
+from dask_augment.files.folders import local_folder
+from dask_augment.messages import counted
 from dask_augment.options import named_options
-from dask_augment.own_columns import COPY
-from dask_augment.places import local_folder
-from dask_augment.words import counted
 
 # Sums of float64 in another order differ by less than this; a lost or doubled event by more.
 _RELATIVE = 1e-9

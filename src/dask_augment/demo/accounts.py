@@ -15,16 +15,16 @@ import pyarrow.dataset as ds
 from dask_augment.augmenters.define import Define
 from dask_augment.augmenters.split import Split
 from dask_augment.augmenters.undersample import Undersample
-from dask_augment.flow import Flow, Step
+from dask_augment.contract.flow import Flow, Step
+from dask_augment.contract.setting import Setting
+from dask_augment.events.names import flat
+from dask_augment.events.own_columns import KIND, SPLIT, TRAIN_WEIGHT, WEIGHT
+from dask_augment.events.strata import Strata
 from dask_augment.frames import augment
 from dask_augment.frames.steps import labelled
 from dask_augment.inputs.section import DEFAULT_TREE
-from dask_augment.names import flat
-from dask_augment.own_columns import KIND, SPLIT, TRAIN_WEIGHT, WEIGHT
-from dask_augment.plan import Inputs, Plan
+from dask_augment.plans.plan import Inputs, Plan
 from dask_augment.runs.result import Result
-from dask_augment.setting import Setting
-from dask_augment.strata import Strata
 
 _NOT_IDS = (WEIGHT, TRAIN_WEIGHT, SPLIT, KIND)
 

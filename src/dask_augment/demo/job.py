@@ -16,8 +16,8 @@ from dask_augment.dataset.manifest import Manifest, NotADataset
 from dask_augment.demo import events, picture
 from dask_augment.demo.accounts import Stratum, by_stratum
 from dask_augment.models.files import located
-from dask_augment.plan import Plan
-from dask_augment.plan_steps import step_from, step_to
+from dask_augment.plans.plan import Plan
+from dask_augment.plans.steps import step_from, step_to
 from dask_augment.runs.progress import Progress
 from dask_augment.runs.result import Result
 from dask_augment.runs.run import run

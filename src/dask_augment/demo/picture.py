@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from dask_augment.demo.accounts import Stratum
-from dask_augment.own_columns import DATASET, KIND
+from dask_augment.events.own_columns import DATASET, KIND
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from dask_augment.demo.job import Demo, beside
-from dask_augment.plan import Plan
-from dask_augment.registry import with_labels
+from dask_augment.plans.plan import Plan
+from dask_augment.plans.registry import with_labels
 from dask_augment.runs.result import Result
 
 _MEGABYTE = 1e6

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from dask_augment.columns import flat
+from dask_augment.events.columns import flat
+from dask_augment.events.own_columns import SPLIT, TRAIN_WEIGHT, WEIGHT, is_provenance
 from dask_augment.fit_resample.strategies import CLASS
-from dask_augment.own_columns import SPLIT, TRAIN_WEIGHT, WEIGHT, is_provenance
 
 ROW = "row"
 """The column of the positions of rows beside those of X."""

@@ -15,21 +15,21 @@ import numpy as np
 from awkward.contents import Content, IndexedArray, NumpyArray, RecordArray
 from numpy.typing import NDArray
 
-from dask_augment.compound import Compound
-from dask_augment.contract import Augmenter, Output
+from dask_augment.contract.augmenter import Augmenter, Output
+from dask_augment.contract.compound import Compound
+from dask_augment.contract.flow import Step
+from dask_augment.contract.setting import Setting
+from dask_augment.events.own_columns import TRAIN_WEIGHT
 from dask_augment.fit_resample.features import ROW
 from dask_augment.fit_resample.strategies import CLASS
-from dask_augment.flow import Step
-from dask_augment.frames.acting import made_columns, output_of, rows_of
-from dask_augment.frames.given import draw_of
+from dask_augment.frames.apply_step import made_columns, output_of, rows_of
 from dask_augment.frames.learning import Data, teach
 from dask_augment.frames.planning import promised, refuse
 from dask_augment.frames.questions import Question, Questions, Totals
 from dask_augment.frames.stage import Stage
+from dask_augment.frames.step_inputs import draw_of
 from dask_augment.frames.steps import anew, labelled
 from dask_augment.kernels.matrices import columns_of, interpolated_rows
-from dask_augment.own_columns import TRAIN_WEIGHT
-from dask_augment.setting import Setting
 
 _VALUES = ""
 """Stands for the matrix where columns are told apart by their names."""

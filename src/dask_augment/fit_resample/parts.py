@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dask_augment.contract import Augmenter
+from dask_augment.contract.augmenter import Augmenter
+from dask_augment.events.own_columns import TRAIN_WEIGHT
 from dask_augment.fit_resample.features import ROW
 from dask_augment.fit_resample.lazy import POSITION, TARGET, WEIGHT, Codes, Lazy, beside, own_index
 from dask_augment.fit_resample.reading import Read
 from dask_augment.fit_resample.strategies import CLASS
 from dask_augment.frames import augment
-from dask_augment.own_columns import TRAIN_WEIGHT
 
 
 @dataclass(frozen=True)

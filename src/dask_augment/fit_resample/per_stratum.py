@@ -10,13 +10,13 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from dask_augment.events.strata import Bins, Strata
 from dask_augment.fit_resample.features import column_of
 from dask_augment.fit_resample.lazy import POSITION, TARGET, WEIGHT, Lazy, beside
 from dask_augment.fit_resample.pairing import starts_of
 from dask_augment.fit_resample.parameters import Parameters
 from dask_augment.fit_resample.reading import Read
 from dask_augment.fit_resample.tables import InMemory, is_lazy
-from dask_augment.strata import Bins, Strata
 
 _STRATUM = "\0stratum"
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dask_augment.events.own_columns import KIND, KINDS
 from dask_augment.fit_resample.features import nothing_between
-from dask_augment.own_columns import KIND, KINDS
 
 
 @dataclass(frozen=True)

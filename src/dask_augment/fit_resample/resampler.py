@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from dask_augment import registry
-from dask_augment.compound import Compound
-from dask_augment.contract import Augmenter, Learner
+from dask_augment.contract.augmenter import Augmenter, Learner
+from dask_augment.contract.compound import Compound
+from dask_augment.contract.setting import Setting
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.simulation import is_known_weight
+from dask_augment.events.strata import Bins, Strata
 from dask_augment.fit_resample.features import ROW, categorical_of, column_of, is_ours, nothing_between
 from dask_augment.fit_resample.matrix import Matrix
 from dask_augment.fit_resample.parameters import Parameters
@@ -18,11 +21,8 @@ from dask_augment.fit_resample.tables import InMemory, is_lazy
 from dask_augment.fit_resample.targets import classes
 from dask_augment.frames import learn
 from dask_augment.options import refuse_unknown
-from dask_augment.own_columns import TRAIN_WEIGHT
+from dask_augment.plans import registry
 from dask_augment.sampling.cleaning import Cleaner
-from dask_augment.setting import Setting
-from dask_augment.simulation import is_known_weight
-from dask_augment.strata import Bins, Strata
 
 if TYPE_CHECKING:
     from dask_augment.fit_resample.lazy import Lazy

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from dask_augment.events.strata import encoded
 from dask_augment.sampling.strategy import wanted
-from dask_augment.strata import encoded
 
 CLASS = "class"
 """The column of the classes beside those of X: the name that strata have it under."""

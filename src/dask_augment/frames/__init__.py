@@ -9,17 +9,17 @@ from typing import Any, Literal, TypeVar
 
 from dask.utils import Dispatch
 
-from dask_augment.columns import names
-from dask_augment.compound import Compound
-from dask_augment.contract import Augmenter, Learner
-from dask_augment.frames.doubts import levels
+from dask_augment.contract.augmenter import Augmenter, Learner
+from dask_augment.contract.compound import Compound
+from dask_augment.contract.ids import IDS, POSITION
+from dask_augment.contract.setting import Setting
+from dask_augment.events.columns import names
+from dask_augment.frames.assumptions import levels
 from dask_augment.frames.learning import Events, teach
 from dask_augment.frames.planning import remarks, settled
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import anew, labelled, refuse_unlearned
-from dask_augment.identity import IDS, POSITION
 from dask_augment.options import named_options
-from dask_augment.setting import Setting
 
 L = TypeVar("L", bound=Learner | Compound)
 
@@ -160,7 +160,7 @@ def _refuse_type(events: Any, *_: Any) -> Any:
 def _register_awkward() -> None:
     import awkward as ak
 
-    from dask_augment.frames import data
+    from dask_augment.frames import collision_data as data
     from dask_augment.frames.eager import augment_eager, dataset_of_eager, made_eager
 
     run_stage.register(ak.Array, augment_eager)

@@ -8,12 +8,12 @@ from typing import Any
 
 import awkward as ak
 
-from dask_augment import columns as cols
-from dask_augment import forms
+from dask_augment.contract.ids import POSITION
 from dask_augment.dataset.receipt import Part
-from dask_augment.identity import POSITION
+from dask_augment.events import columns as cols
+from dask_augment.events import forms
+from dask_augment.events.own_columns import WEIGHT
 from dask_augment.inputs.origin_columns import made_columns
-from dask_augment.own_columns import WEIGHT
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,23 @@ from typing import Any, Literal
 import awkward as ak
 from coffea.processor import ProcessorABC
 
-from dask_augment import columns as cols
-from dask_augment import forms
-from dask_augment.contract import Augmenter
+from dask_augment.contract.account import Account
+from dask_augment.contract.augmenter import Augmenter
+from dask_augment.contract.ids import IDS, POSITION
+from dask_augment.contract.setting import Setting
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import empty_table
 from dask_augment.dataset.sink import Sink, StagingGone
-from dask_augment.frames import columns_of, data, put_questions, run_stage
+from dask_augment.events import columns as cols
+from dask_augment.events import forms
+from dask_augment.events.layouts import SLICE_BYTES
+from dask_augment.frames import collision_data, columns_of, put_questions, run_stage
 from dask_augment.frames.chunks import Made, only_traced, part_of
 from dask_augment.frames.planning import settled
 from dask_augment.frames.questions import Questions, Totals, total
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled, refuse_unlearned
 from dask_augment.frames.writing import Tables
-from dask_augment.identity import IDS, POSITION
-from dask_augment.layouts import SLICE_BYTES
-from dask_augment.meters import Account
-from dask_augment.setting import Setting
 
 
 class SinkError(RuntimeError):
@@ -62,7 +62,7 @@ class _Work:
 
     def refuse_on_data(self, events: ak.Array, metadata: Mapping[str, Any], others: Iterable[str] = ()) -> None:
         """ValueError where collision data would be trained on, or are said to have generator columns."""
-        data.refuse(self.stage, events, metadata, others, self.weight)
+        collision_data.refuse(self.stage, events, metadata, others, self.weight)
 
 
 class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
@@ -118,7 +118,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
 
     def process(self, events: Any) -> Any:
         """Augment one chunk; see the class for what is returned."""
-        metadata = data.metadata_of(events)
+        metadata = collision_data.metadata_of(events)
         if not isinstance(events, ak.Array):
             return self._lazy(events, metadata)
         names = self._sink.schema.names if self._sink else []
@@ -193,7 +193,7 @@ class MeasureProcessor(ProcessorABC):  # type: ignore[misc]
 
     def process(self, events: ak.Array) -> Total:
         """The answers of one chunk."""
-        metadata = data.metadata_of(events)
+        metadata = collision_data.metadata_of(events)
         columns, asked = columns_of(events), []
         for work, one in zip(self._work, self._questions.questions, strict=True):
             stage, made = work.at(metadata, columns)

@@ -12,7 +12,7 @@ from dask.base import tokenize
 from dask.dataframe.extensions import register_dataframe_accessor
 
 from dask_augment.frames import augment
-from dask_augment.frames.doubts import levels
+from dask_augment.frames.assumptions import levels
 from dask_augment.frames.pandas import ask_pandas, asked, augment_pandas
 from dask_augment.frames.questions import TREE_WIDTH, Questions, Totals, total
 from dask_augment.frames.stage import Run, Stage

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import awkward as ak
 
-from dask_augment import columns as cols
-from dask_augment.frames.data import metadata_of
+from dask_augment.events import columns as cols
+from dask_augment.events.own_columns import KIND
+from dask_augment.frames.collision_data import metadata_of
 from dask_augment.frames.references import referring
 from dask_augment.frames.stage import Stage
-from dask_augment.own_columns import KIND
 
 
 def augment_eager(events: ak.Array, stage: Stage) -> ak.Array:

@@ -10,16 +10,16 @@ import numpy as np
 from awkward.contents import Content
 from numpy.typing import NDArray
 
-from dask_augment import columns as cols
-from dask_augment.flow import Step
-from dask_augment.frames.promise import PromiseBroken
-from dask_augment.frames.rows import kept
-from dask_augment.identity import copy_numbers, whole_numbers
-from dask_augment.interpolating import Interpolating
+from dask_augment.contract.flow import Step
+from dask_augment.contract.ids import copy_numbers, whole_numbers
+from dask_augment.contract.interpolating import Interpolating
+from dask_augment.contract.second_parents import SecondParents
+from dask_augment.contract.setting import Setting
+from dask_augment.events import columns as cols
+from dask_augment.events.own_columns import BASE_COPY, DATASET, OTHER_COPY, SHARE, lineage, other
+from dask_augment.frames.check_output import PromiseBroken
+from dask_augment.frames.row_columns import kept
 from dask_augment.kernels.interpolation import interpolated
-from dask_augment.own_columns import BASE_COPY, DATASET, OTHER_COPY, SHARE, lineage, other
-from dask_augment.second_parents import SecondParents
-from dask_augment.setting import Setting
 
 
 def between(

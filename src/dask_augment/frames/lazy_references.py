@@ -9,7 +9,7 @@ import awkward as ak
 import dask_awkward as dak
 import numpy as np
 
-from dask_augment.frames.places import GONE, StaleReference, gone, others, refers
+from dask_augment.frames.global_indices import GONE, StaleReference, gone, others, refers
 from dask_augment.frames.references import (
     INTERPOLATED,
     ORIGINAL,

@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self, TypeVar
 
-from dask_augment.contract import Augmenter, Learner, Measure
-from dask_augment.flow import Step
+from dask_augment.contract.augmenter import Augmenter, Learner, Measure
+from dask_augment.contract.flow import Step
+from dask_augment.contract.ids import refuse_repeated_ids
+from dask_augment.contract.learned import Learned
+from dask_augment.contract.nesting import whole
+from dask_augment.contract.questions import Asking, Fit
 from dask_augment.frames.questions import Question, Questions, Totals, Work, learning
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import key_of, refuse_unlearned
-from dask_augment.identity import refuse_repeated_ids
-from dask_augment.learned import Learned
-from dask_augment.nesting import whole
-from dask_augment.questions import Asking, Fit
 
 D = TypeVar("D", bound="Data")
 T = TypeVar("T")

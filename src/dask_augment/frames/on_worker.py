@@ -7,8 +7,8 @@ from typing import Any
 
 import dask
 
+from dask_augment.contract.learned import Learned
 from dask_augment.frames.questions import Work
-from dask_augment.learned import Learned
 
 
 def on_worker(events: Any, work: Work, total: Any) -> Learned:  # noqa: ARG001  all have the same workers

@@ -13,8 +13,8 @@ from awkward.forms import Form
 from awkward.index import Index64
 from numpy.typing import NDArray
 
-from dask_augment.columns import plain
-from dask_augment.layouts import bare, record_of
+from dask_augment.events.columns import plain
+from dask_augment.events.layouts import bare, record_of
 
 Path = tuple[str, ...]
 Given = Mapping[str, Callable[[], Content]]

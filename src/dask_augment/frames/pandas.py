@@ -16,13 +16,13 @@ import pyarrow as pa
 from awkward.contents import Content, IndexedOptionArray, ListOffsetArray, NumpyArray, RecordArray, RegularArray
 from awkward.index import Index64
 
-from dask_augment.columns import flat, plain
+from dask_augment.contract.interpolating import Interpolating
 from dask_augment.dataset.arrow import arrow_array
+from dask_augment.events.columns import flat, plain
+from dask_augment.events.own_columns import KIND
+from dask_augment.events.simulation import is_known_weight
 from dask_augment.frames.questions import Questions, Totals
 from dask_augment.frames.stage import Stage
-from dask_augment.interpolating import Interpolating
-from dask_augment.own_columns import KIND
-from dask_augment.simulation import is_known_weight
 
 _ROW = "\x00row"
 """Carries the number of the source row through the steps; no column of a user's has this name."""

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import awkward as ak
 
-from dask_augment import columns as cols
-from dask_augment import forms
-from dask_augment.flow import Flow, Step, with_counters
-from dask_augment.frames.given import adjusted, given, known_weights, seed_of
-from dask_augment.frames.rows import alters, divides, spares_originals
+from dask_augment.contract.flow import Flow, Step, with_counters
+from dask_augment.contract.ids import refuse_keyless
+from dask_augment.contract.interpolating import Interpolating
+from dask_augment.contract.setting import Setting
+from dask_augment.events import columns as cols
+from dask_augment.events import forms
+from dask_augment.events.own_columns import CHANGED, DATASET, KIND, PROVENANCE
+from dask_augment.frames.row_columns import alters, divides, spares_originals
+from dask_augment.frames.step_inputs import adjusted, given, known_weights, seed_of
 from dask_augment.frames.steps import refuse_other_key
-from dask_augment.identity import refuse_keyless
-from dask_augment.interpolating import Interpolating
-from dask_augment.own_columns import CHANGED, DATASET, KIND, PROVENANCE
-from dask_augment.setting import Setting
 
 
 def settled(steps: Iterable[Step], columns: Iterable[str]) -> tuple[Step, ...]:

@@ -11,21 +11,21 @@ from typing import Any
 
 import awkward as ak
 
-from dask_augment import columns as cols
-from dask_augment import forms
-from dask_augment.contract import Measure
-from dask_augment.flow import Step
-from dask_augment.frames.acting import act
-from dask_augment.frames.given import draw_of, given, only, refuse_missing_values, seed_of
-from dask_augment.frames.rows import about
+from dask_augment.contract.account import Account
+from dask_augment.contract.augmenter import Measure
+from dask_augment.contract.flow import Step
+from dask_augment.contract.ids import RepeatedIds, refuse_keyless
+from dask_augment.contract.learned import Learned
+from dask_augment.contract.questions import Fit
+from dask_augment.events import columns as cols
+from dask_augment.events import forms
+from dask_augment.events.own_columns import DATASET, PROVENANCE
+from dask_augment.frames.apply_step import act
+from dask_augment.frames.row_columns import about
 from dask_augment.frames.stage import Slices, Stage
+from dask_augment.frames.step_inputs import draw_of, given, only, refuse_missing_values, seed_of
 from dask_augment.frames.steps import refuse_unlearned
-from dask_augment.identity import RepeatedIds, refuse_keyless
-from dask_augment.learned import Learned
-from dask_augment.meters import Account
-from dask_augment.own_columns import DATASET, PROVENANCE
-from dask_augment.questions import Fit
-from dask_augment.registry import with_labels
+from dask_augment.plans.registry import with_labels
 
 _LEARNS = "which learns from the events that it gets"
 TREE_WIDTH = 16

@@ -12,10 +12,10 @@ import numpy as np
 from awkward.contents import Content, RecordArray
 from numpy.typing import NDArray
 
-from dask_augment.flow import Flow
+from dask_augment.contract.flow import Flow
+from dask_augment.events.layouts import objects_of
 from dask_augment.frames.packed import Packed, later
 from dask_augment.frames.systematics import FIELD, StaleVariation
-from dask_augment.layouts import objects_of
 
 
 def records_along(events: ak.Array, result: ak.Array, steps: Flow) -> ak.Array:

@@ -16,10 +16,9 @@ from uuid import uuid4
 import awkward as ak
 from awkward.contents import Content, ListOffsetArray, RecordArray
 
-from dask_augment.columns import with_contents
-from dask_augment.flow import Flow
-from dask_augment.frames.packed import Packed
-from dask_augment.frames.places import (
+from dask_augment.contract.flow import Flow
+from dask_augment.events.columns import with_contents
+from dask_augment.frames.global_indices import (
     StaleReference,
     alone,
     gone,
@@ -30,6 +29,7 @@ from dask_augment.frames.places import (
     retold,
     targets_in,
 )
+from dask_augment.frames.packed import Packed
 from dask_augment.frames.records import records_along
 from dask_augment.frames.stamps import PLACE, bears, stamped
 from dask_augment.frames.systematics import varied_along

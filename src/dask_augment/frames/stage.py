@@ -12,15 +12,15 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment import columns as cols
-from dask_augment import forms
-from dask_augment.domains import refuse_broken_weights
-from dask_augment.flow import Flow
-from dask_augment.frames.acting import act
-from dask_augment.frames.doubts import inside, tell
+from dask_augment.contract.account import Account
+from dask_augment.contract.flow import Flow
+from dask_augment.events import columns as cols
+from dask_augment.events import forms
+from dask_augment.events.domains import refuse_broken_weights
+from dask_augment.events.layouts import SLICE_BYTES, size_of
+from dask_augment.frames.apply_step import act
+from dask_augment.frames.assumptions import inside, tell
 from dask_augment.frames.planning import promised, reads, refuse, shape
-from dask_augment.layouts import SLICE_BYTES, size_of
-from dask_augment.meters import Account
 
 _WIDEST, _FASTER = 1000, 4
 """How many times larger than its row the first slice takes all that is made of it to be, and how slices may grow."""

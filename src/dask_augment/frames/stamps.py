@@ -12,7 +12,7 @@ from collections.abc import Collection
 import awkward as ak
 from awkward.contents import Content
 
-from dask_augment.columns import with_contents
+from dask_augment.events.columns import with_contents
 
 PLACE = re.compile(r".*Idx\w*G")
 """Names of fields that are flat places."""

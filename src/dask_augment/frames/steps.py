@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dask_augment.contract import Augmenter, Learner
-from dask_augment.flow import Step
-from dask_augment.setting import Setting
+from dask_augment.contract.augmenter import Augmenter, Learner
+from dask_augment.contract.flow import Step
+from dask_augment.contract.setting import Setting
 
 
 def labelled(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> tuple[Step, ...]:
@@ -17,7 +17,7 @@ def labelled(augmenters: Sequence[Augmenter | tuple[str, Augmenter]]) -> tuple[S
     RuntimeError for a step that holds a learner which has not learned: nobody would teach it, as the step alone knows
     what comes before it.
     """
-    from dask_augment.registry import refuse_unlearned_inside, with_labels
+    from dask_augment.plans.registry import refuse_unlearned_inside, with_labels
 
     steps = with_labels(augmenters)
     refuse_unlearned_inside(steps)

@@ -17,13 +17,13 @@ import numpy as np
 from awkward.contents import Content, RecordArray
 from numpy.typing import NDArray
 
-from dask_augment.columns import dotted, plain, with_contents
-from dask_augment.flow import Flow
-from dask_augment.frames.given import zero_where, zeroed
+from dask_augment.contract.flow import Flow
+from dask_augment.events.columns import dotted, plain, with_contents
+from dask_augment.events.layouts import record_of
+from dask_augment.events.own_columns import KIND
+from dask_augment.events.simulation import is_whole_weight
 from dask_augment.frames.packed import later
-from dask_augment.layouts import record_of
-from dask_augment.own_columns import KIND
-from dask_augment.simulation import is_whole_weight
+from dask_augment.frames.step_inputs import zero_where, zeroed
 
 FIELD = "__systematics__"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import awkward as ak
 import pyarrow as pa
 
+from dask_augment.contract.account import Account
 from dask_augment.dataset.schema import to_table
+from dask_augment.events.layouts import SLICE_BYTES
 from dask_augment.frames.stage import Stage
-from dask_augment.layouts import SLICE_BYTES
-from dask_augment.meters import Account
 
 
 @dataclass

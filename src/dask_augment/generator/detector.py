@@ -11,15 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.generator.particles import (
-    NEUTRINOS,
-    Floats,
-    Integers,
-    Particles,
-    distance2,
-    momenta,
-    pt_eta_phi_mass,
-)
+from dask_augment.generator.particles import NEUTRINOS, Floats, Integers, Particles, distance2, momenta, pt_eta_phi_mass
 
 ELECTRON, MUON, PHOTON, HADRON, NEUTRAL = 11, 13, 22, 211, 130
 _MASS = {ELECTRON: 0.000511, MUON: 0.10566, PHOTON: 0.0, HADRON: 0.13957, NEUTRAL: 0.0}

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dask_augment.dataset.job import RunFailed
+from dask_augment.dataset.publication import RunFailed
+from dask_augment.files.folders import local_folder
 from dask_augment.generator import pythia
 from dask_augment.generator.detector import Detector
 from dask_augment.generator.jobs import Job, Made
+from dask_augment.messages import counted
 from dask_augment.options import named_options
-from dask_augment.places import local_folder
 from dask_augment.runs.progress import Progress, for_a_person
 from dask_augment.runs.where import by_former_names, opened
-from dask_augment.words import counted
 
 FILESET = "fileset.json"
 RATE = 80

@@ -12,13 +12,7 @@ import numpy as np
 
 from dask_augment.generator.detector import ELECTRON, MUON, Detector, assumed_mass
 from dask_augment.generator.jets import Jets, anti_kt, flavour, matched
-from dask_augment.generator.particles import (
-    NEUTRINOS,
-    Floats,
-    Integers,
-    Particles,
-    pt_eta_phi_mass,
-)
+from dask_augment.generator.particles import NEUTRINOS, Floats, Integers, Particles, pt_eta_phi_mass
 from dask_augment.generator.pythia import Generated
 from dask_augment.kernels.mantissa import rounded
 

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dask_augment.columns import dotted, flat
 from dask_augment.dataset.schema import schema_of
+from dask_augment.events.columns import dotted, flat
 from dask_augment.inputs.sums import UNSELECTED, summed
-from dask_augment.words import one_line
+from dask_augment.messages import one_line
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from dask_augment.columns import flat
 from dask_augment.dataset.schema import SchemaError, unify
-from dask_augment.documents import PlanError
+from dask_augment.events.columns import flat
+from dask_augment.files.documents import PlanError
 from dask_augment.inputs.columns_of_files import Wanted
 from dask_augment.inputs.contents import counters, nearest
 from dask_augment.inputs.fills import kind_of, refuse_unread
 from dask_augment.inputs.sources import Content, Files, Source
-from dask_augment.words import counted
+from dask_augment.messages import counted
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from dask_augment import words
-from dask_augment.columns import flat
+from dask_augment import messages
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import collection
-from dask_augment.documents import PlanError
+from dask_augment.events.columns import flat
+from dask_augment.events.names import shown
+from dask_augment.files.documents import PlanError
 from dask_augment.inputs.columns_of_files import Opened, Wanted, types_of
 from dask_augment.inputs.filesets import check_file
 from dask_augment.inputs.sources import Content, Source, open_source, reading
-from dask_augment.names import shown
 
 
 def counters(schema: pa.Schema) -> frozenset[str]:
@@ -109,4 +109,4 @@ def nearest(name: str, found: Mapping[Source, Content]) -> str:
     there = {shown(content.called(column), name) for content in found.values() for column in content.columns}
     # Some files have a counter for each branch, nJet_pt; counters are never data.
     there = {column for column in there if not (column[:1] == "n" and column[1:] in there)}
-    return words.nearest(name, there - {name})
+    return messages.nearest(name, there - {name})

@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dask_augment.documents import PlanError
+from dask_augment.files.documents import PlanError
 from dask_augment.inputs.metadata import metadata_of
-from dask_augment.words import unknown
+from dask_augment.messages import unknown
 
 _COFFEA = {"form", "compressed_form", "format", "did"}
 """What coffea's preprocess() says of a data set beside files and metadata; we look for ourselves."""

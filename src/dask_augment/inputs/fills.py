@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dask_augment.columns import flat
 from dask_augment.dataset.schema import collection
-from dask_augment.documents import PlanError
+from dask_augment.events.columns import flat
+from dask_augment.files.documents import PlanError
 from dask_augment.inputs.sources import Files
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from dask_augment.addresses import confused, told
 from dask_augment.dataset.layout import decode
-from dask_augment.documents import PlanError
+from dask_augment.files.addresses import confused, told
+from dask_augment.files.documents import PlanError
 from dask_augment.inputs.columns_of_files import Kind
 from dask_augment.inputs.made import Made, check_maker
 from dask_augment.inputs.parquet_files import Parquet

@@ -9,7 +9,7 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.inputs.normalisation import Normalisation
 from dask_augment.inputs.sources import BadInput, Source
 from dask_augment.inputs.sums import UNSELECTED
-from dask_augment.words import counted
+from dask_augment.messages import counted
 
 
 def bad_files(bad: Mapping[str, BadInput], most: int) -> str:

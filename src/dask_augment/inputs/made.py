@@ -20,16 +20,16 @@ import pyarrow as pa
 from awkward.contents import Content, ListOffsetArray, RecordArray
 from numpy.typing import NDArray
 
-from dask_augment import forms
 from dask_augment.augmenters.function import Function
-from dask_augment.columns import as_content, flat
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.ids import IDS
 from dask_augment.dataset.schema import collection
-from dask_augment.draw import Draw
-from dask_augment.identity import IDS
+from dask_augment.events import forms
+from dask_augment.events.columns import as_content, flat
+from dask_augment.events.layouts import size_of
+from dask_augment.events.own_columns import COPY, GENERATED, KIND, PROVENANCE
 from dask_augment.inputs.columns_of_files import At, Opened, table_of
 from dask_augment.inputs.sums import UNSELECTED, summed
-from dask_augment.layouts import size_of
-from dask_augment.own_columns import COPY, GENERATED, KIND, PROVENANCE
 
 _FEW = 8
 """Events that are made to see whether one depends on the others, and how large they are."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from dask_augment.documents import PlanError, plain_value
-from dask_augment.simulation import UnreadableMetadata, simulated
+from dask_augment.events.simulation import UnreadableMetadata, simulated
+from dask_augment.files.documents import PlanError, plain_value
 
 _METADATA = ("is_mc", "xsec", "lumi")
 _FROM_FILES = "the sum of weights and the number of events are those of the files: take it out"

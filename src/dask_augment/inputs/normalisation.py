@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dask_augment.documents import PlanError
+from dask_augment.events.own_columns import WEIGHT
+from dask_augment.events.simulation import simulated
+from dask_augment.files.documents import PlanError
 from dask_augment.inputs.contents import is_weight, nearest
 from dask_augment.inputs.section import Inputs
 from dask_augment.inputs.sources import Content, Source
 from dask_augment.inputs.sums import PRESELECTED
-from dask_augment.own_columns import WEIGHT
-from dask_augment.simulation import simulated
 
 
 @dataclass(frozen=True)

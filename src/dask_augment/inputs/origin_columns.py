@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.domains import refuse_broken_weights
-from dask_augment.identity import POSITION, file_word
-from dask_augment.own_columns import WEIGHT
+from dask_augment.contract.ids import POSITION, file_word
+from dask_augment.events.domains import refuse_broken_weights
+from dask_augment.events.own_columns import WEIGHT
 
 
 def made_columns(

@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dask_augment.dataset.layout import encode
-from dask_augment.documents import PlanError
+from dask_augment.files.documents import PlanError
 from dask_augment.inputs.paths import is_url, located, path_of
 from dask_augment.inputs.section import Inputs
 from dask_augment.inputs.sources import Content, Source
-from dask_augment.words import counted
+from dask_augment.messages import counted
 
 
 def refuse_own_output(

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from dask_augment.events.layouts import SLICE_BYTES
 from dask_augment.inputs.columns_of_files import At, Opened, table_of
 from dask_augment.inputs.parquet_types import as_nullable_as, has_nulls, is_list, leaf_of, leaves_of, not_null, zone_of
 from dask_augment.inputs.paths import is_url, opened, path_of
 from dask_augment.inputs.sums import PRESELECTED
-from dask_augment.layouts import SLICE_BYTES
 
 _AHEAD = 1 << 16
 """Bytes of a column of a local file that are read at once."""

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import fsspec
 
-from dask_augment.documents import PlanError
-from dask_augment.words import one_line
+from dask_augment.files.documents import PlanError
+from dask_augment.messages import one_line
 
 PARQUET = (".parquet", ".pq", ".parq")
 """How the names of Parquet files end; all others are ROOT files."""

@@ -17,17 +17,17 @@ import pyarrow as pa
 from awkward.contents import ListOffsetArray
 from awkward.index import Index64
 
-from dask_augment.columns import flat
+from dask_augment.contract.flow import read_for
 from dask_augment.dataset.receipt import Part
-from dask_augment.flow import read_for
+from dask_augment.events.columns import flat
+from dask_augment.events.layouts import SLICE_BYTES
+from dask_augment.events.own_columns import WEIGHT
 from dask_augment.inputs.columns_of_files import Kind, Opened
 from dask_augment.inputs.fills import siblings
 from dask_augment.inputs.find import kind_of
 from dask_augment.inputs.origin_columns import made_columns
 from dask_augment.inputs.paths import located
 from dask_augment.inputs.sources import BadInput, reading
-from dask_augment.layouts import SLICE_BYTES
-from dask_augment.own_columns import WEIGHT
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from awkward.contents import Content, ListOffsetArray
 from awkward.index import Index64
 from numpy.typing import NDArray
 
-from dask_augment.columns import flat
+from dask_augment.events.columns import flat
 from dask_augment.inputs.columns_of_files import At, NoTree, Opened, fields_of, one, table_of
 from dask_augment.inputs.paths import is_url
 from dask_augment.inputs.sums import summed

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dask_augment.addresses import told
-from dask_augment.documents import PlanError, read_json
-from dask_augment.identity import IDS
+from dask_augment.contract.ids import IDS
+from dask_augment.files.addresses import told
+from dask_augment.files.documents import PlanError, read_json
 from dask_augment.inputs import filesets
 from dask_augment.inputs.metadata import metadata_of, positive
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from dask_augment import words
-from dask_augment.addresses import told
+from dask_augment import messages
 from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.receipt import Part
+from dask_augment.files.addresses import told
 from dask_augment.inputs.columns_of_files import Kind, NoTree, Opened
 from dask_augment.inputs.filesets import NOTHING_SAID, FileSaid
 from dask_augment.inputs.paths import located
@@ -94,7 +94,7 @@ def reading(path: str, entries: int | None) -> Iterator[None]:
         if classify(error) == "transient" or isinstance(error, MemoryError):
             raise
         path = told(path)
-        why = words.one_line(error).removesuffix(f" in file {path}").removesuffix(f" for file path {path}")
+        why = messages.one_line(error).removesuffix(f" in file {path}").removesuffix(f" for file path {path}")
         text = f"input file {path!r} cannot be read: {type(error).__name__}: {why}"
         raise BadInput(text, path, entries) from None
 

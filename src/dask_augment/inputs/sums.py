@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dask_augment.words import counted
+from dask_augment.messages import counted
 
 UNSELECTED = "unselected sum of "
 """How it is said that a sum of weights is that of the events of a file, for want of those that were processed."""

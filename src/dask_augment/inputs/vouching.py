@@ -9,15 +9,15 @@ from urllib.parse import unquote
 
 import fsspec
 
-from dask_augment.addresses import told
 from dask_augment.dataset.layout import MANIFEST
 from dask_augment.dataset.manifest import Manifest, NotADataset, parsed
 from dask_augment.dataset.store import files
-from dask_augment.documents import PlanError
+from dask_augment.files.addresses import told
+from dask_augment.files.documents import PlanError
 from dask_augment.inputs.parquet_files import Parquet
 from dask_augment.inputs.paths import PARQUET, is_http, is_url, path_of
 from dask_augment.inputs.sources import Source
-from dask_augment.words import counted
+from dask_augment.messages import counted
 
 
 def held_to_manifests(sources: Iterable[Source], folder: str | Path | None, base: str = ".") -> list[str]:

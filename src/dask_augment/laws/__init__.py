@@ -19,14 +19,14 @@ from collections.abc import Callable, Collection
 
 import awkward as ak
 
-from dask_augment.columns import MissingColumn
-from dask_augment.contract import Augmenter
+from dask_augment.contract.augmenter import Augmenter
+from dask_augment.contract.setting import Setting
+from dask_augment.events.columns import MissingColumn
 from dask_augment.laws import elsewhere, learning, promises, references, rows, spectra
 from dask_augment.laws.case import SETTING, Case, LawBroken, case_of
 from dask_augment.laws.compare import columns_of
 from dask_augment.laws.sample import flattened, sample_events
-from dask_augment.registry import as_a_step
-from dask_augment.setting import Setting
+from dask_augment.plans.registry import as_a_step
 
 __all__ = ["LAWS", "Case", "Held", "Law", "LawBroken", "check", "flattened", "sample_events"]
 
@@ -92,7 +92,7 @@ def check(
     augmenter
         A learner need not have learned. Of a compound each step is held to the laws, after those before it.
     events
-        Nested events with the columns that it uses and ids, as ``dask_augment.columns.only(events, names)`` takes them
+        Nested events with the columns that it uses and ids, as ``dask_augment.events.columns.only(events, names)`` takes them
         out of NanoEvents or flat branches; ``weight`` and ``split`` are made where they lack. A few hundred do.
         None: :func:`sample_events`.
     seed

@@ -10,21 +10,21 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from dask_augment import columns as cols
-from dask_augment.compound import Compound
-from dask_augment.contract import Augmenter, Learner, Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.flow import Step
-from dask_augment.frames.given import draw_of, only
+from dask_augment.contract.account import Account
+from dask_augment.contract.augmenter import Augmenter, Learner, Measure, Output
+from dask_augment.contract.compound import Compound
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.flow import Step
+from dask_augment.contract.setting import Setting
+from dask_augment.events import columns as cols
+from dask_augment.frames.check_output import PromiseBroken
 from dask_augment.frames.learning import Events, teach
 from dask_augment.frames.planning import narrow
-from dask_augment.frames.promise import PromiseBroken
 from dask_augment.frames.questions import Question
 from dask_augment.frames.stage import Stage
+from dask_augment.frames.step_inputs import draw_of, only
 from dask_augment.frames.steps import labelled
 from dask_augment.laws.sample import sample_events
-from dask_augment.meters import Account
-from dask_augment.setting import Setting
 
 
 class LawBroken(AssertionError):

@@ -10,8 +10,8 @@ import numpy as np
 from awkward.contents import Content
 from numpy.typing import NDArray
 
-from dask_augment import columns as cols
-from dask_augment.identity import copy_numbers, row_ids
+from dask_augment.contract.ids import copy_numbers, row_ids
+from dask_augment.events import columns as cols
 
 
 def columns_of(events: ak.Array) -> dict[str, Content]:

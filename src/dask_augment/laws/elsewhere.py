@@ -19,10 +19,10 @@ import cloudpickle
 import pyarrow.parquet as pq
 from awkward.contents import Content
 
-from dask_augment import columns as cols
 from dask_augment.augmenters.repeat import Repeat
-from dask_augment.contract import Learner
+from dask_augment.contract.augmenter import Learner
 from dask_augment.dataset.schema import schema_of, to_table
+from dask_augment.events import columns as cols
 from dask_augment.laws.case import Case, LawBroken, Probe
 from dask_augment.laws.compare import by_key, columns_of, content_bytes, difference
 

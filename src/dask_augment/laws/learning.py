@@ -7,12 +7,12 @@ from itertools import pairwise
 import awkward as ak
 import numpy as np
 
-from dask_augment import columns as cols
-from dask_augment.contract import Learner
-from dask_augment.identity import RepeatedIds
+from dask_augment.contract.account import Account
+from dask_augment.contract.augmenter import Learner
+from dask_augment.contract.ids import RepeatedIds
+from dask_augment.events import columns as cols
+from dask_augment.events.own_columns import TRAIN, TRAIN_WEIGHT
 from dask_augment.laws.case import Case
-from dask_augment.meters import Account
-from dask_augment.own_columns import TRAIN, TRAIN_WEIGHT
 
 
 def learns_the_same_from_any_partitions(case: Case) -> None:

@@ -15,20 +15,21 @@ import yaml
 from awkward.contents import Content
 from dask.base import tokenize
 
-from dask_augment import columns as cols
-from dask_augment import forms, registry
-from dask_augment.contract import Augmenter, Learner, Measure
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Augmenter, Learner, Measure
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.interpolating import Interpolating
+from dask_augment.contract.learned import Learned
+from dask_augment.contract.nesting import steps_in, whole
+from dask_augment.contract.questions import taught
+from dask_augment.events import columns as cols
+from dask_augment.events import forms
+from dask_augment.events.own_columns import CHANGED, KINDS, PROVENANCE, TRAIN_WEIGHT
 from dask_augment.frames import planning
-from dask_augment.interpolating import Interpolating
 from dask_augment.laws.case import Case
 from dask_augment.laws.compare import columns_of, content_bytes, difference
 from dask_augment.laws.sample import flattened
-from dask_augment.learned import Learned
-from dask_augment.nesting import steps_in, whole
-from dask_augment.own_columns import CHANGED, KINDS, PROVENANCE, TRAIN_WEIGHT
-from dask_augment.plan_steps import Steps, step_to
-from dask_augment.questions import taught
+from dask_augment.plans import registry
+from dask_augment.plans.steps import Steps, step_to
 
 _KEPT = ["exactly", "on average", "in sum"]
 

@@ -12,11 +12,11 @@ import awkward as ak
 import numpy as np
 import pyarrow.parquet as pq
 
-from dask_augment import columns as cols
 from dask_augment import frames
 from dask_augment.augmenters.phi_rotate import PhiRotate
 from dask_augment.dataset.schema import schema_of, to_table
-from dask_augment.frames.places import StaleReference
+from dask_augment.events import columns as cols
+from dask_augment.frames.global_indices import StaleReference
 from dask_augment.laws.case import Case
 from dask_augment.laws.compare import content_bytes
 

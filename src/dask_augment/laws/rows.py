@@ -12,14 +12,14 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment import columns as cols
 from dask_augment.augmenters.repeat import Repeat
-from dask_augment.contract import Learner
-from dask_augment.identity import row_ids
+from dask_augment.contract.account import Account
+from dask_augment.contract.augmenter import Learner
+from dask_augment.contract.ids import row_ids
+from dask_augment.events import columns as cols
+from dask_augment.events.own_columns import KIND
 from dask_augment.laws.case import Case, Probe
 from dask_augment.laws.compare import by_key, columns_of, difference, groups, key_table, numbers
-from dask_augment.meters import Account
-from dask_augment.own_columns import KIND
 
 
 def same_in_slices(case: Case) -> None:

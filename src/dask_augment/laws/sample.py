@@ -10,7 +10,7 @@ from awkward.contents import ListOffsetArray, NumpyArray, RecordArray
 from awkward.index import Index64
 from numpy.typing import NDArray
 
-from dask_augment.columns import flat as flat_name
+from dask_augment.events.columns import flat as flat_name
 
 RARE = 0.02
 """Fraction of NaN in the columns that have any."""

@@ -8,13 +8,13 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment import columns as cols
-from dask_augment.contract import Learner
-from dask_augment.identity import row_ids
+from dask_augment.contract.augmenter import Learner
+from dask_augment.contract.ids import row_ids
+from dask_augment.events import columns as cols
+from dask_augment.events.own_columns import KIND
+from dask_augment.events.strata import strata_of
 from dask_augment.laws.case import Case
 from dask_augment.laws.compare import numbers
-from dask_augment.own_columns import KIND
-from dask_augment.strata import strata_of
 
 SEEDS = 40
 SIGMAS = 5.0

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment import pinned
+from dask_augment.files import pinned
 
 SHIPPED = "shipped:"
 """What a name begins with that stands for a file of the package."""

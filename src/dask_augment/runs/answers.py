@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from dask_augment.contract import Measure
+from dask_augment.contract.augmenter import Measure
 from dask_augment.dataset.layout import encode
 from dask_augment.dataset.store import files
 from dask_augment.runs.totals import NotKept, from_bytes, to_bytes

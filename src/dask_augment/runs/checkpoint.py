@@ -9,15 +9,15 @@ from pathlib import Path
 import awkward as ak
 import pyarrow as pa
 
+from dask_augment.contract.account import Account
+from dask_augment.contract.flow import read_for
 from dask_augment.dataset.parquet import Settings
 from dask_augment.dataset.receipt import Part, Receipt
 from dask_augment.dataset.sink import Sink
 from dask_augment.dataset.store import files
-from dask_augment.flow import read_for
+from dask_augment.events.layouts import SLICE_BYTES
 from dask_augment.inputs.parquet_files import ParquetFile
 from dask_augment.inputs.reader import as_events
-from dask_augment.layouts import SLICE_BYTES
-from dask_augment.meters import Account
 
 
 def checkpoint_sink(folder: Path, schema: pa.Schema) -> Sink:

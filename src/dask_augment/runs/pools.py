@@ -16,8 +16,8 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any, Generic, Protocol, TypeVar
 
-from dask_augment.cluster import interrupts_held
 from dask_augment.dataset.quarantine import classify
+from dask_augment.runs.cluster import interrupts_held
 
 Item = TypeVar("Item")
 Outcome = Any

@@ -16,18 +16,19 @@ import numpy as np
 import pyarrow as pa
 
 import dask_augment
-from dask_augment import registry
-from dask_augment.addresses import untold
-from dask_augment.columns import flat
-from dask_augment.dataset.job import Job, RunFailed
+from dask_augment.contract.ids import POSITION
+from dask_augment.contract.setting import Setting
+from dask_augment.dataset.hive import check_keys
+from dask_augment.dataset.publication import Job, RunFailed
 from dask_augment.dataset.quarantine import Quarantined
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.schema import schema_of
-from dask_augment.dataset.split import check_keys
-from dask_augment.forms import typetracer
+from dask_augment.events.columns import flat
+from dask_augment.events.forms import typetracer
+from dask_augment.events.own_columns import DATASET, OURS, PROVENANCE, WEIGHT
+from dask_augment.files.addresses import untold
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
-from dask_augment.identity import POSITION
 from dask_augment.inputs.columns_of_files import Wanted, is_pattern
 from dask_augment.inputs.common import Common, common
 from dask_augment.inputs.contents import check_contents, filled, inspect, parts_of
@@ -35,30 +36,17 @@ from dask_augment.inputs.fills import check_fill
 from dask_augment.inputs.find import find
 from dask_augment.inputs.losses import bad_files, losses, quarantined_of
 from dask_augment.inputs.made import Made
-from dask_augment.inputs.normalisation import (
-    Normalisation,
-    check_weights,
-    has_weight,
-    normalised,
-    weightless,
-)
+from dask_augment.inputs.normalisation import Normalisation, check_weights, has_weight, normalised, weightless
 from dask_augment.inputs.overlap import refuse_own_output, shared_files
 from dask_augment.inputs.reader import Reader
 from dask_augment.inputs.sources import BadInput, Content, Source
 from dask_augment.inputs.vouching import held_to_manifests
-from dask_augment.own_columns import DATASET, OURS, PROVENANCE, WEIGHT
-from dask_augment.plan import Inputs, Plan, PlanError, Target
+from dask_augment.plans import registry
+from dask_augment.plans.plan import Inputs, Plan, PlanError, Target
 from dask_augment.runs.pools import Pool
-from dask_augment.runs.refusals import (
-    check_collision_data,
-    check_folders,
-    check_ids,
-    check_keep,
-    check_names,
-)
+from dask_augment.runs.refusals import check_collision_data, check_folders, check_ids, check_keep, check_names
 from dask_augment.runs.remarks import remarks_on, settled
 from dask_augment.runs.yields import apart, overwritten, remarks_on_overwritten
-from dask_augment.setting import Setting
 
 
 class Formed(Protocol):

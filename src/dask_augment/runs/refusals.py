@@ -8,17 +8,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from dask_augment.columns import flat
 from dask_augment.dataset.layout import refuse_changed
+from dask_augment.events.columns import flat
+from dask_augment.events.simulation import refuse_on_data
+from dask_augment.files.folders import NoLocalFolder, local_folder, refuse_mount_point
 from dask_augment.frames.stage import Stage
 from dask_augment.inputs.columns_of_files import is_pattern
 from dask_augment.inputs.columns_of_files import names as named
 from dask_augment.inputs.contents import nearest
 from dask_augment.inputs.sources import Content, Files, Source
-from dask_augment.places import NoLocalFolder, local_folder, refuse_mount_point
-from dask_augment.plan import Plan, PlanError, Target
-from dask_augment.simulation import refuse_on_data
-from dask_augment.words import counted
+from dask_augment.messages import counted
+from dask_augment.plans.plan import Plan, PlanError, Target
 
 
 def output_folder(plan: Plan, output: str | Path | None) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dask_augment.columns import dotted
+from dask_augment.events.columns import dotted
 from dask_augment.frames import planning
 from dask_augment.frames.stage import Stage
-from dask_augment.plan import PlanError
+from dask_augment.plans.plan import PlanError
 
 
 def settled(stage: Stage, read: Iterable[str]) -> tuple[Stage, list[str]]:

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from dask_augment.dataset.manifest import Manifest, account_dict
+from dask_augment.messages import counted
 from dask_augment.runs.tables import show_accounts, show_how_to_read, show_resampled
 from dask_augment.runs.yields import moved
-from dask_augment.words import counted
 
 _MOST_STRATA = 20
 """Strata of each step that are shown after a run; there may be a thousand."""

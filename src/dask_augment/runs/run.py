@@ -8,30 +8,30 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
-from dask_augment.contract import Learner
+from dask_augment.contract.augmenter import Learner
 from dask_augment.dataset.alive import SignOfLife
 from dask_augment.dataset.artefacts import read_learned, read_named
 from dask_augment.dataset.commit import each_receipt, open_staging, publish, published
-from dask_augment.dataset.job import AlreadyCommitted, Incomplete, Job, RunFailed
 from dask_augment.dataset.manifest import Manifest
+from dask_augment.dataset.publication import AlreadyCommitted, Incomplete, Job, RunFailed
 from dask_augment.dataset.receipt import Part
 from dask_augment.dataset.sink import Sink, StagingGone
 from dask_augment.dataset.staging import discard_staging
 from dask_augment.dataset.store import files
 from dask_augment.frames.steps import labelled
 from dask_augment.inputs.sources import BadInput
+from dask_augment.messages import counted, one_line
 from dask_augment.options import named_options
-from dask_augment.plan import Plan, PlanError
+from dask_augment.plans.plan import Plan, PlanError
+from dask_augment.runs.dry_run import place_tried, tried, what_stands
+from dask_augment.runs.learn import files_of, learned_before, learned_of, reports_of, taught
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.prepare import Work, prepare
 from dask_augment.runs.progress import Progress, for_a_person
 from dask_augment.runs.refusals import output_folder
 from dask_augment.runs.result import Result
 from dask_augment.runs.tasks import Finished, Segment, Tasks, Unreadable, merged
-from dask_augment.runs.teaching import files_of, learned_before, learned_of, reports_of, taught
-from dask_augment.runs.trial import place_tried, tried, what_stands
 from dask_augment.runs.where import by_former_names, chunk_at, opened
-from dask_augment.words import counted, one_line
 
 
 @by_former_names

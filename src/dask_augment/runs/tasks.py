@@ -6,25 +6,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dask_augment.addresses import untold
-from dask_augment.dataset.job import Job, RunFailed
+from dask_augment.contract.flow import Step
+from dask_augment.contract.ids import RepeatedIds
+from dask_augment.contract.learned import Learned
 from dask_augment.dataset.merge import Group, merge, merge_groups
+from dask_augment.dataset.publication import Job, RunFailed
 from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.receipt import Part, Receipt, Written
 from dask_augment.dataset.sink import Sink
-from dask_augment.flow import Step
+from dask_augment.files.addresses import untold
 from dask_augment.frames.questions import Questions, Totals, Work, total
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.writing import Tables
-from dask_augment.identity import RepeatedIds
 from dask_augment.inputs.reader import Reader
 from dask_augment.inputs.sources import BadInput
-from dask_augment.learned import Learned
+from dask_augment.messages import counted
 from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader
 from dask_augment.runs.pools import Pool
 from dask_augment.runs.progress import Progress
-from dask_augment.words import counted
 
 KEPT = "Nothing was published; what is done is kept: mend the cause and run the plan again with resume (--resume)"
 

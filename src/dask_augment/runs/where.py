@@ -12,8 +12,8 @@ from functools import wraps
 from reprlib import repr as short
 from typing import Any, TypeVar, cast
 
-from dask_augment.cluster import connected, of, refuse_without_guard
 from dask_augment.options import check_count
+from dask_augment.runs.cluster import connected, of, refuse_without_guard
 from dask_augment.runs.cluster_pool import Cluster, untold
 from dask_augment.runs.pools import CORES, Futures, Iterative, Pool, processes
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from dask_augment.columns import dotted
-from dask_augment.flow import Step
-from dask_augment.meters import Account
-from dask_augment.simulation import is_known_weight
-from dask_augment.strata import strata_of
+from dask_augment.contract.account import Account
+from dask_augment.contract.flow import Step
+from dask_augment.events.columns import dotted
+from dask_augment.events.simulation import is_known_weight
+from dask_augment.events.strata import strata_of
 
 
 def apart(steps: Sequence[Step], datasets: Collection[str]) -> list[str]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_augment.kernels.coincident import places_of, ranked
 from dask_augment.kernels.neighbours import check_reach, nearest
-from dask_augment.kernels.places import places_of, ranked
 
 FEW = 2000
 """Below so many different points the search is exact: that costs little, and an index would have few points a list."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dask_augment.own_columns import TRAIN_WEIGHT
+from dask_augment.events.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.census import Count, Groups, Key
 from dask_augment.sampling.units import EXACT, SMALLEST, check_size, train_exponent, unit_exponent
 

@@ -11,8 +11,8 @@ from awkward.contents import Content, IndexedArray
 from awkward.index import Index64
 from numpy.typing import NDArray
 
-from dask_augment.columns import lookup, number, plain
-from dask_augment.identity import file_word
+from dask_augment.contract.ids import file_word
+from dask_augment.events.columns import lookup, number, plain
 
 
 def coded(

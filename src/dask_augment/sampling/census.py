@@ -17,13 +17,13 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import lookup, number, plain
-from dask_augment.contract import Measure
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Measure
+from dask_augment.contract.draw import Draw
+from dask_augment.events.columns import lookup, number, plain
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.strata import MOST, Strata, paired, too_many
 from dask_augment.kernels.grouping import exact_sums, first_keys, in_windows
-from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.units import LARGEST, as_units, bounds_of, exact_of
-from dask_augment.strata import MOST, Strata, paired, too_many
 
 STREAM = 0
 """The stream of the 64-bit keys; the rows with the smallest keys are taken."""

@@ -11,13 +11,15 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure, Output
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.contract.questions import beside
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.strata import Strata
 from dask_augment.kernels.grouping import exact_sums
-from dask_augment.learned import Learned
 from dask_augment.options import check_choices, check_columns, options_of
-from dask_augment.own_columns import TRAIN_WEIGHT
-from dask_augment.questions import beside
+from dask_augment.sampling.allotment import by_outer
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum
 from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.cutting import equal_keys
@@ -25,9 +27,7 @@ from dask_augment.sampling.gathering import Table, check_scale, gathered, scales
 from dask_augment.sampling.moments import Moments, variations
 from dask_augment.sampling.quotas import Quotas, among, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, reported
-from dask_augment.sampling.sharing import by_outer
 from dask_augment.sampling.strategy import rows_of
-from dask_augment.strata import Strata
 
 _STRATEGIES = ("auto", "majority", "not minority", "not majority", "all")
 

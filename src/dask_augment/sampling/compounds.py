@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from dask_augment.compound import Compound
+from dask_augment.contract.compound import Compound
 from dask_augment.options import options_of
 from dask_augment.sampling.report import Resampling
 from dask_augment.sampling.strategy import Strategy

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure
+from dask_augment.contract.augmenter import Measure
 from dask_augment.sampling.census import Count, Groups, Key, Slice, Window
 from dask_augment.sampling.moments import exact_sum
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.kernels.allocation import rescaled
+from dask_augment.sampling.allotment import one_below
 from dask_augment.sampling.moments import exact_square, exact_sum
-from dask_augment.sampling.sharing import one_below
 
 _SLACK = 1 - 2.0**-40
 """What weights beside the first are scaled down by, so that rounding never makes their sum too large."""

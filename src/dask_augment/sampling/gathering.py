@@ -10,16 +10,16 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import number
-from dask_augment.contract import Measure
-from dask_augment.domains import broken_feature, refuse_broken_weights
-from dask_augment.draw import Draw
-from dask_augment.identity import file_word
+from dask_augment.contract.augmenter import Measure
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.ids import file_word
+from dask_augment.events.columns import number
+from dask_augment.events.domains import broken_feature, refuse_broken_weights
+from dask_augment.events.strata import Strata
 from dask_augment.options import is_finite
 from dask_augment.sampling.categories import coded
 from dask_augment.sampling.census import STREAM, ByGroup, Groups, Ints, Key
-from dask_augment.sampling.spread import Spread, standard_deviations
-from dask_augment.strata import Strata
+from dask_augment.sampling.deviations import Spread, standard_deviations
 
 _BITS, _LARGEST = 24, 1e308
 MOST_ROWS = 1_000_000

@@ -11,36 +11,28 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import lookup, plain
-from dask_augment.contract import Measure, Output
-from dask_augment.draw import Draw
-from dask_augment.interpolating import Interpolating
+from dask_augment.contract.augmenter import Measure, Output
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.interpolating import Interpolating
+from dask_augment.contract.learned import Learned
+from dask_augment.contract.second_parents import SecondParents
+from dask_augment.events.columns import lookup, plain
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.strata import Strata
 from dask_augment.kernels.interpolation import expanded, modes, positions
-from dask_augment.learned import Learned
 from dask_augment.options import check_choices, check_columns, check_count, options_of
-from dask_augment.own_columns import TRAIN_WEIGHT
+from dask_augment.sampling.allotment import by_outer
 from dask_augment.sampling.approximate import faiss_module
 from dask_augment.sampling.carried import POLICIES, balanced, exponents_of, rows_by_stratum, sums_of_train
 from dask_augment.sampling.categories import arrays_of, coded, decoded, is_text, texts_of
 from dask_augment.sampling.census import STREAM, Count, Groups, Key
-from dask_augment.sampling.gathering import (
-    Spreads,
-    Table,
-    check_scale,
-    gathered,
-    inverse,
-    scales_of,
-    words_of,
-)
-from dask_augment.sampling.narrowing import variance_ratios
-from dask_augment.sampling.partners import partners, refuse_few
+from dask_augment.sampling.deviations import standard_deviations
+from dask_augment.sampling.gathering import Spreads, Table, check_scale, gathered, inverse, scales_of, words_of
+from dask_augment.sampling.parent_choice import partners, refuse_few
 from dask_augment.sampling.quotas import Quotas, quotas_of
 from dask_augment.sampling.report import Resampling, counted_alike, multiples, reported
-from dask_augment.sampling.sharing import by_outer
-from dask_augment.sampling.spread import standard_deviations
 from dask_augment.sampling.strategy import Strategy, check_strategy, rows_of, targets
-from dask_augment.second_parents import SecondParents
-from dask_augment.strata import Strata
+from dask_augment.sampling.variance import variance_ratios
 
 NEIGHBOUR, SHARE, CATEGORY = 1, 2, 3
 """Streams of a made row: which neighbour, how far towards it, which of categories that are equally frequent."""

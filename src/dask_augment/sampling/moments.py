@@ -12,8 +12,8 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Measure
+from dask_augment.contract.draw import Draw
 from dask_augment.kernels.grouping import exact_sums
 from dask_augment.sampling.census import ByGroup, Count, Groups, Ints, Key
 

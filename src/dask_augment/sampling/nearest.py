@@ -10,14 +10,14 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure
-from dask_augment.domains import broken_feature
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Measure
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.events.domains import broken_feature
+from dask_augment.events.strata import Strata
 from dask_augment.kernels.neighbours import nearest
-from dask_augment.learned import Learned
+from dask_augment.sampling.allotment import by_outer
 from dask_augment.sampling.gathering import Table, in_order, inverse, measured, words_of
-from dask_augment.sampling.sharing import by_outer
-from dask_augment.strata import Strata
 
 
 @dataclass(frozen=True)

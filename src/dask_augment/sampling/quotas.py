@@ -16,27 +16,19 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure
-from dask_augment.domains import broken_of
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Measure
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.learned import Learned
+from dask_augment.events.domains import broken_of
+from dask_augment.events.own_columns import TRAIN_WEIGHT
+from dask_augment.events.strata import MOST, renumbered, too_many, unknown_stratum
 from dask_augment.kernels.allocation import rescaled
 from dask_augment.kernels.grouping import exact_sums, within
-from dask_augment.learned import Learned
-from dask_augment.own_columns import TRAIN_WEIGHT
 from dask_augment.sampling.carried import exponents_of
-from dask_augment.sampling.census import (
-    STREAM,
-    ByGroup,
-    Census,
-    Count,
-    Groups,
-    Ints,
-    Key,
-)
+from dask_augment.sampling.census import STREAM, ByGroup, Census, Count, Groups, Ints, Key
 from dask_augment.sampling.cutting import KEYS, Cut, equal_keys
 from dask_augment.sampling.moments import Moments, exact_sum
 from dask_augment.sampling.units import EXACT
-from dask_augment.strata import MOST, renumbered, too_many, unknown_stratum
 
 
 def counted(groups: Groups) -> Generator[Measure[Any], Any, dict[Key, Count]]:

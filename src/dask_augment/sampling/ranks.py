@@ -16,10 +16,10 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Measure
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Measure
+from dask_augment.contract.draw import Draw
+from dask_augment.events.strata import Strata, paired
 from dask_augment.sampling.census import ByGroup
-from dask_augment.strata import Strata, paired
 
 _BITS = 16
 _DIGITS = 64 // _BITS

@@ -23,13 +23,13 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.contract import Learner, Measure
-from dask_augment.draw import Draw
-from dask_augment.interpolating import Interpolating
+from dask_augment.contract.augmenter import Learner, Measure
+from dask_augment.contract.draw import Draw
+from dask_augment.contract.interpolating import Interpolating
+from dask_augment.contract.learned import Learned
+from dask_augment.contract.questions import beside
+from dask_augment.events.own_columns import TRAIN_WEIGHT
 from dask_augment.kernels.grouping import exact_sums
-from dask_augment.learned import Learned
-from dask_augment.own_columns import TRAIN_WEIGHT
-from dask_augment.questions import beside
 from dask_augment.sampling.by_event import MOST, Weighed
 from dask_augment.sampling.census import STREAM, ByGroup, Count, Groups, Ints, Key
 from dask_augment.sampling.cutting import Cut

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dask_augment.events.strata import paired
 from dask_augment.kernels.grouping import exact_sums
-from dask_augment.strata import paired
 
 TRAIN_UNIT = -32
 """train_weight is counted in units of 2**-32 where all of a stratum are multiples of it, and no more than 2**20 together."""

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dask_augment.augmenters.fast_sim import FastSim
+from dask_augment.contract.ids import IDS
+from dask_augment.contract.setting import Setting
 from dask_augment.frames import put_questions
 from dask_augment.frames.questions import Question, Questions
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
-from dask_augment.identity import IDS
 from dask_augment.models.sample import Sample
 from dask_augment.options import named_options
-from dask_augment.setting import Setting
 from dask_augment.validation.response import UNIT, Counts, Response, by_name, quantiles
 
 BINS = (10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 120.0, 200.0, 400.0, 800.0)

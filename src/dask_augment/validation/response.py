@@ -10,9 +10,9 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.columns import column
-from dask_augment.contract import Measure
-from dask_augment.draw import Draw
+from dask_augment.contract.augmenter import Measure
+from dask_augment.contract.draw import Draw
+from dask_augment.events.columns import column
 from dask_augment.models.transforms import Input
 
 Integers = NDArray[np.int64]

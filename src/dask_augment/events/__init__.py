@@ -1,0 +1,1 @@
+"""Events as columns: names, layouts, types, strata, four-vectors, constituents and expressions."""

@@ -1,0 +1,1 @@
+"""Plans: steps by name, read from and written to files."""
