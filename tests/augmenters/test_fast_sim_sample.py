@@ -28,7 +28,7 @@ pytest.importorskip("torch")
 SHIPPED = "shipped:bundles/jets"
 SAYS = (
     r"step 'fast_sim': no model= is named, so 'shipped:bundles/jets' is taken, and these events are not of its sample\. .*"
-    r"those of the parametric detector .* in_range is false\. .* by da\.closure\(events, step\)"
+    r"those of the parametric detector .* in_range is false\. .* with da\.closure\(events, step\)"
 )
 FIELDS = ("pt", "eta", "phi", "mass")
 BRANCHES = ["run", "luminosityBlock", "event", *(f"GenJet_{name}" for name in FIELDS)]

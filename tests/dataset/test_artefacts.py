@@ -23,6 +23,7 @@ from dask_augment.dataset.manifest import Artefact, Manifest, document
 from dask_augment.dataset.publication import OtherPlan, RunFailed
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
+from dask_augment.plans import registry
 from dask_augment.plans.plan import Plan, PlanError
 from dask_augment.runs.run import dry_run
 from dask_augment.runs.tasks import Tasks
@@ -64,7 +65,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     table = {
         name: f"{kind.__module__}:{kind.__qualname__}" for name, kind in {"centre": Centre, "policy": Policy}.items()
     }
-    monkeypatch.setattr(da.registry, "TABLE", {**da.registry.TABLE, **table, "up": "policy_toys:Up"})
+    monkeypatch.setattr(registry, "TABLE", {**registry.TABLE, **table, "up": "policy_toys:Up"})
 
 
 def events() -> ak.Array:

@@ -17,6 +17,7 @@ import dask_augment as da
 from dask_augment.dataset.manifest import Manifest, document
 from dask_augment.dataset.store import files
 from dask_augment.dataset.verify import verify
+from dask_augment.plans import registry
 from dask_augment.plans.plan import Plan, PlanError
 from dataset_toys import seal
 from policy_toys import Policy
@@ -111,7 +112,7 @@ def test_others_of_their_names_are_not_taken(made: Path, name: str) -> None:
 
 def test_of_steps_inside_steps(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"{Policy.__module__}:{Policy.__qualname__}"
-    monkeypatch.setattr(da.registry, "TABLE", {**da.registry.TABLE, "policy": name})
+    monkeypatch.setattr(registry, "TABLE", {**registry.TABLE, "policy": name})
     result = da.run(asked(made, {"policy": STEPS[:1]}), tmp_path / "out", quiet=True)
     assert [Path(file.path).suffix for file in result.manifest.artefacts] == [".safetensors"]
 

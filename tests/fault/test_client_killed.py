@@ -95,5 +95,5 @@ def test_resume_twelve_times(plan: Path, quiet: Any, tmp_path: Path, monkeypatch
     for number in range(12):
         out = tmp_path / f"{number}" / "out"
         out.parent.mkdir()
-        before = killed_at(plan, out, draw.choice(["iterative", "dask"]), draw.randrange(1, PARTS - 8))
+        before = killed_at(plan, out, draw.choice(["synchronous", "2"]), draw.randrange(1, PARTS - 8))
         resumed(plan, out, before, quiet, monkeypatch)

@@ -117,10 +117,41 @@ def test_events_that_depend_on_each_other_are_refused(tmp_path: Path) -> None:
     def noise(events):
         return np.random.default_rng(len(events)).random(len(events))
 
-    with pytest.raises(
-        RunFailed, match="'x' of an event is another when it is made alone: make each event of the numbers"
-    ):
-        dry_run(plan({"toys": entry(noise)}, da.Define(y="x")), tmp_path / "out")
+    @da.augmenter(uses=["event"], produces={"x": "float64"})
+    def padded(events):
+        counts = np.where(np.asarray(events.event) % 10 == 9, 5, 1)
+        ones = ak.unflatten(np.ones(counts.sum()), counts)
+        return ak.to_numpy(ak.fill_none(ak.pad_none(ones, int(counts.max()), axis=1), 0)).mean(axis=1)
+
+    for function in (noise, padded):  # the first events of the other one, made alone, are right
+        with pytest.raises(
+            PlanError,
+            match="'x' of an event is another when other events are made with it: make each event of the numbers",
+        ):
+            dry_run(plan({"toys": entry(function, events=1000)}, da.Define(y="x")), tmp_path / "out")
+
+
+def test_missing_numbers_may_be_made(tmp_path: Path) -> None:
+    @da.augmenter(uses=["event"], produces={"x": "float64"})
+    def holes(events):
+        number = np.asarray(events.event)
+        return np.where(number % 3 == 0, np.nan, number)
+
+    assert run(plan({"toys": entry(holes)}, da.Define(y="x")), tmp_path / "out").rows == 40
+
+
+@pytest.mark.parametrize("event", [3, 25])
+def test_a_maker_that_fails_is_no_unreadable_file(event: int, tmp_path: Path) -> None:
+    @da.augmenter(uses=["event"], produces={"x": "float64"})
+    def fails(events):
+        if np.any(np.asarray(events.event) == event):
+            raise KeyError("lost")
+        return np.zeros(len(events))
+
+    asked = plan({"sig": entry(fails), "bkg": entry()}, da.Select("event >= 0"))
+    with pytest.raises((PlanError, RunFailed), match=r"'fails', which makes data set 'sig', failed .*KeyError: 'lost'"):
+        run(asked, tmp_path / "out", max_bad_files=1)
+    assert not (tmp_path / "out").exists()
 
 
 @da.augmenter(uses=["Jet.pt"], produces={"x": "float64"})
@@ -174,6 +205,6 @@ def test_other_numbers_of_objects_are_refused(tmp_path: Path) -> None:
         return {"Jet.pt": ak.Array([[1.0]] * len(events)), "Jet.x": ak.Array([[1.0, 2.0]] * len(events))}
 
     with pytest.raises(
-        RunFailed, match=r"'Jet.pt' and 'Jet.x' are of one collection, and have other numbers of objects"
+        PlanError, match=r"'Jet.pt' and 'Jet.x' are of one collection, and have other numbers of objects"
     ):
         dry_run(plan({"toys": entry(uneven)}), tmp_path / "out")

@@ -326,9 +326,9 @@ def test_nulls_are_found_in_the_statistics(tmp_path: Path, monkeypatch: pytest.M
     asked: set[str] = set()
     real = pq.ParquetFile.iter_batches
 
-    def watched(file: Any, **options: Any) -> Any:
+    def watched(file: Any, *size: int, **options: Any) -> Any:
         asked.update(column.partition(".")[0] for column in options["columns"])
-        return real(file, **options)
+        return real(file, *size, **options)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
     for name, read_ in (("a", {"Mu_pt", "El_pt", "Tau_pt"}), ("b", {"hole", "Jet_pt", "Mu_pt", "El_pt", "Tau_pt"})):

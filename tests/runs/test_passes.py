@@ -8,6 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import dask_augment as da
@@ -98,3 +102,40 @@ def test_events_that_stand_twice_are_why_a_learner_fails(tmp_path: Path) -> None
     with pytest.raises(RepeatedIds):
         run(replace(plan(*files), steps=[da.Split(train=1), UNDER]), tmp_path / "out", quiet=True)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("splits", [([0] * 6, [2] * 6), ([2] * 6, [2] * 6), ([0, 0, 0, 2, 2, 2], [2, 2, 2, 2, 2, 0])])
+@pytest.mark.parametrize(
+    "steps", [[], [da.Undersample(strata=["dataset"], sampling_strategy={"dataset=toy": 1})]], ids=["none", "learner"]
+)
+def test_test_rows_that_stand_twice_are_found(splits: Any, steps: Any, tmp_path: Path) -> None:
+    """Files that have a split: an event that is for training in one and for testing in the other is a leak."""
+    for name, first, split in zip("ab", (0, 5), splits, strict=True):
+        number = np.arange(first, first + 6)
+        columns = {"run": number * 0 + 1, "luminosityBlock": number * 0 + 1, "event": number, "split": np.int8(split)}
+        pq.write_table(
+            pa.table({**columns, "x": number * 1.0, "weight": number * 0 + 1.0}), tmp_path / f"{name}.parquet"
+        )
+    files = [str(tmp_path / f"{name}.parquet") for name in "ab"]
+    asked = replace(plan(*files), steps=[da.Define(y="x"), *steps], split="split")
+    with pytest.raises(RepeatedIds):
+        run(asked, tmp_path / "out", quiet=True)
+    events = ak.Array({"event": [1, 2, 2, 3], "run": [1] * 4, "luminosityBlock": [1] * 4, "split": [0, 2, 2, 0]})
+    with pytest.raises(RepeatedIds):
+        da.learn(
+            events,
+            da.Undersample(strata=["dataset"], sampling_strategy={"dataset=a": 1}, weights=()),
+            dataset="a",
+            seed=1,
+        )
+
+
+@pytest.mark.parametrize("ids", [["position_file", "position_entry"], ["position_entry", "position_file"]])
+def test_positions_of_another_run_are_checked(ids: list[str], tmp_path: Path) -> None:
+    for name, first in (("a", 0), ("b", 2)):
+        entries = np.arange(first, first + 4, dtype=np.uint64)
+        columns = {"position_file": entries * 0, "position_entry": entries, "x": np.ones(4), "weight": np.ones(4)}
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    inputs = {"files": [str(tmp_path / f"{name}.parquet") for name in "ab"], "dataset": "toy", "ids": ids}
+    with pytest.raises(RepeatedIds):
+        run(da.Plan(inputs=inputs, steps=[da.Define(y="x")], seed=1), tmp_path / "out", quiet=True)

@@ -89,7 +89,7 @@ def test_an_executor_that_is_broken_is_not_ours_to_mend(tmp_path: Path) -> None:
     with Broken(1) as executor:
         ((_, outcome),) = Futures.given(executor).map(Task(tmp_path), ITEMS[:1])
     assert isinstance(outcome, RuntimeError)
-    assert str(outcome).startswith("the executor that where= gives is broken")
+    assert str(outcome).startswith("the executor that where= gives is shut down or broken")
 
 
 def test_an_executor_that_lives_on_is_not_left_with_the_rest(tmp_path: Path) -> None:

@@ -281,6 +281,10 @@ def test_former_names_say_where_too(asked: Plan, tmp_path: Path) -> None:
         assert dry_run(asked, tmp_path / "dry", executor=pool)
     with pytest.raises(TypeError, match="said more than once where to run, by client, executor"):
         run(asked, tmp_path / "two", client=object(), executor=runner().executor)
+    with pytest.raises(TypeError, match="said more than once where to run, by client, executor"):
+        run(asked, tmp_path / "two", client=object(), executor="iterative")
+    with pytest.raises(TypeError, match="said more than once where to run, by executor, workers"):
+        run(asked, tmp_path / "two", executor="threads", workers=3)
     with pytest.raises(TypeError, match="said more than once where to run, by workers, where"):
         run(asked, tmp_path / "two", workers=2, where="threads")
 

@@ -17,7 +17,7 @@ from scipy import stats
 
 from dask_augment.contract.draw import Draw
 from dask_augment.events.strata import Strata
-from dask_augment.frames import total
+from dask_augment.frames.questions import total
 from dask_augment.sampling import bootstrap
 from dask_augment.sampling.bootstrap import last_draws, times_drawn
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dask_augment.contract.draw import Draw
 from dask_augment.events.strata import Strata
-from dask_augment.frames import total
+from dask_augment.frames.questions import total
 from dask_augment.sampling.ranks import Order, ascending, last_keys, number
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=True)

@@ -132,7 +132,7 @@ def test_collision_data_and_training(inputs: dict[str, Any], tmp_path: Path) -> 
 
 def test_generator_columns_of_collision_data(inputs: dict[str, Any], tmp_path: Path) -> None:
     said = {"data": {**inputs["signal"], "metadata": {"is_mc": False}}}
-    with pytest.raises(PlanError, match=r"collision data \(is_mc: false\), but .* has the generator column genWeight"):
+    with pytest.raises(PlanError, match=r"'data' is collision data .*, but 'genWeight' of .* is a generator column"):
         run(whole_toys.plan(said, BEFORE), tmp_path / "out")
 
 

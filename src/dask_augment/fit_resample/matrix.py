@@ -114,6 +114,11 @@ class Matrix:
     def _answer(self, question: Question, rows: slice) -> Any:
         # Columns are handed over as they stand: a question may be about few of the rows.
         measure, setting = question.measure, question.stage.setting
+        if question.stage.steps or measure.rows == "test":
+            raise TypeError(
+                f"step {question.label!r} asks about events behind a step, or about test rows: a table of X and y has neither, "
+                "so use learn and augment"
+            )
         events = self.events(rows, strided=measure.uses() | set(setting.ids))
         if not len(events):
             return None

@@ -196,8 +196,9 @@ def _ready(stage: Stage, waiting: set[str], asking: dict[str, Asking[Any]], chec
 
 
 def _of_ids(stage: Stage, asking: dict[str, Asking[Any]], check: str) -> list[Question]:
-    """About the events as they come, before any step: what steps make of them is told apart by its copy number."""
-    return [Question(replace(stage, steps=()), measure, check) for measure in asking[_IDS].open]
+    """About all events as they come, before any step: what steps make of them is told apart by its copy number."""
+    plain = replace(stage, steps=(), setting=replace(stage.setting, split=None))  # test rows, too
+    return [Question(plain, measure, check) for measure in asking[_IDS].open]
 
 
 def _answer_ids(asking: dict[str, Asking[Any]], answers: Sequence[Any], data: Data) -> None:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import awkward as ak
@@ -20,6 +21,7 @@ import pyarrow as pa
 from awkward.contents import Content, ListOffsetArray, RecordArray
 from numpy.typing import NDArray
 
+from dask_augment import messages
 from dask_augment.augmenters.function import Function
 from dask_augment.contract.draw import Draw
 from dask_augment.contract.ids import IDS
@@ -28,15 +30,22 @@ from dask_augment.events import forms
 from dask_augment.events.columns import as_content, flat
 from dask_augment.events.layouts import size_of
 from dask_augment.events.own_columns import COPY, GENERATED, KIND, PROVENANCE
+from dask_augment.files.documents import PlanError
 from dask_augment.inputs.columns_of_files import At, Opened, table_of
 from dask_augment.inputs.sums import UNSELECTED, summed
 
 _FEW = 8
 """Events that are made to see whether one depends on the others, and how large they are."""
+_SOME = 256
+"""Events that are made in other parts to see the same."""
 _MANY = 100_000
 """Events that are made at once for their sum of weights."""
 _OWN = {**dict(zip(IDS, ("uint32", "uint32", "uint64"), strict=True)), **PROVENANCE}
 """What every event has that is made, and the function does not make."""
+
+
+class MakerFailed(PlanError):
+    """A function that makes events raised an error, or made something else than it promised: no file is to blame."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +79,25 @@ class MadeEvents(Opened):
         self.columns = table_of(At(name, name, (name,)) for name in self._types)
 
     def vouch(self) -> None:
-        """ValueError where an event depends on which others are made with it, or comes out otherwise the second time."""
-        names = sorted(self.columns)
-        alone = [self.read(names, number, number + 1) for number in range(len(self._few["event"]))]
-        for name in names:
-            if len(alone) and not ak.array_equal(self._few[name], ak.concatenate([one[name] for one in alone])):
-                raise ValueError(
-                    f"{name!r} of an event is another when it is made alone: make each event of the numbers in events.event "
-                    "and of draw, and of nothing else"
+        """MakerFailed where an event depends on which others are made with it, or comes out otherwise the second time.
+
+        That is tried: a few events are made alone, and some hundreds, in the middle and at the end, in parts.
+        """
+        few, last = len(self._few["event"]), self.entries
+        self._compare(self._few, [(number, number + 1) for number in range(few)])
+        for start in {max(0, last // 2 - _SOME), max(0, last - _SOME)} if few else ():
+            stop = min(start + _SOME, last)
+            alone = max(start, stop - _FEW)
+            edges = sorted({start, (start + alone) // 2, *range(alone, stop + 1)})
+            self._compare(self.read(sorted(self.columns), start, stop), list(pairwise(edges)))
+
+    def _compare(self, whole: Mapping[str, ak.Array], parts: Sequence[tuple[int, int]]) -> None:
+        made = [self.read(sorted(whole), *part) for part in parts]
+        for name, values in whole.items() if made else ():
+            if not ak.array_equal(values, ak.concatenate([one[name] for one in made]), equal_nan=True):
+                raise MakerFailed(
+                    f"{name!r} of an event is another when other events are made with it: make each event of the numbers in "
+                    "events.event and of draw, and of nothing else"
                 )
 
     @cached_property
@@ -114,10 +134,17 @@ class MadeEvents(Opened):
         own[COPY] = np.zeros(len(number), np.int64)
         columns = {name: as_content(values) for name, values in own.items()}
         if len(number):
-            columns |= self._called({name: own[name] for name in IDS}, number)
+            try:
+                columns |= self._called({name: own[name] for name in IDS}, number)
+                _check_counts(columns)
+            except Exception as error:
+                why = f"{type(error).__name__}: {messages.one_line(error)}"
+                raise MakerFailed(
+                    f"{self._function.name!r}, which makes data set {self._made.dataset!r}, failed for events {start} to "
+                    f"{stop - 1}: {why}"
+                ) from error
         else:
             columns |= {name: forms.zeros(kind, 0) for name, kind in self._types.items() if name not in own}
-        _check_counts(columns)
         return {name: ak.Array(columns[self.columns[name][0].name]) for name in names}
 
     def _called(self, ids: Mapping[str, Any], number: NDArray[np.uint64]) -> dict[str, Content]:

@@ -14,6 +14,7 @@ from dask_augment.dataset.receipt import Part
 from dask_augment.files.addresses import told
 from dask_augment.inputs.columns_of_files import Kind, NoTree, Opened
 from dask_augment.inputs.filesets import NOTHING_SAID, FileSaid
+from dask_augment.inputs.made import MakerFailed
 from dask_augment.inputs.paths import located
 
 
@@ -85,10 +86,10 @@ Files = Mapping[Source, Content]
 
 @contextmanager
 def reading(path: str, entries: int | None) -> Iterator[None]:
-    """Errors of the file become :class:`BadInput`, unless trying again may help."""
+    """Errors of the file become :class:`BadInput`, unless trying again may help; those of the user's code do not."""
     try:
         yield
-    except BadInput:
+    except (BadInput, MakerFailed):
         raise
     except Exception as error:
         if classify(error) == "transient" or isinstance(error, MemoryError):

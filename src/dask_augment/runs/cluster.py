@@ -114,7 +114,11 @@ def of(client: Any) -> Iterator[Any]:
             )
         yield client
     else:  # clusters of distributed, dask-jobqueue, dask-gateway
-        with client.get_client() as own:
+        try:
+            own = client.get_client()
+        except RuntimeError as error:
+            raise ValueError(f"where must be a cluster that is open, got one that gives no client: {error}") from None
+        with own:
             yield own
 
 

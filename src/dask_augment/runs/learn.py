@@ -13,7 +13,6 @@ from zipfile import BadZipFile
 
 from dask_augment.contract.augmenter import Augmenter, Learner
 from dask_augment.contract.flow import Step
-from dask_augment.contract.ids import POSITION
 from dask_augment.contract.learned import Learned, load
 from dask_augment.contract.nesting import inner_steps, whole
 from dask_augment.dataset.layout import encode
@@ -23,12 +22,16 @@ from dask_augment.dataset.store import files
 from dask_augment.frames.learning import Data, teach
 from dask_augment.frames.questions import Questions, Totals, Work
 from dask_augment.frames.stage import Stage
+from dask_augment.inputs.reader import Reader
 from dask_augment.models.bundle import copied
 from dask_augment.plans.registry import with_labels
 from dask_augment.runs.answers import Answers
 from dask_augment.runs.checkpoint import CheckpointReader, checkpoint_sink
 from dask_augment.runs.prepare import shape_of
 from dask_augment.runs.tasks import Finished, Segment, Tasks
+
+_UNIQUE = "unique.json"
+"""The note that no event stands twice: of all rows, test rows too."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Lessons(Data):
 
     def unique(self) -> None:
         """No event stands twice, of which a note is made."""
-        _note(self.job, self.notes / "ids.json", {"unique": True})
+        _note(self.job, self.notes / _UNIQUE, {"unique": True})
         self.answers.forget("")
 
     def _note_of(self, step: Step) -> Path:
@@ -115,7 +118,9 @@ def taught(segment: Segment, job: Job, tasks: Tasks) -> Segment:
     It is made sure that no event stands twice, which would be wrong whatever the steps are.
     """
     lessons = Lessons(segment, job, tasks, Answers(job.staging))
-    checked = segment.stage.setting.ids == POSITION or bool(_noted(lessons.notes / "ids.json"))
+    # Ids of the reader's own making, of a file and an entry, cannot stand twice.
+    made = isinstance(segment.reader, Reader) and segment.reader.position
+    checked = made or bool(_noted(lessons.notes / _UNIQUE))
     return teach(lessons, check=None if checked else "").segment
 
 

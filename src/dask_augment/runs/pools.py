@@ -87,6 +87,9 @@ def processes() -> Executor:
     return ProcessPoolExecutor(CORES, get_context("spawn"), _ends_silently)
 
 
+_GONE = "the executor that where= gives is shut down or broken, as it is when a process of it dies: give a new one"
+
+
 class Futures:
     """An executor of ``concurrent.futures``; one of our own is made anew where a process of it dies."""
 
@@ -109,18 +112,18 @@ class Futures:
     def _submit(self, function: Callable[[Item], Outcome], item: Item) -> Future[Outcome]:
         for executor in (self._executor, None):
             self._executor = executor or self._make()
-            with suppress(BrokenExecutor), interrupts_held():
+            # RuntimeError: of an executor that was shut down, and BrokenExecutor is one.
+            with suppress(BrokenExecutor if self._own else RuntimeError), interrupts_held():
                 return self._executor.submit(function, item)
         failed: Future[Outcome] = Future()
         why = "worker processes die as soon as they start; see what they print"
-        gone = "the executor that where= gives is broken, as happens where a process of it dies: give a new one"
-        failed.set_exception(RuntimeError(why if self._own else gone))
+        failed.set_exception(RuntimeError(why if self._own else _GONE))
         return failed
 
     def close(self) -> None:
         """End the processes, if they are our own."""
         if self._own and self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+            self._executor.shutdown()  # what waited was cancelled, see _windowed
 
 
 def _windowed(
@@ -136,7 +139,7 @@ def _windowed(
                 return
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                 item, attempt = waiting.pop(future)
-                error = future.exception()
+                error = RuntimeError(_GONE) if future.cancelled() else future.exception()
                 passing = isinstance(error, BrokenExecutor) or (error is not None and classify(error) == "transient")
                 if passing and attempt < ATTEMPTS:
                     waiting[submit(item, attempt + 1)] = item, attempt + 1

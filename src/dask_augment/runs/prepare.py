@@ -35,7 +35,7 @@ from dask_augment.inputs.contents import check_contents, filled, inspect, parts_
 from dask_augment.inputs.fills import check_fill
 from dask_augment.inputs.find import find
 from dask_augment.inputs.losses import bad_files, losses, quarantined_of
-from dask_augment.inputs.made import Made
+from dask_augment.inputs.made import Made, MakerFailed
 from dask_augment.inputs.normalisation import Normalisation, check_weights, has_weight, normalised, weightless
 from dask_augment.inputs.overlap import refuse_own_output, shared_files
 from dask_augment.inputs.reader import Reader
@@ -190,6 +190,8 @@ def _inspected(
     for source, outcome in pool.map(ask, [source for source in sources if source.path not in bad]):
         if isinstance(outcome, BadInput):
             bad[source.path] = outcome
+        elif isinstance(outcome, MakerFailed):
+            raise outcome
         elif isinstance(outcome, BaseException):
             raise RunFailed(f"input file {source.path!r} could not be opened: {untold(outcome)}") from outcome
         else:

@@ -59,15 +59,16 @@ def by_former_names(function: F) -> F:
 
 
 def _by_former_names(said: dict[str, Any], where: Any) -> Any:
-    executor = said.get("executor")
-    if executor in ("dask", "futures"):
+    if said.get("executor") in ("dask", "futures"):
         # Both had as many processes of this machine as were asked for, and Dask those of a scheduler.
         del said["executor"]
         said = said or {"executor": "processes"}
-    elif executor == "iterative":
-        said = {"executor": "synchronous"}
+    elif said.get("executor") == "iterative":
+        said["executor"] = "synchronous"
     first, *others = said
-    if where is not None or set(others) - {"workers"}:
+    if first in ("client", "runner", "scheduler") or said[first] == "synchronous":
+        others = [name for name in others if name != "workers"]  # which these never heeded
+    if where is not None or others:
         raise TypeError(
             f"it is said more than once where to run, by {', '.join([*said, *['where'] * (where is not None)])}"
         )
