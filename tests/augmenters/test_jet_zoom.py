@@ -505,6 +505,7 @@ def test_files_without_constituents(nano: Callable[[str], str], tmp_path: Path) 
         da.run(plan)
 
 
+@pytest.mark.slow
 def test_pfnano(nano: Callable[[str], str]) -> None:
     """Real jets: their particles have the uncorrected pT that the file says, and one result in two frames."""
     step = da.JetZoom(constituents="pfnano")

@@ -89,10 +89,8 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "PAUSES", (0.0, 0.0))
 
 
-@pytest.mark.parametrize(
-    "where",
-    ["synchronous", pytest.param("processes", marks=pytest.mark.slow), pytest.param("client", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["synchronous", "processes", "client"])
 def test_questions_to_parts_that_fail_twice(
     inputs: dict[str, Any], learned: Result, counts: Path, tmp_path: Path, request: pytest.FixtureRequest, where: str
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from dask_augment.dataset.hashing import LogicalHash, logical_hash
 from dask_augment.dataset.schema import empty_table
@@ -39,6 +40,7 @@ def null(values: list[Any]) -> None:
     values[7][0] = None
 
 
+@pytest.mark.slow
 def test_mutants_of_the_hash(truth: Truth) -> None:
     table = truth.table
     assert logical_hash(changed(table, "Jet_pt", lambda values: None)) == truth.hash

@@ -137,7 +137,7 @@ def test_learned_eagerly(truth: Truth) -> None:
 @pytest.mark.parametrize(
     ("kind", "partitions"),
     [
-        ("uproot", 1),
+        pytest.param("uproot", 1, marks=pytest.mark.slow),
         pytest.param("uproot", 3, marks=pytest.mark.slow),
         pytest.param("nano", 2, marks=pytest.mark.slow),
         pytest.param("nano", 5, marks=pytest.mark.slow),
