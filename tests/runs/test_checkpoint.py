@@ -123,7 +123,7 @@ def test_what_was_learned_is_taken_up_unless_it_is_damaged(
     learned = _interrupted(asked, tmp_path / "out", monkeypatch)
     notes, arrays = sorted(learned.rglob("*.json")), sorted(learned.glob("*.npz"))
     assert {path.relative_to(learned).as_posix() for path in notes} == {
-        "ids.json",
+        "unique.json",
         "steps/ids.json",
         "steps/steps.json",
     }
