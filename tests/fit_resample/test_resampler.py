@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import dask
@@ -19,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
 import dask_augment as da
+from dask_augment.contract.setting import Setting
 from dask_augment.fit_resample import matrix
 
 RNG = np.random.default_rng(1)
@@ -270,3 +272,39 @@ def test_bad_weights_and_kinds_that_do_not_go_together() -> None:
 def test_wrong_arguments(arguments: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         da.Resampler(**arguments)
+
+
+@pytest.mark.parametrize(
+    "about", [{"rows": "test"}, {"after": (da.Define(x0="x0 * 100"),)}], ids=["test rows", "after a step"]
+)
+def test_questions_that_a_matrix_cannot_answer_are_refused(about: Any) -> None:
+    @dataclass(frozen=True, kw_only=True, eq=False)
+    class Total(da.Measure[float]):
+        def uses(self) -> frozenset[str]:
+            return frozenset({"x0"})
+
+        def measure(self, events: Any, draw: Any) -> float:
+            return float(np.sum(events.x0))
+
+    @dataclass(frozen=True, kw_only=True, eq=False)
+    class Asks(da.Learner):
+        keeps_rows = False
+        use = "training"
+
+        def uses(self) -> frozenset[str]:
+            return frozenset({"x0"})
+
+        def produces(self) -> dict[str, str | None]:
+            return {}
+
+        def learning(self) -> Any:
+            return da.Learned({"total": np.array([(yield from Total(**about).ask())])})
+
+        def apply(self, events: Any, draw: Any) -> da.Output:
+            return da.Output({}, np.arange(len(events)))
+
+    rows = matrix.Matrix.of(X[:6], Y[:6], None)
+    with pytest.raises(
+        TypeError, match=r"asks about events behind a step, or about test rows: .* use learn and augment"
+    ):
+        rows.resampled(Asks(), Setting(1, "d", (matrix.ROW,), (), None))

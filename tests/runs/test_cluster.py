@@ -140,6 +140,11 @@ def test_clients_of_another_kind(client: Any) -> None:
             of(closed),
         ):
             pass
+    with (
+        pytest.raises(ValueError, match="where must be a cluster that is open, got one that gives no client"),
+        of(here),
+    ):
+        pass
 
     async def ask() -> None:
         async with Client(client.scheduler.address, asynchronous=True, set_as_default=False) as waiting:

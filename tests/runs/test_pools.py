@@ -92,6 +92,21 @@ def test_an_executor_that_is_broken_is_not_ours_to_mend(tmp_path: Path) -> None:
     assert str(outcome).startswith("the executor that where= gives is shut down or broken")
 
 
+def test_an_executor_that_is_shut_down_is_told() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        pass
+    ((_, outcome),) = Futures.given(executor).map(abs, [-1])
+    assert str(outcome).startswith("the executor that where= gives is shut down or broken")
+
+
+def test_tasks_that_are_cancelled_elsewhere_are_told() -> None:
+    executor = ThreadPoolExecutor(1)
+    outcomes = Futures.given(executor).map(slow, range(4))
+    next(outcomes)
+    executor.shutdown(cancel_futures=True)
+    assert any("shut down or broken" in str(outcome) for _, outcome in outcomes)
+
+
 def test_an_executor_that_lives_on_is_not_left_with_the_rest(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
         outcomes = Futures.given(executor).map(slow, range(1000))

@@ -126,6 +126,10 @@ class Futures:
             self._executor.shutdown()  # what waited was cancelled, see _windowed
 
 
+def _cancelled(waiting: Iterable[Future[Any]]) -> set[Future[Any]]:
+    return {future for future in waiting if future.cancelled()}
+
+
 def _windowed(
     submit: Callable[[Item, int], Future[Outcome]], items: Iterable[Item], most: int
 ) -> Iterator[tuple[Item, Outcome]]:
@@ -137,7 +141,8 @@ def _windowed(
             waiting |= {submit(item, 1): (item, 1) for item in islice(rest, max(0, most - len(waiting)))}
             if not waiting:
                 return
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+            # Nobody is woken by those that an executor cancelled as it was shut down.
+            for future in _cancelled(waiting) or wait(waiting, return_when=FIRST_COMPLETED).done:
                 item, attempt = waiting.pop(future)
                 error = RuntimeError(_GONE) if future.cancelled() else future.exception()
                 passing = isinstance(error, BrokenExecutor) or (error is not None and classify(error) == "transient")
