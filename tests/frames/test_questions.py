@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
@@ -20,7 +20,7 @@ from dask_augment.dataset.artefacts import read_learned
 from dask_augment.events.columns import MissingColumn
 from dask_augment.frames import put_questions
 from dask_augment.frames.learning import Events, put_to, teach
-from dask_augment.frames.questions import Questions
+from dask_augment.frames.questions import Fold, Questions
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.laws import check
@@ -157,3 +157,45 @@ def test_what_cannot_be_asked(path: Path) -> None:
     all_for_training = ak.with_field(events, np.zeros(len(events), np.int8), "split")
     with pytest.raises(ValueError, match=r"there are no events with split != 0 \(test\)"):
         da.learn(all_for_training, Overtrained(), dataset="toy", **toys.SETTING)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Numbers side by side, which knows how large it is."""
+
+    values: tuple[int, ...]
+    copied: ClassVar[list[int]] = []
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.values)
+
+    def __add__(self, other: Pieces) -> Pieces:
+        self.copied.append(len(self.values) + len(other.values))
+        return Pieces(self.values + other.values)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 1000, [7, 1, 1, 30] * 200, [1000] + [1] * 1000, [], [3]])
+def test_answers_are_folded_without_copying_all_for_each(sizes: list[int]) -> None:
+    """Lists that are put behind each other are copied some log2 times, whatever comes first."""
+    Pieces.copied.clear()
+    fold, waiting = Fold(), 0
+    for n, size in enumerate(sizes):
+        fold.add(Pieces((n,) * size))
+        fold.add(None)
+        waiting = max(waiting, len(fold._waiting))
+    total = fold.total
+    assert (total.values if sizes else total) == (tuple(n for n, size in enumerate(sizes) for _ in range(size)) or None)
+    assert sum(Pieces.copied) <= sum(sizes) * 12
+    assert waiting <= 12
+
+
+def test_answers_that_do_not_grow_are_added_at_once() -> None:
+    """A total that has all its groups is one array; no copies of it wait."""
+    fold = Fold()
+    for _ in range(500):
+        fold.add(np.ones(1000, np.int64))
+        assert len(fold._waiting) == 1
+    assert fold.total.tolist() == [500] * 1000
+    assert Fold(range(100)).total == 4950
+    assert Fold([None]).total is None

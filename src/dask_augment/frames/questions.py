@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 from typing import Any
 
 import awkward as ak
@@ -113,16 +111,16 @@ class Questions:
 
     def measure(self, events: ak.Array) -> Totals:
         """The answers of some events; steps that several questions have in common are done once, on a slice at a time."""
-        found = [[] if one.stage.steps else [one.answer(events)] for one in self.questions]
-        staged = [(one, answers) for one, answers in zip(self.questions, found, strict=True) if one.stage.steps]
+        folds = [Fold(() if one.stage.steps else [one.answer(events)]) for one in self.questions]
+        staged = [(one, fold) for one, fold in zip(self.questions, folds, strict=True) if one.stage.steps]
         slices = Slices(events)
         for some in slices if staged else ():
             done: dict[tuple[int, ...], ak.Array] = {(): some}
-            for one, answers in staged:
-                answers.append(one.answer(_after(one.stage, done)))
+            for one, fold in staged:
+                fold.add(one.answer(_after(one.stage, done)))
             for made in done.values():
                 slices.saw(made)
-        return Totals(tuple(map(total, found)))
+        return Totals(tuple(fold.total for fold in folds))
 
     def over(self, partitions: Iterable[ak.Array]) -> Totals:
         """The answers of all these partitions."""
@@ -130,8 +128,11 @@ class Questions:
 
     def total(self, parts: Iterable[Totals]) -> Totals:
         """The answers of parts, added up."""
-        found: Totals | None = total(parts)
-        return Totals((None,) * len(self.questions)) if found is None else found
+        folds = [Fold() for _ in self.questions]
+        for part in parts:
+            for fold, answer in zip(folds, part.answers, strict=True):
+                fold.add(answer)
+        return Totals(tuple(fold.total for fold in folds))
 
     def touch(self, events: ak.Array) -> None:
         """Mark the columns that are read of events that are typetracers."""
@@ -198,10 +199,45 @@ def learning(*labels: str) -> Iterator[None]:
         raise
 
 
+class Fold:
+    """Answers added up as they come, in any order; those of partitions without rows are None.
+
+    A sum waits until one of at least half its size comes, as a digit of a counter waits for the carry. So an answer is
+    added some log2(answers) times, and not once for each answer after it; and what waits is no more than twice the total.
+    """
+
+    def __init__(self, answers: Iterable[Any] = ()) -> None:
+        self._waiting: list[tuple[int, Any]] = []
+        for answer in answers:
+            self.add(answer)
+
+    def add(self, answer: Any) -> None:
+        """One answer more."""
+        if answer is None:
+            return
+        number = 1
+        while self._waiting and self._waiting[-1][0] <= 2 * _size(answer, number):
+            before, earlier = self._waiting.pop()
+            answer, number = earlier + answer, before + number
+        self._waiting.append((_size(answer, number), answer))
+
+    @property
+    def total(self) -> Any:
+        """The sum of all so far; None if there are none."""
+        found = None
+        for _, earlier in reversed(self._waiting):
+            found = earlier if found is None else earlier + found
+        return found
+
+
+def _size(total: Any, number: int) -> int:
+    """Bytes of a total that tells them; else the number of answers that it is the sum of."""
+    return int(getattr(total, "nbytes", number))
+
+
 def total(parts: Iterable[Any]) -> Any:
     """The sum of the answers of partitions; those without rows answered None."""
-    answers = [part for part in parts if part is not None]
-    return reduce(add, answers) if answers else None
+    return Fold(parts).total
 
 
 def _after(stage: Stage, done: dict[tuple[int, ...], ak.Array]) -> ak.Array:

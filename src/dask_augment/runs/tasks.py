@@ -15,7 +15,7 @@ from dask_augment.dataset.quarantine import classify
 from dask_augment.dataset.receipt import Part, Receipt, Written
 from dask_augment.dataset.sink import Sink
 from dask_augment.files.addresses import untold
-from dask_augment.frames.questions import Questions, Totals, Work, total
+from dask_augment.frames.questions import Fold, Questions, Totals, Work
 from dask_augment.frames.stage import Stage
 from dask_augment.frames.writing import Tables
 from dask_augment.inputs.reader import Reader
@@ -69,18 +69,22 @@ class Ask:
 
     def __call__(self, parts: tuple[Part, ...]) -> Answer:
         """The totals over these parts, but for those whose events cannot be read for now: these alone are asked again."""
-        answers, done, again = [], [], []
+        done: list[str] = []
+        again: list[Part] = []
+        totals = self.questions.total(self._each(parts, done, again))
+        return Answer(totals, tuple(done), tuple(again))
+
+    def _each(self, parts: Sequence[Part], done: list[str], again: list[Part]) -> Iterator[Totals]:
         for part in parts:
             try:
-                questions = self.questions.on(part.dataset)
-                answers.append(questions.over(self.reader.batches(part)))
+                answer = self.questions.on(part.dataset).over(self.reader.batches(part))
             except Exception as error:
                 if len(parts) == 1 or classify(error) != "transient":
                     raise
                 again.append(part)
             else:
                 done.append(part.id)
-        return Answer(self.questions.total(answers), tuple(done), tuple(again))
+                yield answer
 
 
 @dataclass(frozen=True)
@@ -144,12 +148,12 @@ class Tasks:
     def ask(self, segment: Segment, answers: Answers, questions: Questions) -> Totals:
         """The totals over all parts, each read once; Unreadable where files of theirs cannot be read."""
         kept = [answers.to(one.measure, one.label) for one in questions.questions]
-        found: list[list[Any]] = [[] for _ in kept]
+        folds = [Fold() for _ in kept]
         left: dict[tuple[int, ...], list[Part]] = {}
         known = [frozenset[str]() for _ in kept]
         for number, one in enumerate(kept):
             for ids, answer in one.known({part.id for part in segment.parts}):
-                found[number].append(answer)
+                folds[number].add(answer)
                 known[number] |= ids
         for part in segment.parts:
             # A run that was cut off may have kept the answer to one question and not to another.
@@ -161,9 +165,9 @@ class Tasks:
             for outcome in self._asked(Ask(segment.reader.narrowed(some.needs()), some), parts):
                 for number, answer in zip(numbers, outcome.totals.answers, strict=True):
                     kept[number].keep(outcome.done, answer)
-                    found[number].append(answer)
+                    folds[number].add(answer)
                 self.show.advance(len(outcome.done))
-        return Totals(tuple(total(answers) for answers in found))
+        return Totals(tuple(fold.total for fold in folds))
 
     def _asked(self, ask: Ask, parts: Sequence[Part]) -> Iterator[Answer]:
         size = max(1, min(32, len(parts) // (4 * self.pool.workers)))
