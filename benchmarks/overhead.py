@@ -97,7 +97,7 @@ def commit_protocol(folder: Path) -> Figure:
     arrays = [events(i * PART, (i + 1) * PART) for i in range(PARTS)]
     schema = schema_of(arrays[0])
     tables = [to_table(array, schema) for array in arrays]
-    settings = Settings.for_schema(schema)
+    settings = Settings()
     counter = iter(range(1_000_000))
 
     def plain() -> None:

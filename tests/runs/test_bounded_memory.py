@@ -17,7 +17,7 @@ import dask_augment as da
 from dask_augment.contract.account import Account
 from dask_augment.contract.setting import Setting
 from dask_augment.events.layouts import SLICE_BYTES, size_of
-from dask_augment.frames.stage import Stage
+from dask_augment.frames.stage import Slices, Stage
 from dask_augment.frames.steps import labelled
 from dask_augment.inputs.columns_of_files import Opened
 from dask_augment.inputs.parquet_files import ParquetFile
@@ -104,7 +104,7 @@ def test_slices_are_cut_by_bytes(kind: str) -> None:
     step = da.Repeat(n=1000) if kind == "repeat" else widened
     work, account = Stage(labelled([step]), setting()), Account()
     sizes, count = [], 0
-    for piece in work.pieces(events, account, 2**20):
+    for piece in work.pieces(events, account, Slices(2**20)):
         sizes.append(size_of(piece.layout))
         count += len(piece)
     assert count == account.rows_out == (1001 * rows if kind == "repeat" else rows)
@@ -128,8 +128,8 @@ def test_a_run_does_not_depend_on_the_slices(tmp_path: Path, monkeypatch: pytest
     steps = [{"split": {"train": 1.0}}, {"repeat": {"n": 9}}, {"undersample": {"strata": ["nJet"]}}]
     results, pieces = [], []
 
-    def counted(self: Stage, events: ak.Array, account: Account, most: int = 0) -> Iterator[ak.Array]:
-        for piece in whole(self, events, account, bound):
+    def counted(self: Stage, events: ak.Array, account: Account, slices: Slices) -> Iterator[ak.Array]:
+        for piece in whole(self, events, account, Slices(bound)):
             pieces.append(size_of(piece.layout))
             yield piece
 

@@ -28,7 +28,7 @@ from dask_augment.frames import collision_data, columns_of, put_questions, run_s
 from dask_augment.frames.chunks import Made, only_traced, part_of
 from dask_augment.frames.planning import settled
 from dask_augment.frames.questions import Questions, Totals, total
-from dask_augment.frames.stage import Stage
+from dask_augment.frames.stage import Slices, Stage
 from dask_augment.frames.steps import labelled, refuse_unlearned
 from dask_augment.frames.writing import Tables
 
@@ -133,7 +133,7 @@ class AugmentProcessor(ProcessorABC):  # type: ignore[misc]
         if self._sink is not None:
             return {part.dataset: {part.id: self._written(self._sink, part, stage, made, events)}}
         account = Account()
-        for _ in stage.pieces(made(events), account, self._most):
+        for _ in stage.pieces(made(events), account, Slices(self._most)):
             pass
         return {part.dataset: {part.id: account.to_dict()}}
 

@@ -113,8 +113,8 @@ class Questions:
         """The answers of some events; steps that several questions have in common are done once, on a slice at a time."""
         folds = [Fold(() if one.stage.steps else [one.answer(events)]) for one in self.questions]
         staged = [(one, fold) for one, fold in zip(self.questions, folds, strict=True) if one.stage.steps]
-        slices = Slices(events)
-        for some in slices if staged else ():
+        slices = Slices()
+        for some in slices.of(events) if staged else ():
             done: dict[tuple[int, ...], ak.Array] = {(): some}
             for one, fold in staged:
                 fold.add(one.answer(_after(one.stage, done)))

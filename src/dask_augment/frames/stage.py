@@ -22,27 +22,32 @@ from dask_augment.frames.apply_step import act
 from dask_augment.frames.assumptions import inside, tell
 from dask_augment.frames.planning import promised, reads, refuse, shape
 
-_WIDEST, _FASTER = 1000, 4
+_WIDEST, _FASTER = 1000, 32
 """How many times larger than its row the first slice takes all that is made of it to be, and how slices may grow."""
 
 
 class Slices:
     """Events a slice at a time, so that what is made of one is no more than about ``most`` bytes.
 
-    How much is made of a row is seen from slice to slice; a slice is not less than one event.
+    How much is made of a row is seen from slice to slice, also from one array of events to the next; a slice is not less
+    than one event.
     """
 
-    def __init__(self, events: ak.Array, most: int = SLICE_BYTES) -> None:
-        self._events, self._most, self._largest = events, most, 1
+    def __init__(self, most: int = SLICE_BYTES) -> None:
+        self._most, self._size, self._rows, self._largest = most, 0, 0, 0
 
-    def __iter__(self) -> Iterator[ak.Array]:
-        row = max(size_of(self._events.layout) // max(len(self._events), 1), 8)
-        start, size = 0, max(1, self._most // (_WIDEST * row))
-        while start < max(len(self._events), 1):
-            self._largest = 1
-            yield self._events[start : start + size]
-            start += size
-            size = max(1, min(_FASTER * size, size * self._most // self._largest))
+    def of(self, events: ak.Array) -> Iterator[ak.Array]:
+        """The slices of some events, one at least."""
+        start, row = 0, max(size_of(events.layout) // max(len(events), 1), 8)
+        while start < max(len(events), 1):
+            most = self._most // (_WIDEST * row)
+            if self._rows:
+                most = min(_FASTER * self._size, self._rows * self._most // max(self._largest, 1))
+            self._size = max(1, most)
+            some = events[start : start + self._size]
+            self._rows, self._largest = len(some), 0
+            yield some
+            start += self._size
 
     def saw(self, made: ak.Array) -> None:
         """This was made of the slice."""
@@ -82,13 +87,12 @@ class Stage(Flow):
         account.rows_out += len(events)
         _add_weights(account.weights_out, events, self.setting.weights)
 
-    def pieces(self, events: ak.Array, account: Account, most: int = SLICE_BYTES) -> Iterator[ak.Array]:
-        """Augment a slice at a time, so that no step makes more than about ``most`` bytes: the same rows as :meth:`run`."""
+    def pieces(self, events: ak.Array, account: Account, slices: Slices) -> Iterator[ak.Array]:
+        """Augment a slice at a time, so that no step makes more than about so many bytes: the same rows as :meth:`run`."""
         if not self.steps:
             yield self.run(events, account)
             return
-        slices = Slices(events, most)
-        for some in slices:
+        for some in slices.of(events):
             for piece in self._after_each(some, account):
                 slices.saw(piece)
             yield piece

@@ -11,7 +11,7 @@ import pyarrow as pa
 from dask_augment.contract.account import Account
 from dask_augment.dataset.schema import to_table
 from dask_augment.events.layouts import SLICE_BYTES
-from dask_augment.frames.stage import Stage
+from dask_augment.frames.stage import Slices, Stage
 
 
 @dataclass
@@ -30,9 +30,10 @@ class Tables:
     error: BaseException | None = None
 
     def __iter__(self) -> Iterator[pa.Table]:
+        slices = Slices(self.most)
         try:
             for events in self.batches:
-                for piece in self.stage.pieces(events, self.account, self.most):
+                for piece in self.stage.pieces(events, self.account, slices):
                     yield to_table(piece if self.columns is None else piece[list(self.columns)], self.schema)
         except Exception as error:
             self.error = error
