@@ -1,49 +1,22 @@
 """Nearest neighbours with a tree of boxes along principal axes: near boxes are searched first, far ones skipped.
 
-Points are turned so that their largest variances come first, and the first eight coordinates are kept in float32. The
-squared distance of these never exceeds the true one by more than is known, so that it can rule points out and never
-decides which are in: those left are computed from the points themselves. Which axes they are, and how they were
-rounded, changes the time and no result.
-
-With axes V of norm 1 at most, y = V (x - c) rounded, and r the true distance of x and x', |y - y'| <= r + e + e', where
-
-    e = |x - c| (2^-24 + (d + 4) 2^-50)
-
-covers the rounding to float32 and that of the product in float64, summed in any order. The square of the left side is
-computed in float32 with a relative error below 2^-19.
+The squared distance of turned points (:mod:`dask_augment.kernels.axes`) never exceeds the true one by more than is known,
+so that it can rule points out and never decides which are in: those left are computed from the points themselves.
 """
 
 from __future__ import annotations
 
-from math import frexp, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from dask_augment.kernels.axes import WIDTH, Axes, gap_of, most_of, radius_of, turned
 from dask_augment.kernels.ranking import Pairs, consider
 
 LEAF = 64
 """Points in a leaf; the last one may have fewer."""
-WIDTH = 8
-"""Coordinates that are kept: what one register of AVX holds."""
-_SAMPLE = 2048
-"""Rows, at equal steps, that tell the principal axes."""
-
-
-class Axes(NamedTuple):
-    """How points are turned."""
-
-    centre: NDArray[np.float64]
-    across: NDArray[np.float64]
-    """(d, WIDTH), of norm 1 at most; 0 fills up."""
-    unit: float
-    """A power of two that brings all coordinates into [-1, 1]."""
-    share: float
-    """Error of a turned point, by its distance from the centre."""
-    least: float
-    """Squared distances below this are not told from 0."""
 
 
 class Tree(NamedTuple):
@@ -60,54 +33,6 @@ class Tree(NamedTuple):
     """The largest error of a point in each node."""
     leaf: NDArray[np.int64]
     """Which leaf each node of the last level is, -1: none."""
-
-
-def axes_of(points: NDArray[np.float64], furthest: float) -> Axes:
-    """Principal axes of a sample; no coordinate of points or queries is larger than ``furthest``."""
-    n, d = points.shape
-    sample = points[:: max(1, n // _SAMPLE)]
-    centre = sample.mean(axis=0)
-    unit = 2.0 ** -(frexp(max(furthest, 1e-150))[1] + 1)
-    _, vectors = np.linalg.eigh(_covariance(sample, centre, unit))
-    across = np.zeros((d, WIDTH))
-    across[:, :d] = vectors[:, ::-1][:, :WIDTH]
-    # However well the vectors are orthonormal, their matrix must not make anything longer.
-    across /= np.sqrt(1 + np.abs(across.T @ across - np.eye(WIDTH) * (np.arange(WIDTH) < d)).sum())
-    # Squares that underflow lose 2^-1074 each.
-    return Axes(centre, across, unit, 2.0**-24 + (d + 4) * 2.0**-50, 1e-30 + d * (unit * 1e-161) ** 2)
-
-
-@njit(nogil=True, cache=True)
-def _covariance(sample: NDArray[np.float64], centre: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
-    """Sums of products of the coordinates about the centre."""
-    d = sample.shape[1]
-    sums = np.zeros((d, d))
-    for i in range(len(sample)):
-        away = (sample[i] - centre) * unit
-        for f in range(d):
-            for g in range(d):
-                sums[f, g] += away[f] * away[g]
-    return sums
-
-
-@njit(nogil=True, cache=True)
-def turned(values: NDArray[np.float64], axes: Axes) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """The first coordinates along the axes (n, WIDTH), and the error of each point (n,)."""
-    n, d = values.shape
-    places, errors = np.empty((n, WIDTH), np.float32), np.empty(n)
-    sums = np.empty(WIDTH)
-    for i in range(n):
-        sums[:] = 0.0
-        norm = 0.0
-        for f in range(d):
-            away = (values[i, f] - axes.centre[f]) * axes.unit
-            norm += away * away
-            for p in range(WIDTH):
-                sums[p] += away * axes.across[f, p]
-        for p in range(WIDTH):
-            places[i, p] = sums[p]
-        errors[i] = np.sqrt(norm) * axes.share
-    return places, errors
 
 
 # The tree ---------------------------------------------------------------------------------------------------------------
@@ -200,16 +125,6 @@ def _boxes(
 # The search -------------------------------------------------------------------------------------------------------------
 
 
-@njit(nogil=True, cache=True, forceinline=True)
-def _bound(place: NDArray[np.float32], low: NDArray[np.float32], high: NDArray[np.float32]) -> np.float32:
-    """Squared distance of a turned point from a box."""
-    total = np.float32(0)
-    for f in range(WIDTH):
-        gap = max(low[f] - place[f], place[f] - high[f], np.float32(0))
-        total += gap * gap
-    return total
-
-
 @njit(nogil=True, cache=True)
 def homes(tree: Tree, places: NDArray[np.float32]) -> NDArray[np.int64]:
     """The node of the last level that is nearest to each turned query, or nearly so."""
@@ -218,23 +133,11 @@ def homes(tree: Tree, places: NDArray[np.float32]) -> NDArray[np.int64]:
         node = 0
         while node < len(tree.leaf) - 1:
             left = 2 * node + 1
-            a = _bound(places[q], tree.lows[left], tree.highs[left])
-            b = _bound(places[q], tree.lows[left + 1], tree.highs[left + 1])
+            a = gap_of(places[q], tree.lows[left], tree.highs[left])
+            b = gap_of(places[q], tree.lows[left + 1], tree.highs[left + 1])
             node = left if a <= b else left + 1
         found[q] = node
     return found
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _radius(limit: float, unit: float) -> float:
-    """The distance, in units of the tree, that a squared distance computed in float64 proves at most."""
-    return sqrt(limit) * unit * (1 + 1e-9)
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _most(radius: float, error: float, least: float) -> np.float32:
-    """The largest squared distance of turned points that can be of points within the radius."""
-    return np.float32((radius + error) ** 2 * (1 + 2.0**-19) + least)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -269,19 +172,19 @@ def search(
     lows, highs, blocks, order = tree.lows, tree.highs, tree.blocks, tree.order  # a tenth faster than by their names
     for q in some:
         place = places[q]
-        radius = _radius(pairs.within[q], axes.unit)
+        radius = radius_of(pairs.within[q], axes.unit)
         # First where the query is at home; then all from the root.
         nodes[0], nodes[1], bounds[:2], depth, begun = 0, home[q], 0, 2, False
         while depth:
             depth -= 1
             node = nodes[depth]
-            most = _most(radius, errors[q] + tree.errors[node], axes.least)
+            most = most_of(radius, errors[q] + tree.errors[node], axes.least)
             if bounds[depth] > most:
                 continue
             if node < inner:
                 boxes += 1
                 left, right = 2 * node + 1, 2 * node + 2
-                a, b = _bound(place, lows[left], highs[left]), _bound(place, lows[right], highs[right])
+                a, b = gap_of(place, lows[left], highs[left]), gap_of(place, lows[right], highs[right])
                 if a < b:  # the nearer one is looked into first
                     left, right, a, b = right, left, b, a
                 nodes[depth], bounds[depth] = left, a
@@ -302,8 +205,8 @@ def search(
                     if not consider(pairs, q, order[leaf * LEAF + j], best, rows):
                         continue
                     if not any_:
-                        radius = _radius(min(best[q, k - 1], pairs.within[q]), axes.unit)
-                        most = _most(radius, errors[q] + tree.errors[node], axes.least)
+                        radius = radius_of(min(best[q, k - 1], pairs.within[q]), axes.unit)
+                        most = most_of(radius, errors[q] + tree.errors[node], axes.least)
                     elif rows[q, k - 1] >= 0:
                         break
             if any_ and rows[q, k - 1] >= 0:

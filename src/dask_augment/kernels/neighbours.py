@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dask_augment.kernels.boxes import axes_of, homes, search, tree_of, turned
+from dask_augment.kernels.axes import axes_of, turned
+from dask_augment.kernels.boxes import homes, search, tree_of
 from dask_augment.kernels.products import by_products, is_mirrored
 from dask_augment.kernels.ranking import Pairs
 
