@@ -193,7 +193,7 @@ def test_a_client_that_is_not_answered_in_time(client: Any, tmp_path: Path, monk
         raise TimeoutError
 
     pool = Cluster(client)
-    monkeypatch.setattr(client, "submit", late)
+    monkeypatch.setattr(client, "map", late)
     with pytest.raises(ConnectionError, match=r"the Dask scheduler at tcp://.* did not answer in time, .* overloaded"):
         list(pool.map(Task(tmp_path), ITEMS))
 
